@@ -1,0 +1,201 @@
+# Everything a user or developer of Holdfast runs. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# Targets named together run one after the other, in the order given (`make -j docker-build docker-push` too); what
+# takes long, cargo and go, uses all cores by itself.
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)".*/\1/p;q}' Cargo.toml)
+# An image that no registry has, so that nobody pulls a stranger's; nodes get it by `ctr images import`.
+IMG ?= localhost/holdfast:$(VERSION)
+NAMESPACE ?= holdfast-system
+RELEASE ?= holdfast
+OVERLAY ?= default
+# More for the program (`make run ARGS=…`) or for Helm (`make deploy ARGS=…`).
+ARGS ?=
+
+# Caches live outside the checkout. Whoever sets CARGO_TARGET_DIR keeps it.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/holdfast
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+TARGET ?= $(shell uname -m)-unknown-linux-gnu
+RELEASE_DIR = $(CARGO_TARGET_DIR)/$(TARGET)/release
+# The image's programs; the first is its entry point.
+PROGRAMS := holdfast
+ARCHIVE := dist/holdfast.tar
+
+# Looked for when a recipe first needs them, not before: the PATH, else the test world, which builds them once.
+found = $(or $(shell tools/find-tool $(1)),$(error no $(1)))
+ifeq ($(origin KUBECTL),undefined)
+KUBECTL = $(eval KUBECTL := $$(call found,kubectl))$(KUBECTL)
+endif
+ifeq ($(origin HELM),undefined)
+HELM = $(eval HELM := $$(call found,helm))$(HELM)
+endif
+ifeq ($(origin KUBECONFORM),undefined)
+KUBECONFORM = $(eval KUBECONFORM := $$(call found,kubeconform))$(KUBECONFORM)
+endif
+# The program, to be asked for its CRDs and completions.
+HOLDFAST ?= cargo run --quiet --bin holdfast --
+PYTHON ?= python3
+
+# The manifests with IMG in the place of the image they name, as a kustomization in dist/.
+define kustomization_with_image
+mkdir -p dist/with-image
+{ printf '%s\n' 'apiVersion: kustomize.config.k8s.io/v1beta1' 'kind: Kustomization' 'resources: [../../manifests/$(OVERLAY)]'; \
+  $(PYTHON) tools/image_reference.py kustomize '$(IMG)'; } > dist/with-image/kustomization.yaml
+endef
+
+##@ Look around
+
+.PHONY: help
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@printf '\nVariables: IMG=%s NAMESPACE=%s RELEASE=%s OVERLAY=%s ARGS= KUBECTL= HELM=\n' '$(IMG)' '$(NAMESPACE)' '$(RELEASE)' '$(OVERLAY)'
+
+.PHONY: demo
+demo: ## Bring a real cluster up on this machine, install Holdfast, show what it does
+	tests/demo/run
+
+##@ Build
+
+.PHONY: build
+build: ## Build the program, static and optimised, and print where it is
+	RUSTFLAGS="-C target-feature=+crt-static $${RUSTFLAGS:-}" cargo build --release --locked --target $(TARGET) $(PROGRAMS:%=--bin %)
+	@printf '%s\n' $(PROGRAMS:%=$(RELEASE_DIR)/%)
+
+.PHONY: manager
+manager: build ## The same, and leave it as bin/holdfast and bin/manager
+	mkdir -p bin
+	cp -f $(PROGRAMS:%=$(RELEASE_DIR)/%) bin/
+	ln -sf holdfast bin/manager
+	@printf '%s\n' bin/manager $(PROGRAMS:%=bin/%)
+
+.PHONY: completions
+completions: ## Write shell completions to dist/completions
+	mkdir -p dist/completions
+	for shell in bash zsh fish; do $(HOLDFAST) completions $$shell > dist/completions/holdfast.$$shell; done
+	@printf '%s\n' dist/completions/*
+
+.PHONY: run
+run: ## Run the manager here, on the cluster that kubectl talks to (ARGS= for more flags)
+	cargo run --bin holdfast -- serve --leader-elect=false --installation= --log-format text --shutdown-delay 0s $(ARGS)
+
+.PHONY: clean
+clean: ## Remove what make wrote into the checkout (bin/, dist/); caches stay
+	rm -rf bin dist
+
+##@ Test
+
+.PHONY: test
+test: ## Run every check and test, on a real cluster; ends with a SUMMARY line
+	tests/run
+
+.PHONY: test-full
+test-full: ## What is too heavy for every day: fault matrices, second runtime, scale
+	tests/run --full
+
+.PHONY: test-tools
+test-tools: ## Unit tests of the scripts in tools/
+	$(PYTHON) -m unittest discover --start-directory tools
+
+.PHONY: check-chart
+check-chart: ## Lint the chart, render it in many ways, hold the results against Kubernetes' own schemas
+	$(PYTHON) tools/check_chart.py --helm $(HELM) --kubectl $(KUBECTL) --kubeconform $(KUBECONFORM)
+
+.PHONY: lint
+lint: ## Check formatting, and clippy without warnings
+	cargo fmt --check
+	cargo clippy --locked --all-targets --all-features -- -D warnings
+
+##@ Keep in step
+
+.PHONY: fmt
+fmt: ## Format the Rust code
+	cargo fmt
+
+.PHONY: manifests
+manifests: ## Write CRDs, manifests/ and the chart's table of values anew, from the program and the chart
+	$(HOLDFAST) crds | $(PYTHON) tools/render_manifests.py write --helm $(HELM)
+
+.PHONY: check-manifests
+check-manifests: ## Fail, with a diff, if they are not current
+	$(HOLDFAST) crds | $(PYTHON) tools/render_manifests.py check --helm $(HELM)
+
+##@ Image
+
+.PHONY: image
+image: build ## Pack an OCI archive and its bill of materials into dist/, without Docker (IMG= names it)
+	$(PYTHON) tools/pack_image.py --name '$(IMG)' --target $(TARGET) --output $(ARCHIVE) $(PROGRAMS:%=$(RELEASE_DIR)/%)
+
+.PHONY: docker-build
+docker-build: ## Build the image IMG= with Docker; without Docker, pack the archive instead
+	if docker info >/dev/null 2>&1; then \
+	  DOCKER_BUILDKIT=1 docker build -t '$(IMG)' --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" .; \
+	else \
+	  echo 'Docker does not answer here (docker info): packing the archive $(ARCHIVE) instead.'; \
+	  $(MAKE) image IMG='$(IMG)'; \
+	fi
+
+.PHONY: docker-push
+docker-push: ## Push the image IMG= with Docker; without Docker, push the archive
+ifeq ($(origin IMG),file)
+	@echo 'Say where to: make docker-push IMG=registry.example.com/team/holdfast:$(VERSION)' >&2; exit 1
+endif
+	if docker info >/dev/null 2>&1; then \
+	  docker push '$(IMG)'; \
+	else \
+	  echo 'Docker does not answer here (docker info): pushing the archive $(ARCHIVE) instead.'; \
+	  $(PYTHON) tools/push_image.py --name '$(IMG)' $(ARCHIVE); \
+	fi
+
+##@ Install on the cluster that kubectl talks to
+
+.PHONY: install
+install: ## Install the CRDs
+	$(KUBECTL) apply --server-side --force-conflicts -k manifests/crds
+
+.PHONY: uninstall
+uninstall: ## Delete the CRDs, and with them every object of these kinds
+	$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/crds || \
+	  { echo 'Objects are still held by finalizers. With no manager running, release them: holdfast teardown' >&2; exit 1; }
+
+.PHONY: deploy
+deploy: ## Install or upgrade the chart, with the image IMG= (ARGS= for more Helm flags)
+	@$(HELM) upgrade --help | grep -- --take-ownership >/dev/null || \
+	  { echo '$(HELM) is older than 3.17 and cannot take over CRDs that make install brought; upgrade Helm' >&2; exit 1; }
+	$(HELM) upgrade --install $(RELEASE) charts/holdfast --namespace $(NAMESPACE) --create-namespace --take-ownership \
+	  $$($(PYTHON) tools/image_reference.py helm '$(IMG)') $(ARGS)
+
+.PHONY: undeploy
+undeploy: ## Remove the chart's release; the CRDs and their objects stay
+	$(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m
+	@echo 'The CRDs and all objects of these kinds are still there. This deletes them:'
+	@echo '  kubectl delete crd -l app.kubernetes.io/part-of=holdfast'
+	@echo 'The namespace $(NAMESPACE) is still there too. This deletes it:'
+	@echo '  kubectl delete namespace $(NAMESPACE)'
+
+.PHONY: deploy-manifests
+deploy-manifests: ## Install with plain kubectl: manifests/default, or OVERLAY=; IMG= for another image
+ifeq ($(origin IMG),file)
+	$(KUBECTL) apply -k manifests/$(OVERLAY)
+else
+	@$(kustomization_with_image)
+	$(KUBECTL) apply -k dist/with-image
+endif
+
+.PHONY: undeploy-manifests
+undeploy-manifests: ## Remove what deploy-manifests installed: namespace, CRDs and all objects of these kinds
+	$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY)
+
+.PHONY: build-installer
+build-installer: ## Write dist/install.yaml, all of OVERLAY= in one file, with the image IMG=
+	@$(kustomization_with_image)
+	$(KUBECTL) kustomize dist/with-image > dist/install.yaml
+	@echo 'dist/install.yaml  (kubectl apply -f dist/install.yaml)'
