@@ -1,0 +1,177 @@
+"""The command line of the world: what each verb takes, and what it prints."""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cache, lifecycle, nodes, parts, status, worlds
+from .lifecycle import open_world
+from .refusal import BadUsage, Refusal
+from .report import say
+from .worlds import World
+from .commandline import parser
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What `up` was asked for; None means: as it is, or the default."""
+
+    nodes: int
+    kwok: int
+    kubernetes: str | None
+    runtime: str | None
+    bare: tuple
+    machine: str
+
+
+def up(args):
+    world = World(args.name)
+    if not world.exists:
+        parts.check_pair(args.k8s or "1.35", args.runtime)
+    bare = tuple(int(n) for n in args.bare.split(",")) if args.bare else ()
+    asked = Asked(args.nodes if args.nodes is not None else (0 if world.exists else 2), args.kwok, args.k8s, args.runtime, bare, args.machine)
+    started = lifecycle.up(world, asked)
+    say(f"started: {', '.join(started)}" if started else "nothing to do: it is up and whole")
+    print(status.as_text(status.describe(world)))
+
+
+def down(args):
+    lifecycle.down(World(args.name))
+    say(f"world `{args.name}` is down")
+
+
+def show_status(args):
+    known = status.describe(World(args.name))
+    print(json.dumps(known, indent=2) if args.output == "json" else status.as_text(known))
+    return 0 if known["up"] else 1
+
+
+def kubeconfig(args):
+    print(open_world(args.name).dir / "admin.kubeconfig")
+
+
+def load(args):
+    world = open_world(args.name)
+    with world.locked():
+        for n, names in nodes.load_image(world, args.archive).items():
+            print(f"node {n}: {', '.join(names)}")
+
+
+def node(args):
+    world = open_world(args.name)
+    with world.locked():
+        world.reread()
+        VERBS[args.verb](world, args)
+
+
+def _add(world, args):
+    reserve = dict(item.split("=", 1) for item in args.reserve.split(",")) if args.reserve else {}
+    added = nodes.add(world, args.number, args.bare, args.machine, reserve)
+    added.start()
+    _wait(world)
+
+
+def _start(world, args):
+    nodes.Node(world, args.number).start()
+    _wait(world)
+
+
+def _reboot(world, args):
+    rebooted = nodes.Node(world, args.number)
+    rebooted.kill()
+    rebooted.start()
+    _wait(world)
+
+
+def _wait(world):
+    lifecycle.wait_for_nodes(world, lifecycle.api_of(world))
+
+
+VERBS = {
+    "add": _add, "start": _start, "reboot": _reboot,
+    "kill": lambda world, args: nodes.Node(world, args.number).kill(),
+    "partition": lambda world, args: nodes.Node(world, args.number).partition(),
+    "heal": lambda world, args: nodes.Node(world, args.number).heal(),
+}
+
+
+def execute(args):
+    command = nodes.Node(open_world(args.name), args.number).command(args.words)
+    sys.stdout.flush()
+    os.execvpe(command[0], command, dict(os.environ))
+
+
+def logs(args):
+    world = open_world(args.name)
+    folder = world.dir / "log"
+    if args.what[:1] == ["node"] and len(args.what) == 2 and args.what[1].isdigit():
+        folder = nodes.Node(world, int(args.what[1])).dir / "log"
+        wanted = sorted(folder.glob("*.log"))
+    elif len(args.what) == 1:
+        wanted = [folder / f"{args.what[0]}.log"]
+    elif not args.what:
+        wanted = sorted(folder.glob("*.log"))
+    else:
+        raise BadUsage("`world logs` takes nothing, one COMPONENT, or `node N`.")
+    if not all(w.exists() for w in wanted):
+        raise BadUsage(f"There is no log `{args.what[0]}`: there are {', '.join(sorted(p.stem for p in folder.glob('*.log')))}, and `node N`.")
+    sys.stdout.flush()
+    subprocess.run(["tail", "-n", str(args.lines), *(["-F"] if args.follow else []), *map(str, wanted)], check=False)
+
+
+def build(args):
+    for thing in args.things or parts.things():
+        print(f"{thing}: {parts.build(thing)}")
+
+
+def tool(args):
+    world = World(args.name)
+    print(parts.tool(args.tool, args.k8s or (world.record["kubernetes"] if world.exists else "1.35")))
+
+
+def list_worlds(args):
+    everywhere = {d.name: d for d in worlds.claims().values()}
+    for name in sorted({*worlds.known(), *everywhere}):
+        if everywhere.get(name, cache.root() / "worlds" / name).parent != cache.root() / "worlds":
+            print(f"{name}  of another cache: {everywhere[name]}")
+            continue
+        known = status.describe(World(name))
+        ready = sum(n["ready"] for n in known.get("nodes", []))
+        print(f"{name}  Kubernetes {known['kubernetes']}, {known['runtime']}, {ready} of {len(known['nodes'])} nodes Ready, {known['kubeconfig']}")
+
+
+def images(args):
+    for archive in sorted(Path(parts.sample_images()).glob("*.tar")):
+        print(archive)
+
+
+ACTIONS = {
+    "up": up, "down": down, "status": show_status, "kubeconfig": kubeconfig, "load": load, "node": node, "exec": execute, "logs": logs, "build": build, "tool": tool,
+    "list": list_worlds, "images": images,
+}
+
+
+def _interrupted(signum, frame):
+    raise KeyboardInterrupt
+
+
+def main(argv):
+    os.umask(0o022)
+    signal.signal(signal.SIGTERM, _interrupted)
+    signal.signal(signal.SIGHUP, _interrupted)
+    try:
+        args = parser().parse_args(argv)
+        return ACTIONS[args.action](args) or 0
+    except Refusal as refusal:
+        say(f"world: {refusal}")
+        return refusal.exit_code
+    except KeyboardInterrupt:
+        say("world: interrupted")
+        return 1
+    except BrokenPipeError:
+        return 0

@@ -1,0 +1,74 @@
+"""Which built things a world is made of, and where they are: Kubernetes, its runtime, the nodes' file trees, the sample images."""
+
+from pathlib import Path
+
+from . import cache, debian, images, shim
+from .programs import PROGRAMS
+from .refusal import BadUsage
+
+KUBERNETES = ("1.35", "1.36")
+RUNTIMES = ("containerd-1.7", "containerd-2")
+
+
+def check_pair(kubernetes, runtime):
+    """The runtime to use; a pair that cannot work is refused."""
+    runtime = runtime or ("containerd-1.7" if kubernetes == "1.35" else "containerd-2")
+    if kubernetes == "1.36" and runtime == "containerd-1.7":
+        raise BadUsage("Kubernetes 1.36 needs containerd 2 and does not run on containerd 1.7: use --runtime containerd-2, or --k8s 1.35.")
+    return runtime
+
+
+def node_tree():
+    """The root of every native node: Debian with containerd 1.7, runc 1.1, CNI plugins, etcd; no CRIU."""
+    key = debian.tree_key(["node"], debian.NODE_PACKAGES, "1")
+    return cache.obtain("debian", key, lambda into: debian.bootstrap(into, "node", debian.NODE_PACKAGES, 45))
+
+
+def criu_layer():
+    base = node_tree()
+    return cache.obtain("criu", debian.tree_key(["node", "criu"], ["criu"], "1"), lambda into: debian.add_criu(into, base))
+
+
+def sample_images():
+    """A directory with busybox.tar and pause.tar."""
+    tree = node_tree()
+    source = Path(images.__file__)
+    return cache.obtain("images", cache.key([source], [tree.name]), lambda into: images.write_samples(tree / "usr/bin/busybox", into))
+
+
+def obtain(kubernetes, runtime):
+    """Where the things of such a world are, and the layers of its nodes, topmost first; builds what is missing."""
+    kube, base = PROGRAMS[f"kube-{kubernetes}"].obtain(), node_tree()
+    containerd = [PROGRAMS["containerd"].obtain()] if runtime == "containerd-2" else []
+    full = [*([shim.obtain()] if shim.is_needed() else []), kube, *containerd, PROGRAMS["runc"].obtain(), criu_layer(), base]
+    layers = {"full": list(map(str, full)), "bare": list(map(str, [kube, *containerd, base]))}
+    return {"kube": str(kube), "debian": str(base), "images": str(sample_images())}, layers
+
+
+# --- by name, for `world build` and `world tool` ----------------------------------------------------------------------
+
+TREES = {"debian": node_tree, "criu": criu_layer, "images": sample_images}
+FROM_TREE = {"etcd": "usr/bin/etcd", "etcdctl": "usr/bin/etcdctl", "busybox": "usr/bin/busybox"}
+
+
+def things():
+    return [*PROGRAMS, *TREES]
+
+
+def build(thing):
+    if thing in TREES:
+        return TREES[thing]()
+    if thing in PROGRAMS:
+        return PROGRAMS[thing].obtain()
+    raise BadUsage(f"`{thing}` is not a thing the world builds: it knows {', '.join(things())}.")
+
+
+def tool(name, kubernetes):
+    """The path of a program, built if needed."""
+    if name in FROM_TREE:
+        return node_tree() / FROM_TREE[name]
+    for program in PROGRAMS.values():
+        if name in program.tools() and (not program.one_for_all or program.name == f"kube-{kubernetes}"):
+            return program.obtain() / program.folder / name
+    known = sorted({*FROM_TREE, *(t for p in PROGRAMS.values() for t in p.tools())})
+    raise BadUsage(f"`{name}` is not a tool of the world: it has {', '.join(known)}.")
