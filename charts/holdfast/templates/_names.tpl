@@ -1,0 +1,58 @@
+{{/* One name for every object of ours: the manager is told it as --installation. */}}
+{{- define "holdfast.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* Suffixes such as -selfsigned must still fit into 63 characters. */}}
+{{- define "holdfast.fullname" -}}
+{{- $name := include "holdfast.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "holdfast.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "holdfast.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: manager
+{{- end -}}
+
+{{/* What a CRD carries: it outlives the release, so nothing of the release but Helm's own marks. */}}
+{{- define "holdfast.crdLabels" -}}
+app.kubernetes.io/name: holdfast
+app.kubernetes.io/part-of: holdfast
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "holdfast.labels" -}}
+{{ include "holdfast.selectorLabels" . }}
+app.kubernetes.io/part-of: holdfast
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "holdfast.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end -}}
+
+{{- define "holdfast.tlsSecret" -}}
+{{- .Values.certificates.secretName | default (printf "%s-tls" (include "holdfast.fullname" .)) -}}
+{{- end -}}
+
+{{/* The CRDs' names, PLURAL.GROUP, from the names of the generated files: the one list there is. */}}
+{{- define "holdfast.crdNames" -}}
+{{- $names := list }}
+{{- range $path, $_ := .Files.Glob "files/crds/*.yaml" }}
+{{- $names = append $names (base $path | trimSuffix ".yaml") }}
+{{- end }}
+{{- toYaml $names }}
+{{- end -}}
