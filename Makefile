@@ -84,7 +84,7 @@ completions: ## Write shell completions to dist/completions
 
 .PHONY: run
 run: ## Run the manager here, on the cluster that kubectl talks to (ARGS= for more flags)
-	cargo run --bin holdfast -- serve --leader-elect=false --installation= --log-format text --shutdown-delay 0s $(ARGS)
+	cargo run --bin holdfast -- serve --leader-elect=false --log-format text --shutdown-delay 0s $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what make wrote into the checkout (bin/, dist/); caches stay
