@@ -1,0 +1,147 @@
+//! The one table of what Holdfast consists of: each slice with its CRDs, controllers and writes. Whoever adds a slice adds a line here.
+
+mod manager;
+pub mod serve;
+
+use crate::kit::error::Error;
+use crate::kit::names;
+use crate::process::clients::Clients;
+use crate::process::faults::Step;
+use crate::process::runner::Runner;
+use crate::process::{leader, teardown};
+use crate::sizing;
+use crate::sizing::api::FlexDaemonsetTemplate;
+use futures::future::BoxFuture;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+use kube::api::{ApiResource, GroupVersionKind};
+use kube::runtime::events::{Recorder, Reporter};
+
+/// One capability.
+struct Slice {
+    crds: fn() -> Vec<CustomResourceDefinition>,
+    controller: fn(Runner, Clients, Recorder) -> BoxFuture<'static, Result<(), Error>>,
+    steps: &'static [Step],
+}
+
+const SLICES: &[Slice] = &[Slice {
+    crds: || vec![FlexDaemonsetTemplate::crd()],
+    controller: |runner, clients, recorder| {
+        Box::pin(sizing::reconcile::run(runner, clients, recorder))
+    },
+    steps: sizing::reconcile::STEPS,
+}];
+
+/// Writes of the ground.
+const GROUND_STEPS: &[&[Step]] = &[leader::STEPS, teardown::STEPS];
+
+/// All CRDs, in the order in which they are printed and installed.
+#[must_use]
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    SLICES.iter().flat_map(|slice| (slice.crds)()).collect()
+}
+
+/// All fault points, in the order of the table.
+#[must_use]
+pub fn fault_points() -> Vec<String> {
+    let slices = SLICES.iter().map(|slice| slice.steps);
+    let steps = GROUND_STEPS.iter().copied().chain(slices).flatten();
+    steps
+        .flat_map(|step| [format!("{step}.before"), format!("{step}.after")])
+        .collect()
+}
+
+/// The kinds of our CRDs, as a client without types addresses them.
+#[must_use]
+pub fn kinds() -> Vec<ApiResource> {
+    let kinds = crds().into_iter().filter_map(|crd| {
+        let version = crd
+            .spec
+            .versions
+            .into_iter()
+            .find(|version| version.storage)?;
+        let gvk = GroupVersionKind::gvk(&crd.spec.group, &version.name, &crd.spec.names.kind);
+        Some(ApiResource::from_gvk_with_plural(
+            &gvk,
+            &crd.spec.names.plural,
+        ))
+    });
+    kinds.collect()
+}
+
+fn controllers(
+    runner: &Runner,
+    clients: &Clients,
+    identity: &str,
+) -> Vec<BoxFuture<'static, Result<(), Error>>> {
+    let instance = (!identity.is_empty()).then(|| identity.to_owned());
+    let reporter = Reporter {
+        controller: names::MANAGER.into(),
+        instance,
+    };
+    let recorder = Recorder::new(clients.api.clone(), reporter);
+    SLICES
+        .iter()
+        .map(|slice| (slice.controller)(runner.clone(), clients.clone(), recorder.clone()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_crd_is_found_by_category_and_tells_its_story() {
+        for crd in crds() {
+            let name = crd.metadata.name.clone().unwrap();
+            assert_eq!(
+                crd.spec.names.categories.as_deref(),
+                Some(&[names::CATEGORY.to_owned()][..]),
+                "{name}"
+            );
+            for version in &crd.spec.versions {
+                assert!(
+                    version
+                        .subresources
+                        .as_ref()
+                        .is_some_and(|s| s.status.is_some()),
+                    "{name} has a status"
+                );
+                assert!(
+                    version
+                        .additional_printer_columns
+                        .as_ref()
+                        .is_some_and(|c| c.len() > 1),
+                    "{name} has columns"
+                );
+                let schema = serde_json::to_value(&version.schema).unwrap();
+                let status = &schema["openAPIV3Schema"]["properties"]["status"]["properties"];
+                assert_eq!(
+                    status["conditions"]["x-kubernetes-list-map-keys"],
+                    serde_json::json!(["type"]),
+                    "{name}"
+                );
+                assert!(status["observedGeneration"].is_object(), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn fault_points_have_names_of_their_own() {
+        let points = fault_points();
+        let names: std::collections::BTreeSet<_> = points.iter().collect();
+        assert_eq!(names.len(), points.len());
+        assert!(
+            points.contains(&"process.leader.renew.before".to_owned()),
+            "{points:?}"
+        );
+    }
+
+    #[test]
+    fn kinds_are_addressed_as_their_crds_say() {
+        assert_eq!(
+            kinds().first().map(|kind| kind.plural.as_str()),
+            Some("flexdaemonsettemplates")
+        );
+    }
+}

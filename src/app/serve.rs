@@ -1,0 +1,148 @@
+//! `holdfast serve`, from its flags to its end.
+//!
+//! | moment | what happens |
+//! |---|---|
+//! | start | probes and metrics are served; the cluster is looked at: its version, our CRDs |
+//! | leading | our own objects are held, controllers run |
+//! | the Lease is lost | controllers are stopped, the process ends with an error (and is started again) |
+//! | the installation is being deleted | controllers are stopped, everything held is released, the process waits for its end |
+//! | a signal | not ready any more; controllers are stopped, the Lease is handed back, listeners close after the shutdown delay |
+
+use crate::app::manager::Manager;
+use crate::kit::error::{Error, chain};
+use crate::process::clients::Clients;
+use crate::process::flags::{Election, InstallationFlags, Listening, Logging, Serve};
+use crate::process::health::Health;
+use crate::process::leader::Elector;
+use crate::process::lease::Settings;
+use crate::process::listeners::{Serving, serve_metrics, serve_probes};
+use crate::process::signals::stop_on_signal;
+use crate::process::teardown::Installation;
+use crate::process::telemetry::{Telemetry, start_logging};
+use crate::webhook::tls::Certificate;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// How long the main loop may be silent before the process counts as dead.
+const BEAT_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs the manager until it is told to stop.
+///
+/// # Errors
+/// It could not start, or a part of it ended although it must not.
+pub async fn serve(flags: Serve) -> Result<(), Error> {
+    let Serve {
+        listening,
+        election,
+        installation,
+        logging,
+        concurrency,
+    } = flags;
+    let Logging {
+        log_level,
+        log_format,
+    } = logging;
+    let InstallationFlags {
+        namespace,
+        installation,
+    } = installation;
+    start_logging(&log_level, log_format)?;
+    let identity = election.identity.clone();
+    let settings = checked(election, &namespace)?;
+    let stop = stop_on_signal()?;
+    let telemetry = Arc::<Telemetry>::default();
+    let health = Arc::new(Health::new(BEAT_LIMIT));
+    let front = Front::open(listening, &stop, &health, &telemetry)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), %namespace, %identity, "starting");
+    let clients = Clients::infer().await?;
+    let elector = settings.map(|settings| {
+        let health = Arc::clone(&health);
+        Elector::new(clients.once.clone(), settings, move || health.beats())
+    });
+    let installation =
+        installation.map(|name| Installation::new(clients.once.clone(), &namespace, &name));
+    let manager = Manager {
+        clients,
+        health,
+        telemetry,
+        installation,
+        identity,
+        concurrency,
+    };
+    let ended = Box::pin(manager.run(elector, &stop)).await;
+    front.close(&stop).await;
+    ended
+}
+
+/// The election's settings, judged before anything is started.
+fn checked(election: Election, namespace: &str) -> Result<Option<Settings>, Error> {
+    let settings = election.settings(namespace);
+    if let Some(settings) = &settings {
+        settings.check()?;
+    }
+    Ok(settings)
+}
+
+/// What others see of the process: its listeners, and how it goes away from them.
+struct Front {
+    servers: [Serving; 2],
+    /// Clients may still be sent here for a moment after the signal.
+    lame_duck: JoinHandle<()>,
+    certificate_stop: CancellationToken,
+}
+
+impl Front {
+    fn open(
+        listening: Listening,
+        stop: &CancellationToken,
+        health: &Arc<Health>,
+        telemetry: &Arc<Telemetry>,
+    ) -> Result<Self, Error> {
+        let Listening {
+            metrics_bind_address,
+            health_probe_bind_address,
+            tls_cert_dir,
+            shutdown_delay,
+        } = listening;
+        let certificate_stop = CancellationToken::new();
+        let certificate = tls_cert_dir
+            .map(|directory| Certificate::read(&directory))
+            .transpose()?;
+        let tls = certificate.as_ref().map(Certificate::config);
+        let servers = [
+            serve_probes(health_probe_bind_address, Arc::clone(health))?,
+            serve_metrics(metrics_bind_address, Arc::clone(telemetry), tls)?,
+        ];
+        if let Some(certificate) = certificate {
+            tokio::spawn(certificate.follow(certificate_stop.clone()));
+        }
+        let (stop, health) = (stop.clone(), Arc::clone(health));
+        let lame_duck = tokio::spawn(async move {
+            stop.cancelled().await;
+            health.stops();
+            tokio::time::sleep(shutdown_delay).await;
+        });
+        Ok(Self {
+            servers,
+            lame_duck,
+            certificate_stop,
+        })
+    }
+
+    async fn close(self, stop: &CancellationToken) {
+        if stop.is_cancelled()
+            && let Err(error) = self.lame_duck.await
+        {
+            tracing::warn!(%error, "the shutdown delay was cut short");
+        }
+        for server in self.servers {
+            if let Err(error) = server.stop().await {
+                tracing::warn!(error = %chain(&error), "a listener ended badly");
+            }
+        }
+        self.certificate_stop.cancel();
+        tracing::info!("stopped");
+    }
+}

@@ -1,0 +1,77 @@
+//! The command line.
+
+use crate::process::flags::Serve;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Keeps a Kubernetes workload's share and state while the nodes beneath it change.
+#[derive(Debug, Parser)]
+#[command(
+    name = "holdfast",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true
+)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What Holdfast can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the webhooks and controllers (the manager)
+    Serve(Box<Serve>),
+    /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
+    Crds,
+    /// Release everything that an installation holds, with your own rights: for when its pods are gone and a deletion hangs
+    Teardown(Teardown),
+    /// Print the version
+    Version,
+    /// Print shell completions, for example `source <(holdfast completions bash)`
+    Completions {
+        /// For which shell
+        shell: Shell,
+    },
+    /// List the fault points of this build
+    #[cfg(feature = "faults")]
+    Faults,
+}
+
+/// Release an installation.
+#[derive(Debug, clap::Args)]
+pub struct Teardown {
+    /// Namespace of the installation
+    #[arg(long, short, default_value = "holdfast-system")]
+    pub namespace: String,
+    /// Common name of its Deployment, ServiceAccount, roles and bindings
+    #[arg(long, default_value = "holdfast")]
+    pub installation: String,
+    /// Really do it: without this flag nothing is written
+    #[arg(long)]
+    pub yes: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_says_what_it_does() {
+        for verb in Arguments::command().get_subcommands() {
+            assert!(
+                verb.get_about()
+                    .is_some_and(|about| about.to_string().len() > 10),
+                "{}",
+                verb.get_name()
+            );
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Every name that Holdfast puts on other objects, or reads from them, in one place.
+//!
+//! Names that users of the earlier projects know stay as they are; new ones are `holdfast.dev/*`.
+
+/// The domain of our own annotations, labels and finalizers.
+pub const DOMAIN: &str = "holdfast.dev";
+
+/// Who writes, in `managedFields` and in the reports of events.
+pub const MANAGER: &str = "holdfast.dev/manager";
+
+/// Held by the leader on the objects of its own installation, so that a deletion waits until
+/// everything that Holdfast holds elsewhere has been released.
+pub const TEARDOWN_FINALIZER: &str = "holdfast.dev/teardown";
+
+/// Finalizers of ours, by prefix: released when Holdfast is removed from a cluster.
+/// The second is the one that kairos-operator left on its `NodeOp`s, which we take over.
+pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io/"];
+
+/// The category under which `kubectl get holdfast` shows all objects of ours.
+pub const CATEGORY: &str = "holdfast";
+
+/// Is this finalizer one of ours?
+#[must_use]
+pub fn is_our_finalizer(finalizer: &str) -> bool {
+    OUR_FINALIZERS
+        .iter()
+        .any(|prefix| finalizer.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_its_own_finalizers_and_no_others() {
+        assert!(is_our_finalizer(TEARDOWN_FINALIZER));
+        assert!(is_our_finalizer(
+            "nodeop-reboot.kairos.io/clusterrolebinding"
+        ));
+        assert!(!is_our_finalizer("kubernetes.io/pvc-protection"));
+        assert!(!is_our_finalizer("holdfast.development/x"));
+    }
+}

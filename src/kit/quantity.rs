@@ -1,0 +1,257 @@
+//! Kubernetes quantities (`1500m`, `1.5Gi`, `2e3`) as whole nano-units in an `i128`: no floats, no silent loss.
+//!
+//! The grammar is Kubernetes' own: a signed decimal number, then one of `n u m "" k M G T P E`, `Ki Mi Gi Ti Pi Ei`, or a decimal
+//! exponent (`e3`, `E-2`). What is finer than a nano-unit is rounded up, as the API server does; what does not fit is refused.
+
+use std::str::FromStr;
+
+const NANO: i128 = 1_000_000_000;
+
+/// An amount of a resource, in billionths of its unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Quantity(i128);
+
+impl Quantity {
+    /// The amount in nano-units.
+    #[must_use]
+    pub fn nanos(self) -> i128 {
+        self.0
+    }
+}
+
+/// Why a text is no quantity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Mistake {
+    /// There is no number.
+    #[error("a quantity starts with a number, such as 500m, 1.5 or 2Gi")]
+    NoNumber,
+    /// The letters after the number mean nothing.
+    #[error(
+        "the unit is one of n, u, m, k, M, G, T, P, E, Ki, Mi, Gi, Ti, Pi, Ei or an exponent such as e3"
+    )]
+    UnknownUnit,
+    /// More than can be counted.
+    #[error("the amount is too large")]
+    TooLarge,
+}
+
+/// What follows the number, in nano-units: `factor`, times ten to the power of `exponent`.
+#[derive(Clone, Copy)]
+struct Unit {
+    factor: i128,
+    exponent: i32,
+}
+
+impl FromStr for Quantity {
+    type Err = Mistake;
+
+    fn from_str(text: &str) -> Result<Self, Mistake> {
+        let (negative, unsigned) = match text.as_bytes().first() {
+            Some(b'-') => (true, text.get(1..).unwrap_or_default()),
+            Some(b'+') => (false, text.get(1..).unwrap_or_default()),
+            _ => (false, text),
+        };
+        let end = unsigned
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(unsigned.len());
+        let (number, suffix) = unsigned.split_at(end);
+        let (digits, decimals) = mantissa(number)?;
+        let unit = unit(suffix)?;
+        let nanos = scale(digits, unit, decimals)?;
+        // Rounding goes away from zero, so the sign is put on last.
+        Ok(Self(if negative {
+            nanos.checked_neg().ok_or(Mistake::TooLarge)?
+        } else {
+            nanos
+        }))
+    }
+}
+
+/// `12.50` is 1250 with 2 decimals.
+fn mantissa(number: &str) -> Result<(i128, i32), Mistake> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return Err(Mistake::NoNumber);
+    }
+    let fraction = fraction.trim_end_matches('0');
+    let mut digits: i128 = 0;
+    for byte in whole.bytes().chain(fraction.bytes()) {
+        let digit = i128::from(byte.checked_sub(b'0').ok_or(Mistake::NoNumber)?);
+        digits = digits
+            .checked_mul(10)
+            .and_then(|d| d.checked_add(digit))
+            .ok_or(Mistake::TooLarge)?;
+    }
+    Ok((
+        digits,
+        i32::try_from(fraction.len()).map_err(|_| Mistake::TooLarge)?,
+    ))
+}
+
+fn unit(suffix: &str) -> Result<Unit, Mistake> {
+    let decimal = |exponent: i32| {
+        Ok(Unit {
+            factor: 1,
+            exponent: exponent.checked_add(9).ok_or(Mistake::TooLarge)?,
+        })
+    };
+    let binary = |shift: u32| {
+        Ok(Unit {
+            factor: NANO.checked_shl(shift).ok_or(Mistake::TooLarge)?,
+            exponent: 0,
+        })
+    };
+    match suffix {
+        "n" => decimal(-9),
+        "u" => decimal(-6),
+        "m" => decimal(-3),
+        "" => decimal(0),
+        "k" => decimal(3),
+        "M" => decimal(6),
+        "G" => decimal(9),
+        "T" => decimal(12),
+        "P" => decimal(15),
+        "E" => decimal(18),
+        "Ki" => binary(10),
+        "Mi" => binary(20),
+        "Gi" => binary(30),
+        "Ti" => binary(40),
+        "Pi" => binary(50),
+        "Ei" => binary(60),
+        _ => decimal(exponent(suffix)?),
+    }
+}
+
+/// `e3`, `E+3`, `e-2`.
+fn exponent(suffix: &str) -> Result<i32, Mistake> {
+    let digits = suffix
+        .strip_prefix(['e', 'E'])
+        .ok_or(Mistake::UnknownUnit)?;
+    let plain = digits.strip_prefix(['+', '-']).unwrap_or(digits);
+    if plain.is_empty() || !plain.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Mistake::UnknownUnit);
+    }
+    digits.parse().map_err(|_| Mistake::TooLarge)
+}
+
+/// `digits / 10^decimals * unit`, rounded up to whole nano-units.
+fn scale(digits: i128, unit: Unit, decimals: i32) -> Result<i128, Mistake> {
+    if digits == 0 {
+        return Ok(0);
+    }
+    let power = unit
+        .exponent
+        .checked_sub(decimals)
+        .ok_or(Mistake::TooLarge)?;
+    let nanos = digits.checked_mul(unit.factor);
+    let Ok(up) = u32::try_from(power) else {
+        let nanos = nanos.ok_or(Mistake::TooLarge)?;
+        // A divisor that does not fit is larger than any dividend that does.
+        return Ok(10_i128
+            .checked_pow(power.unsigned_abs())
+            .map_or(1, |divisor| divide_up(nanos, divisor)));
+    };
+    let factor = 10_i128.checked_pow(up).ok_or(Mistake::TooLarge)?;
+    nanos
+        .and_then(|n| n.checked_mul(factor))
+        .ok_or(Mistake::TooLarge)
+}
+
+/// Division that rounds up, for a dividend and a divisor above zero.
+fn divide_up(dividend: i128, divisor: i128) -> i128 {
+    let whole = dividend.checked_div(divisor).unwrap_or(i128::MAX);
+    match dividend.checked_rem(divisor) {
+        Some(0) | None => whole,
+        Some(_) => whole.saturating_add(1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn nanos(text: &str) -> i128 {
+        text.parse::<Quantity>()
+            .unwrap_or_else(|e| panic!("{text}: {e}"))
+            .nanos()
+    }
+
+    #[test]
+    fn reads_every_unit() {
+        for (text, same) in [
+            ("1500m", "1.5"),
+            ("1k", "1000"),
+            ("1M", "1e6"),
+            ("2G", "2E9"),
+            ("1T", "1e12"),
+            ("1P", "1e15"),
+            ("1E", "1e18"),
+            ("1Ki", "1024"),
+            ("1.5Gi", "1610612736"),
+            ("1Mi", "1024Ki"),
+            ("1Ti", "1024Gi"),
+            ("1Pi", "1024Ti"),
+            ("1Ei", "1024Pi"),
+            ("1u", "1000n"),
+            ("1m", "1000u"),
+            ("+5", "5"),
+            (".5", "500m"),
+            ("5.", "5"),
+            ("0.50", "500m"),
+            ("1e-3", "1m"),
+        ] {
+            assert_eq!(nanos(text), nanos(same), "{text} and {same}");
+        }
+        assert_eq!(nanos("1n"), 1);
+    }
+
+    #[test]
+    fn rounds_up_what_is_finer_than_a_nano() {
+        assert_eq!(nanos("0.1n"), 1);
+        assert_eq!(nanos("1.0000000001"), NANO + 1);
+        assert_eq!(nanos("-0.1n"), -1);
+        assert_eq!(nanos("1e-40"), 1);
+        assert_eq!(nanos("0e-40"), 0);
+        assert_eq!(
+            nanos("10000000000000000000000000000000000000e-39"),
+            NANO / 100
+        );
+    }
+
+    #[test]
+    fn refuses_what_is_no_quantity() {
+        for text in [
+            "", "-", "Gi", ".", "1.2.3", "1 Gi", "1gi", "1KiB", "--1", "1e", "1e3Ki", "1e+",
+            "0x10", "١", "1,5", "inf", "NaN",
+        ] {
+            assert!(text.parse::<Quantity>().is_err(), "{text}");
+        }
+        for text in [
+            "1e99",
+            "9999999999999999999999999Ei",
+            "1e2147483648",
+            "99999999999999999999999999999999999999999",
+        ] {
+            assert_eq!(text.parse::<Quantity>(), Err(Mistake::TooLarge), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "\\PC{0,24}") {
+            let _read = text.parse::<Quantity>();
+        }
+
+        #[test]
+        fn whole_numbers_are_exact(number in any::<i64>()) {
+            prop_assert_eq!(Some(nanos(&number.to_string())), i128::from(number).checked_mul(NANO));
+        }
+
+        #[test]
+        fn order_follows_the_number(a in 0_u32.., b in 0_u32..) {
+            let (x, y) = (format!("{a}Mi").parse::<Quantity>().unwrap(), format!("{b}Mi").parse::<Quantity>().unwrap());
+            prop_assert_eq!(a.cmp(&b), x.cmp(&y));
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! Every write to the API server goes through here: with a time limit, between two fault points, and with an error that names
+//! verb and object. `tests/architecture.rs` refuses writes elsewhere.
+//!
+//! - What decides or reserves is [`replace`]d or [`merge`]d with the `resourceVersion` it was decided on: a 409 means observe again.
+//! - What is derived is [`apply_status`]ed by its one owner.
+
+use crate::kit::error::Error;
+use crate::kit::events::Notice;
+use crate::kit::names;
+use crate::process::faults::{Step, around};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+use std::time::Duration;
+
+/// How long a call may take where nothing else is said.
+pub const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// One write: which step of its module it is, and how long it may take.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    step: &'a Step,
+    limit: Duration,
+}
+
+impl<'a> From<&'a Step> for Call<'a> {
+    fn from(step: &'a Step) -> Self {
+        Self {
+            step,
+            limit: CALL_LIMIT,
+        }
+    }
+}
+
+impl Step {
+    /// This step, with a time limit of its own.
+    #[must_use]
+    pub fn within(&self, limit: Duration) -> Call<'_> {
+        Call { step: self, limit }
+    }
+}
+
+/// Reads or writes with a time limit and an error that names verb and object.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn bounded<T>(
+    limit: Duration,
+    verb: &'static str,
+    object: String,
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|source| Error::api(verb, object, source)),
+        Err(_elapsed) => Err(Error::TimedOut {
+            verb,
+            object,
+            limit,
+        }),
+    }
+}
+
+/// What the API server keeps, and we can read and write.
+pub trait Stored:
+    Resource<DynamicType: Default> + Clone + Debug + Serialize + DeserializeOwned
+{
+}
+impl<K: Resource<DynamicType: Default> + Clone + Debug + Serialize + DeserializeOwned> Stored
+    for K
+{
+}
+
+fn describe<K: Resource<DynamicType: Default>>(namespace: Option<&str>, name: &str) -> String {
+    let kind = K::kind(&K::DynamicType::default()).to_lowercase();
+    namespace.map_or_else(
+        || format!("{kind} {name}"),
+        |namespace| format!("{kind} {namespace}/{name}"),
+    )
+}
+
+/// Creates an object; one that is there already is a 409.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn create<K: Stored>(api: &Api<K>, call: Call<'_>, object: &K) -> Result<K, Error> {
+    let what = describe::<K>(api.namespace(), &object.name_any());
+    around(
+        call.step,
+        bounded(
+            call.limit,
+            "create",
+            what,
+            api.create(&PostParams::default(), object),
+        ),
+    )
+    .await
+}
+
+/// Replaces an object that was read before; if somebody else wrote since, a 409.
+///
+/// # Errors
+/// The API server's answer, that none came in time, or that the object carries no `resourceVersion`.
+pub async fn replace<K: Stored>(api: &Api<K>, call: Call<'_>, object: &K) -> Result<K, Error> {
+    let name = object.name_any();
+    let what = describe::<K>(api.namespace(), &name);
+    if object.resource_version().is_none() {
+        return Err(Error::Invalid {
+            what,
+            why: "a replacement needs the resourceVersion that it was decided on".into(),
+        });
+    }
+    around(
+        call.step,
+        bounded(
+            call.limit,
+            "replace",
+            what,
+            api.replace(&name, &PostParams::default(), object),
+        ),
+    )
+    .await
+}
+
+/// Merges some fields into an object as it was at `resource_version`; if somebody else wrote since, a 409.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn merge<K>(
+    api: &Api<K>,
+    call: Call<'_>,
+    seen: &K,
+    fields: serde_json::Value,
+) -> Result<K, Error>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let name = seen.name_any();
+    let what = match api.namespace() {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.clone(),
+    };
+    let mut fields = fields;
+    if let (Some(version), Some(object)) = (seen.resource_version(), fields.as_object_mut()) {
+        let metadata = object
+            .entry("metadata")
+            .or_insert_with(|| serde_json::json!({}));
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.insert("resourceVersion".into(), version.into());
+        }
+    }
+    let params = PatchParams::default();
+    around(
+        call.step,
+        bounded(
+            call.limit,
+            "patch",
+            what,
+            api.patch(&name, &params, &Patch::Merge(fields)),
+        ),
+    )
+    .await
+}
+
+/// Applies the status that `manager` (`<group>/<controller>`) alone owns.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn apply_status<K: Stored>(
+    api: &Api<K>,
+    call: Call<'_>,
+    manager: &str,
+    name: &str,
+    status: impl Serialize + Debug,
+) -> Result<K, Error> {
+    let what = describe::<K>(api.namespace(), name);
+    let kind = K::DynamicType::default();
+    let patch = serde_json::json!({ "apiVersion": K::api_version(&kind), "kind": K::kind(&kind), "status": status });
+    let params = PatchParams::apply(manager).force();
+    around(
+        call.step,
+        bounded(
+            call.limit,
+            "apply the status of",
+            what,
+            api.patch_status(name, &params, &Patch::Apply(patch)),
+        ),
+    )
+    .await
+}
+
+/// Tells a notice about an object. That it could not be told is logged and nothing more: no decision hangs on an event.
+pub async fn tell<K: Stored>(recorder: &Recorder, call: Call<'_>, object: &K, notice: &Notice) {
+    let regarding = object.object_ref(&K::DynamicType::default());
+    let event = Event {
+        type_: if notice.is_warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        },
+        reason: notice.reason.into(),
+        note: Some(notice.note.clone()),
+        action: notice.action.into(),
+        secondary: None,
+    };
+    let told = around(
+        call.step,
+        bounded(
+            call.limit,
+            "publish",
+            format!("event {}", notice.reason),
+            recorder.publish(&event, &regarding),
+        ),
+    )
+    .await;
+    if let Err(error) = told {
+        tracing::warn!(error = %crate::kit::error::chain(&error), manager = names::MANAGER, "an event was not published");
+    }
+}

@@ -1,0 +1,215 @@
+//! An API server in memory, for tests of call sequences: it keeps objects, counts `resourceVersion`, answers 404 and 409, honours
+//! finalizers and can be cut off. It has no schemas, no rights and no watches; those are tested on the real one.
+
+use http::{Method, Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// The server, shared by its clients and its test.
+#[derive(Clone, Default)]
+pub(crate) struct ApiServer(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Value>,
+    version: u64,
+    uids: u64,
+    cut_off: bool,
+    calls: Vec<String>,
+    forbidden: Vec<String>,
+}
+
+impl ApiServer {
+    /// A client of this server.
+    pub(crate) fn client(&self) -> Client {
+        let server = self.clone();
+        Client::new(
+            tower::service_fn(move |request: Request<Body>| server.clone().answer(request)),
+            "default",
+        )
+    }
+
+    /// From now on no call is answered (true), or again each one (false).
+    pub(crate) fn cut_off(&self, cut_off: bool) {
+        self.state(|state| state.cut_off = cut_off);
+    }
+
+    /// Calls whose `METHOD path` starts with this text are refused with 403.
+    pub(crate) fn forbid(&self, prefix: &str) {
+        self.state(|state| state.forbidden.push(prefix.to_owned()));
+    }
+
+    /// Puts an object at a path, as some other client would.
+    pub(crate) fn put(&self, path: &str, object: Value) {
+        self.state(|state| state.store(path, object));
+    }
+
+    /// What is stored at a path.
+    pub(crate) fn stored(&self, path: &str) -> Option<Value> {
+        self.state(|state| state.objects.get(path).cloned())
+    }
+
+    /// The calls so far, as `METHOD path`.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.state(|state| state.calls.clone())
+    }
+
+    fn state<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
+        look(&mut self.0.lock().unwrap())
+    }
+
+    async fn answer(
+        self,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, std::convert::Infallible> {
+        let (parts, body) = request.into_parts();
+        if self.state(|state| state.cut_off) {
+            std::future::pending::<()>().await;
+        }
+        let bytes = body.collect_bytes().await.unwrap_or_default();
+        let sent = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        let (code, answer) = self.state(|state| state.serve(&parts.method, parts.uri.path(), sent));
+        let body = Body::from(serde_json::to_vec(&answer).unwrap());
+        Ok(Response::builder()
+            .status(code)
+            .header("content-type", "application/json")
+            .body(body)
+            .unwrap())
+    }
+}
+
+fn refusal(code: StatusCode, reason: &str) -> (StatusCode, Value) {
+    (
+        code,
+        json!({ "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code.as_u16(), "reason": reason, "message": reason }),
+    )
+}
+
+impl State {
+    fn serve(&mut self, method: &Method, path: &str, sent: Value) -> (StatusCode, Value) {
+        let call = format!("{method} {path}");
+        self.calls.push(call.clone());
+        if self.forbidden.iter().any(|prefix| call.starts_with(prefix)) {
+            return refusal(StatusCode::FORBIDDEN, "Forbidden");
+        }
+        match *method {
+            Method::GET => self.read(path),
+            Method::POST => self.create(path, sent),
+            Method::PUT | Method::PATCH => {
+                self.change(method, path.trim_end_matches("/status"), sent)
+            }
+            Method::DELETE => self.delete(path),
+            _ => refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
+        }
+    }
+
+    /// An object, or, where nothing is stored at the path itself, the list of what is stored right below it.
+    fn read(&self, path: &str) -> (StatusCode, Value) {
+        if let Some(object) = self.objects.get(path) {
+            return (StatusCode::OK, object.clone());
+        }
+        let below = |key: &str| {
+            key.strip_prefix(path)
+                .and_then(|rest| rest.strip_prefix('/'))
+                .is_some_and(|rest| !rest.contains('/'))
+        };
+        let items: Vec<_> = self
+            .objects
+            .iter()
+            .filter(|(key, _)| below(key))
+            .map(|(_, object)| object.clone())
+            .collect();
+        let is_collection = !items.is_empty() || self.objects.contains_key(&format!("{path}/"));
+        if is_collection {
+            return (
+                StatusCode::OK,
+                json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": self.version.to_string() }, "items": items }),
+            );
+        }
+        refusal(StatusCode::NOT_FOUND, "NotFound")
+    }
+
+    fn create(&mut self, path: &str, sent: Value) -> (StatusCode, Value) {
+        let name = sent["metadata"]["name"]
+            .as_str()
+            .map_or_else(|| format!("generated-{}", self.version), str::to_owned);
+        let path = format!("{path}/{name}");
+        if self.objects.contains_key(&path) {
+            return refusal(StatusCode::CONFLICT, "AlreadyExists");
+        }
+        self.store(&path, sent);
+        (StatusCode::CREATED, self.objects[&path].clone())
+    }
+
+    fn change(&mut self, method: &Method, path: &str, sent: Value) -> (StatusCode, Value) {
+        let Some(former) = self.objects.get(path) else {
+            return refusal(StatusCode::NOT_FOUND, "NotFound");
+        };
+        let judged_on = &sent["metadata"]["resourceVersion"];
+        if !judged_on.is_null() && *judged_on != former["metadata"]["resourceVersion"] {
+            return refusal(StatusCode::CONFLICT, "Conflict");
+        }
+        let mut next = if method == Method::PUT {
+            sent
+        } else {
+            merged(former.clone(), sent)
+        };
+        next["metadata"]["uid"] = former["metadata"]["uid"].clone();
+        self.store(path, next.clone());
+        if next["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&next) {
+            self.objects.remove(path);
+            return (StatusCode::OK, next);
+        }
+        (StatusCode::OK, self.objects[path].clone())
+    }
+
+    fn delete(&mut self, path: &str) -> (StatusCode, Value) {
+        let Some(mut object) = self.objects.remove(path) else {
+            return refusal(StatusCode::NOT_FOUND, "NotFound");
+        };
+        if has_finalizers(&object) {
+            object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            self.store(path, object.clone());
+        }
+        (StatusCode::OK, object)
+    }
+
+    fn store(&mut self, path: &str, mut object: Value) {
+        self.version = self.version.saturating_add(1);
+        object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        if !object["metadata"]["uid"].is_string() {
+            self.uids = self.uids.saturating_add(1);
+            object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
+        }
+        self.objects.insert(path.to_owned(), object);
+    }
+}
+
+fn has_finalizers(object: &Value) -> bool {
+    object["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|list| !list.is_empty())
+}
+
+fn merged(mut target: Value, patch: Value) -> Value {
+    match patch {
+        Value::Object(fields) => {
+            if !target.is_object() {
+                target = json!({});
+            }
+            for (key, value) in fields {
+                if value.is_null() {
+                    target.as_object_mut().unwrap().remove(&key);
+                } else {
+                    let former = target[&key].take();
+                    target[&key] = merged(former, value);
+                }
+            }
+            target
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,128 @@
+//! The program as a user meets it: its help, its errors, and that what it prints can be used.
+
+use std::process::{Command, Output};
+
+fn holdfast(arguments: &[&str]) -> Output {
+    // Nothing of the caller's environment: flags are read from it.
+    Command::new(env!("CARGO_BIN_EXE_holdfast"))
+        .args(arguments)
+        .env_clear()
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn without_a_verb_it_teaches() {
+    let output = holdfast(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    let help = text(&output.stderr);
+    for verb in ["serve", "crds", "teardown", "version", "completions"] {
+        assert!(help.contains(verb), "{verb} is missing in:\n{help}");
+    }
+}
+
+#[test]
+fn every_flag_of_serve_can_come_from_the_environment() {
+    let help = text(&holdfast(&["serve", "--help"]).stdout);
+    let flags = help
+        .lines()
+        .filter(|line| line.trim_start().starts_with("--"))
+        .count();
+    let variables = help.matches("[env: HOLDFAST_").count();
+    assert!(flags >= 15, "{help}");
+    assert_eq!(flags, variables, "{help}");
+}
+
+#[test]
+fn prints_its_version() {
+    assert_eq!(
+        text(&holdfast(&["version"]).stdout),
+        concat!("holdfast ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+}
+
+#[test]
+fn prints_crds_that_any_reader_of_yaml_understands() {
+    let output = holdfast(&["crds"]);
+    assert!(output.status.success());
+    let crds = text(&output.stdout);
+    let documents: Vec<_> = crds
+        .split("---\n")
+        .filter(|document| !document.trim().is_empty())
+        .collect();
+    assert_eq!(documents.len(), holdfast::app::crds().len());
+    for document in documents {
+        let crd: serde_json::Value = serde_saphyr::from_str(document).unwrap();
+        assert_eq!(crd["kind"], "CustomResourceDefinition", "{document}");
+    }
+}
+
+#[test]
+fn completes_for_common_shells() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = holdfast(&["completions", shell]);
+        assert!(
+            output.status.success() && text(&output.stdout).contains("holdfast"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn a_mistake_is_answered_with_what_to_write() {
+    for (arguments, says) in [
+        (
+            &["serve", "--lease-duration", "15"][..],
+            "write it like 15s",
+        ),
+        (
+            &["serve", "--metrics-bind-address", "8080"],
+            "write it like :8080",
+        ),
+        (
+            &["serve", "--log-level", "loud=very"],
+            "use error, warn, info",
+        ),
+        (&["serve", "--identity", ""], "set --identity"),
+        (
+            &["serve", "--identity", "a", "--renew-deadline", "20s"],
+            "longer than the renew deadline",
+        ),
+        (&["serv"], "serve"),
+    ] {
+        let output = holdfast(arguments);
+        assert!(!output.status.success(), "{arguments:?}");
+        let error = text(&output.stderr);
+        assert!(error.contains(says), "{arguments:?} says:\n{error}");
+        assert!(!error.contains("panicked"), "{error}");
+    }
+}
+
+#[test]
+fn without_a_cluster_it_says_what_to_set() {
+    let output = holdfast(&[
+        "serve",
+        "--leader-elect=false",
+        "--metrics-bind-address",
+        "127.0.0.1:0",
+        "--health-probe-bind-address",
+        "127.0.0.1:0",
+    ]);
+    assert!(!output.status.success());
+    assert!(
+        text(&output.stderr).contains("set KUBECONFIG"),
+        "{}",
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn teardown_writes_nothing_unless_told() {
+    let output = holdfast(&["teardown"]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("Nothing was written"));
+}
