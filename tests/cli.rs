@@ -1,5 +1,14 @@
 //! The program as a user meets it: its help, its errors, and that what it prints can be used.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::arithmetic_side_effects,
+    clippy::indexing_slicing,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says that it failed by panicking"
+)]
+
 use std::process::{Command, Output};
 
 fn holdfast(arguments: &[&str]) -> Output {
