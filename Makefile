@@ -106,7 +106,7 @@ test-tools: ## Unit tests of the scripts in tools/
 
 .PHONY: check-chart
 check-chart: ## Lint the chart, render it in many ways, hold the results against Kubernetes' own schemas
-	$(PYTHON) tools/check_chart.py --helm $(HELM) --kubectl $(KUBECTL) --kubeconform $(KUBECONFORM)
+	$(PYTHON) tools/check_chart.py --helm $(HELM) --kubectl $(KUBECTL) --kubeconform $(KUBECONFORM) --holdfast '$(HOLDFAST)'
 
 .PHONY: lint
 lint: ## Check formatting, and clippy without warnings

@@ -1,0 +1,93 @@
+"""Rules that the objects of chart and manifests keep, beyond what a schema can say. Each rule takes the objects and
+answers what is wrong, or nothing."""
+
+import re
+import subprocess
+
+# What the leader holds by its finalizer: found by name, so all have the same one.
+HELD = {"Deployment", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
+# ClusterRoles for people stand beside the manager's.
+FOR_PEOPLE = ("-viewer", "-editor")
+
+
+def broken(objects, program=None):
+    """(rule, what is wrong or "") for every rule that applies."""
+    rules = {"no wildcard in a role": wildcards, "one name": names, "pods meet the restricted level": hardening,
+             "no finalizers": finalizers}
+    if program and of_kind(objects, "Deployment"):
+        rules["the program has every flag"] = lambda found: unknown_flags(found, program)
+    return [(name, "\n".join(rule(objects))) for name, rule in rules.items()]
+
+
+def of_kind(objects, *kinds):
+    return [each for each in objects if each["kind"] in kinds]
+
+
+def label(each):
+    return f"{each['kind']} {each['metadata']['name']}"
+
+
+def wildcards(objects):
+    for role in of_kind(objects, "Role", "ClusterRole"):
+        for rule in role["rules"]:
+            for key, values in rule.items():
+                if any("*" in value for value in values):
+                    yield f"{label(role)} has {key} {values}"
+
+
+def names(objects):
+    """The manager is told one name, its objects have it, and the bindings bind what is there."""
+    for deployment in of_kind(objects, "Deployment"):
+        told = [flag.partition("=")[2] for flag in arguments(deployment) if flag.startswith("--installation=")]
+        if told != [deployment["metadata"]["name"]]:
+            yield f"{label(deployment)} is told --installation={told}"
+        for each in of_kind(objects, *HELD):
+            if each["metadata"]["name"] not in told and not each["metadata"]["name"].endswith(FOR_PEOPLE):
+                yield f"{label(each)} is not named {told}, so the leader cannot hold it"
+        missing = HELD - {each["kind"] for each in objects if each["metadata"]["name"] in told}
+        if missing:
+            yield f"no {', '.join(sorted(missing))} is named {told}"
+    there = {(each["kind"], each["metadata"]["name"]) for each in objects}
+    for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
+        for bound in [binding["roleRef"], *binding["subjects"]]:
+            if (bound["kind"], bound["name"]) not in there:
+                yield f"{label(binding)} binds {bound['kind']} {bound['name']}, which is not there"
+
+
+def hardening(objects):
+    for deployment in of_kind(objects, "Deployment"):
+        pod = deployment["spec"]["template"]["spec"]
+        inherited = pod.get("securityContext", {})
+        for container in pod["containers"] + pod.get("initContainers", []):
+            context = {**inherited, **container.get("securityContext", {})}
+            for key, wanted in {
+                "runAsNonRoot": True, "runAsUser": 65533, "readOnlyRootFilesystem": True, "privileged": False,
+                "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]},
+                "seccompProfile": {"type": "RuntimeDefault"},
+            }.items():
+                if context.get(key) != wanted:
+                    yield f"{label(deployment)}, container {container['name']}: {key} is {context.get(key)}, not {wanted}"
+
+
+def finalizers(objects):
+    """The leader puts them up. In a manifest they would make an installation that never ran impossible to delete."""
+    for each in objects:
+        if each["metadata"].get("finalizers"):
+            yield f"{label(each)} has finalizers {each['metadata']['finalizers']}"
+
+
+def arguments(deployment):
+    return [flag for container in deployment["spec"]["template"]["spec"]["containers"] for flag in container["args"]]
+
+
+def unknown_flags(objects, program):
+    """A flag that the program does not know keeps the pods from starting."""
+    done = subprocess.run([*program, "serve", "--help"], capture_output=True, text=True)
+    if done.returncode != 0:
+        yield f"{' '.join(program)} serve --help failed: {done.stderr.strip()}"
+        return
+    known = set(re.findall(r"--[a-z][a-z-]*", done.stdout))
+    for deployment in of_kind(objects, "Deployment"):
+        for flag in arguments(deployment):
+            if flag.startswith("--") and flag.partition("=")[0] not in known:
+                yield f"{label(deployment)} passes {flag}, which `holdfast serve` does not know"
