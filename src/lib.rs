@@ -24,6 +24,7 @@ pub mod kit {
 pub mod process {
     pub mod clients;
     pub mod clock;
+    pub mod farewell;
     pub mod faults;
     pub mod flags;
     pub mod health;

@@ -61,8 +61,14 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         let health = Arc::clone(&health);
         Elector::new(clients.once.clone(), settings, move || health.beats())
     });
-    let installation =
-        installation.map(|name| Installation::new(clients.once.clone(), &namespace, &name));
+    let installation = installation.map(|name| {
+        Installation::new(
+            clients.once.clone(),
+            clients.farewell.clone(),
+            &namespace,
+            &name,
+        )
+    });
     let manager = Manager {
         clients,
         health,

@@ -28,7 +28,7 @@ pub async fn run(arguments: Teardown, kinds: &[ApiResource]) -> Result<(), Error
         ));
     }
     let clients = Clients::infer().await?;
-    Installation::new(clients.once, &namespace, &installation)
+    Installation::new(clients.once, clients.farewell, &namespace, &installation)
         .tear_down(kinds)
         .await?;
     out("Everything is released.\n")

@@ -6,6 +6,7 @@
 //! kube sets no limit on an answer; both clients get one on all calls but watches and log streams.
 
 use crate::kit::error::Error;
+use crate::process::farewell::{self, Carrier};
 use crate::process::writes::CALL_LIMIT;
 use http::{Request, Response};
 use kube::client::{Body, ClientBuilder};
@@ -24,6 +25,8 @@ pub struct Clients {
     pub api: Client,
     /// Never retries.
     pub once: Client,
+    /// For the last writes of an installation that goes away.
+    pub farewell: Carrier,
 }
 
 impl Clients {
@@ -44,6 +47,7 @@ impl Clients {
         let mut once = config.clone();
         once.default_retry = false;
         Ok(Self {
+            farewell: farewell::carrier(&config)?,
             api: client(config)?,
             once: client(once)?,
         })

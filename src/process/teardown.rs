@@ -2,15 +2,17 @@
 //! stops its controllers, releases every finalizer that Holdfast holds on objects of its own kinds, and lets its own objects go last.
 //! So `kubectl delete -k` ends, whatever order it deletes in, and nobody is left with objects that cannot be deleted.
 //!
+//! The last of it are rights: a role and its binding go together (`farewell.rs`).
+//!
 //! Why these objects: the Deployment keeps the pods alive, the service account keeps their token valid (for 60 s after its deletion
 //! began), and role and binding keep their rights. They are put up at run time, never by a manifest: an installation whose pods never
 //! came up has none and can simply be deleted.
 
 use crate::kit::error::Error;
 use crate::kit::names::{TEARDOWN_FINALIZER, is_our_finalizer};
+use crate::process::farewell::{Carrier, LastWrite, write_together};
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::write_steps;
-use futures::future::join_all;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -45,16 +47,18 @@ const OWN: [(&str, &str, bool); 6] = [
 #[derive(Clone)]
 pub struct Installation {
     client: Client,
+    carrier: Carrier,
     namespace: String,
     name: String,
 }
 
 impl Installation {
-    /// The objects called `name`, in `namespace` or cluster-wide.
+    /// The objects called `name`, in `namespace` or cluster-wide. `carrier` goes to the same cluster as `client`.
     #[must_use]
-    pub fn new(client: Client, namespace: &str, name: &str) -> Self {
+    pub fn new(client: Client, carrier: Carrier, namespace: &str, name: &str) -> Self {
         Self {
             client,
+            carrier,
             namespace: namespace.to_owned(),
             name: name.to_owned(),
         }
@@ -128,32 +132,36 @@ impl Installation {
     pub async fn tear_down(&self, kinds: &[ApiResource]) -> Result<(), Error> {
         let deadline = Instant::now().checked_add(LIMIT);
         release_objects(&self.client, kinds, deadline).await?;
-        // The Deployment first: its pods go on until they are told, and have a minute then. The others are what our own rights hang
-        // on, so they are released at the same moment: each call is judged before any of them can have taken effect.
-        self.release_own(&OWN[0]).await?;
-        let released = join_all(OWN.iter().skip(1).map(|own| self.release_own(own))).await;
-        released.into_iter().collect()
+        self.release_own().await
     }
 
-    async fn release_own(&self, own: &(&str, &str, bool)) -> Result<(), Error> {
-        let api = self.api(own);
-        loop {
+    /// The Deployment goes too: its pods are told to end then, and have a minute.
+    async fn release_own(&self) -> Result<(), Error> {
+        let mut last = Vec::new();
+        for own in &OWN {
             let Some(object) = self.find(own).await? else {
-                return Ok(());
+                continue;
             };
-            let released = writes::merge(
-                &api,
-                (&RELEASE_OWN).into(),
-                &object,
-                without(&object, |f| f == TEARDOWN_FINALIZER),
-            )
-            .await;
-            match released {
-                Err(error) if error.is_conflict() => {}
-                Err(error) if error.is_not_found() => return Ok(()),
-                done => return done.map(drop),
-            }
+            let Some(place) = object
+                .finalizers()
+                .iter()
+                .position(|finalizer| finalizer == TEARDOWN_FINALIZER)
+            else {
+                continue;
+            };
+            let object_path = format!("{}/{}", self.api(own).resource_url(), self.name);
+            let finalizer = format!("/metadata/finalizers/{place}");
+            let operations = json!([
+                { "op": "test", "path": finalizer, "value": TEARDOWN_FINALIZER },
+                { "op": "remove", "path": finalizer },
+            ]);
+            last.push(LastWrite {
+                step: &RELEASE_OWN,
+                path: object_path,
+                patch: operations,
+            });
         }
+        write_together(&self.carrier, last).await
     }
 }
 
@@ -270,7 +278,7 @@ mod tests {
     }
 
     fn installation(server: &ApiServer) -> Installation {
-        Installation::new(server.client(), "hf", "holdfast")
+        Installation::new(server.client(), server.carrier(), "hf", "holdfast")
     }
 
     fn things() -> ApiResource {
@@ -339,7 +347,7 @@ mod tests {
             .skip(3)
             .collect();
         assert!(
-            patches[0].ends_with("/things/t") && patches[1].ends_with("/deployments/holdfast"),
+            patches[0].ends_with("/things/t") && patches.len() == 4,
             "{patches:?}"
         );
         ours.tear_down(&[things()]).await.unwrap();

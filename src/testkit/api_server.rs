@@ -1,7 +1,9 @@
 //! An API server in memory, for tests of call sequences: it keeps objects, counts `resourceVersion`, answers 404 and 409, honours
 //! finalizers and can be cut off. It has no schemas, no rights and no watches; those are tested on the real one.
 
+use crate::process::farewell::{Carrier, HeldBody};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -30,6 +32,27 @@ impl ApiServer {
             tower::service_fn(move |request: Request<Body>| server.clone().answer(request)),
             "default",
         )
+    }
+
+    /// The same server for last writes.
+    pub(crate) fn carrier(&self) -> Carrier {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<HeldBody>| {
+            let server = server.clone();
+            async move {
+                let (head, body) = request.into_parts();
+                let content = body.collect().await?.to_bytes().to_vec();
+                let answer = server
+                    .answer(Request::from_parts(head, Body::from(content)))
+                    .await?;
+                let (head, body) = answer.into_parts();
+                Ok(Response::from_parts(
+                    head,
+                    body.collect_bytes().await?.to_vec(),
+                ))
+            }
+        });
+        Carrier::new(service)
     }
 
     /// From now on no call is answered (true), or again each one (false).
@@ -152,10 +175,13 @@ impl State {
         if !judged_on.is_null() && *judged_on != former["metadata"]["resourceVersion"] {
             return refusal(StatusCode::CONFLICT, "Conflict");
         }
-        let mut next = if method == Method::PUT {
-            sent
-        } else {
-            merged(former.clone(), sent)
+        let mut next = match (method, &sent) {
+            (&Method::PUT, _) => sent,
+            (_, Value::Array(_)) => match operated(former.clone(), sent) {
+                Some(next) => next,
+                None => return refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
+            },
+            _ => merged(former.clone(), sent),
         };
         next["metadata"]["uid"] = former["metadata"]["uid"].clone();
         self.store(path, next.clone());
@@ -192,6 +218,12 @@ fn has_finalizers(object: &Value) -> bool {
     object["metadata"]["finalizers"]
         .as_array()
         .is_some_and(|list| !list.is_empty())
+}
+
+fn operated(mut target: Value, operations: Value) -> Option<Value> {
+    let patch: json_patch::Patch = serde_json::from_value(operations).ok()?;
+    json_patch::patch(&mut target, &patch).ok()?;
+    Some(target)
 }
 
 fn merged(mut target: Value, patch: Value) -> Value {
