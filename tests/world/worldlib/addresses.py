@@ -2,6 +2,7 @@
 
     10.77.k.0/24    the world's own subnet: .1 control plane and gateway, .254 this machine, .10+N node N
     10.(128+k).N/24 the pods of node N
+    10.(144+k).0.0/16 pods on paper (kwok), which nothing routes
     10.96.0.0/16    Services; the same in every world, as nothing outside a world routes there
 """
 
@@ -61,11 +62,19 @@ class Addresses:
     def pods(self):
         return f"10.{128 + self.k}.0.0/16"
 
+    @property
+    def paper_pods(self):
+        return f"10.{144 + self.k}.0.0/16"
+
     def node(self, n):
         return f"10.77.{self.k}.{10 + n}"
 
     def pods_of(self, n):
         return f"10.{128 + self.k}.{n}.0/24"
+
+    def mac(self, host_part):
+        """Each address keeps its MAC, so that no neighbour remembers a wrong one after a node boots or leaves the bridge."""
+        return f"02:48:46:{self.k:02x}:00:{host_part:02x}"
 
     @property
     def netns(self):

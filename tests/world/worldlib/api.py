@@ -5,6 +5,7 @@ import ssl
 from http.client import HTTPSConnection
 
 from .addresses import API_PORT
+from .certificates import Keys
 from .processes import wait_until
 from .refusal import Refusal
 
@@ -25,9 +26,9 @@ class Api:
         context.load_cert_chain(keys.certificate("admin"), keys.key("admin"))
         self._connection = HTTPSConnection(host, API_PORT, context=context, timeout=timeout_s)
 
-    def call(self, verb, path, body=None, kind="application/json"):
+    def call(self, verb, path, body=None):
         try:
-            self._connection.request(verb, path, json.dumps(body) if body is not None else None, {"Content-Type": kind, "Accept": "application/json"})
+            self._connection.request(verb, path, json.dumps(body) if body is not None else None, {"Content-Type": "application/json", "Accept": "application/json"})
             answer = self._connection.getresponse()
             text = answer.read().decode()
         except Exception:
@@ -54,16 +55,16 @@ class Api:
         except Conflict:
             return None
 
-    def apply(self, path, item):
-        """Server-side apply."""
-        return self.call("PATCH", f"{path}?fieldManager=holdfast-world&force=true", item, "application/apply-patch+yaml")
-
     def nodes(self):
         """{name: node}; empty while the API server does not answer."""
         try:
             return {node["metadata"]["name"]: node for node in self.get("/api/v1/nodes")["items"]}
         except (OSError, Refusal, ValueError):
             return {}
+
+
+def api_of(world):
+    return Api(world.at.control, Keys(world.dir / "pki"))
 
 
 def is_ready_node(node):

@@ -90,11 +90,11 @@ class Subtree:
                     continue
         return found - {0}
 
-    def kill_all(self, deadline_s=15):
-        """SIGKILL for everything below, until nothing is left. Frozen tasks die once thawed, before they run again."""
+    def kill_all(self, deadline_s=15, spare=()):
+        """SIGKILL for everything below but `spare`, until nothing is left. Frozen tasks die once thawed, before they run again."""
         ends = time.monotonic() + deadline_s
         while True:
-            pids = self.pids()
+            pids = self.pids().difference(spare)
             for pid in pids:
                 try:
                     os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,5 @@
 """The command line of the world: what each verb takes, and what it prints."""
 
-import argparse
 import json
 import os
 import signal
@@ -9,12 +8,13 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache, lifecycle, nodes, parts, status, worlds
+from . import cache, lifecycle, nodes, packagelock, parts, status, worlds
+from .api import api_of
+from .commandline import parser
 from .lifecycle import open_world
 from .refusal import BadUsage, Refusal
 from .report import say
 from .worlds import World
-from .commandline import parser
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _reboot(world, args):
 
 
 def _wait(world):
-    lifecycle.wait_for_nodes(world, lifecycle.api_of(world))
+    lifecycle.wait_for_nodes(world, api_of(world))
 
 
 VERBS = {
@@ -127,6 +127,9 @@ def logs(args):
 def build(args):
     for thing in args.things or parts.things():
         print(f"{thing}: {parts.build(thing)}")
+    if args.update_lock:
+        packagelock.update(parts.package_records())
+        say(f"wrote {packagelock.LOCK}; trees whose packages changed are made anew when they are next needed")
 
 
 def tool(args):

@@ -85,6 +85,7 @@ def _nodes(verbs):
 def _things(verbs):
     build = _verb(verbs, "build", "build what the world is made of into the cache, with progress", f"Without a THING: all of {', '.join(parts.things())}.")
     build.add_argument("things", nargs="*", metavar="THING")
+    build.add_argument("--update-lock", action="store_true", help="afterwards write debian.lock anew, from what Debian's archive had when the trees were made")
     tool = _verb(verbs, "tool", "print the path of kubectl, helm, kwok, kubeconform, etcd, …; built first if needed")
     tool.add_argument("tool", metavar="NAME")
     tool.add_argument("--k8s", choices=parts.KUBERNETES, help="of which Kubernetes (default: the world's, or 1.35)")

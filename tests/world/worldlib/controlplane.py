@@ -2,6 +2,7 @@
 
 from . import network, processes
 from .addresses import FIRST_SERVICE, SERVICES
+from .api import NotFound
 from .certificates import Identity, Keys, kubeconfig
 from .refusal import Refusal
 
@@ -81,6 +82,7 @@ def commands(world, programs):
         "kube-controller-manager": [
             f"{kube}/kube-controller-manager", f"--kubeconfig={config['controller-manager']}", *delegated["controller-manager"], "--bind-address=127.0.0.1",
             "--controllers=*,bootstrap-signer-controller,token-cleaner-controller", "--use-service-account-credentials=true", "--leader-elect=false",
+            "--kube-api-qps=200", "--kube-api-burst=400",
             f"--client-ca-file={pki}/ca.crt", f"--root-ca-file={pki}/ca.crt", f"--cluster-signing-cert-file={pki}/ca.crt", f"--cluster-signing-key-file={pki}/ca.key",
             f"--service-account-private-key-file={pki}/service-account.key", *front, f"--service-cluster-ip-range={SERVICES}", f"--cluster-cidr={at.pods}",
             "--allocate-node-cidrs=false", "--node-monitor-period=2s", f"--node-monitor-grace-period={NODE_GRACE_S}s"],
@@ -113,6 +115,18 @@ def wait_for_api(world, api, deadline_s=90):
     if not processes.wait_until(ready_or_dead, deadline_s) or not api.is_ready():
         part = "etcd" if not world.is_running("etcd") else "kube-apiserver"
         raise Refusal(f"The API server did not become ready: {part}'s last words: {last_words(world.log(part))}")
+
+
+def wait_for_accounts(api, deadline_s=60):
+    """Until the controllers have made what every pod needs: the default service account."""
+    def there():
+        try:
+            return api.get("/api/v1/namespaces/default/serviceaccounts/default")
+        except NotFound:
+            return None
+
+    if not processes.wait_until(there, deadline_s):
+        raise Refusal("No default service account was made: `world logs kube-controller-manager` shows why.")
 
 
 def last_words(log, lines=3):

@@ -1,81 +1,133 @@
-"""Debian's part: file trees made by debootstrap and apt, cached by `debian.lock`.
+"""Debian's part: file trees made by debootstrap and apt, as layers, checked against `debian.lock`.
 
-The lock names every package that goes into a tree, with version and sha256. Debian's archive keeps one version per suite:
-when it has only a newer one, that is said and taken. A package of the locked version with other bytes is refused.
+Whatever runs in a tree runs in a mount and a PID namespace of its own, so a build that is killed leaves no mount and no
+process behind.
 """
 
 import os
 import re
 import shutil
 import subprocess
-from contextlib import contextmanager
 from pathlib import Path
 
-from . import cache
+from . import cache, packagelock
 from .refusal import ProbeFailed, Refusal
-from .report import Progress, say
+from .report import Progress
 
-LOCK = Path(__file__).resolve().parent.parent / "debian.lock"
 SUITE, CRIU_SUITE = "trixie", "forky"
 NODE_PACKAGES = (
     "busybox-static", "ca-certificates", "conntrack", "containerd", "containernetworking-plugins", "etcd-client", "etcd-server",
     "iproute2", "iptables", "nftables", "procps", "runc",
 )
-QUIET_APT = ("apt-get", "-qq", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0")
+ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+INSTALL = ("apt-get", "-qq", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", "install")
+APT_LISTS = ("var/lib/apt/lists", "var/cache/apt", "etc/apt/sources.list.d/next.list", "etc/apt/preferences.d/next", "usr/sbin/policy-rc.d")
 
 
-# --- the lock -------------------------------------------------------------------------------------------------------
+class Tree:
+    """A file tree that packages are installed into: `top`, over `lower` trees (topmost first) if there are any."""
 
-def parse_lock(text):
-    """{tree: {package: (version, sha256)}} from sections `[tree]` of lines `package version sha256`."""
-    trees, current = {}, None
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.split("#", 1)[0].strip()
-        if not line:
-            continue
-        section = re.fullmatch(r"\[([\w.-]+)\]", line)
-        words = line.split()
-        if section:
-            current = trees.setdefault(section[1], {})
-        elif current is not None and len(words) == 3 and re.fullmatch(r"[0-9a-f]{64}", words[2]):
-            current[words[0]] = (words[1], words[2])
-        else:
-            raise Refusal(f"debian.lock line {number} is not `[tree]` or `package version sha256`: restore the file from git.")
-    return trees
+    def __init__(self, top, lower=()):
+        self.top, self.lower = top, tuple(lower)
+
+    def _scaffold(self, part):
+        return self.top.with_name(f"{self.top.name}-{part}")
+
+    def _script(self):
+        """Shell words that make the whole tree appear at $root, with /proc."""
+        if not self.lower:
+            return f"root={self.top}; mount -t proc proc $root/proc; "
+        work, merged = self._scaffold("work"), self._scaffold("merged")
+        options = f"lowerdir={':'.join(map(str, self.lower))},upperdir={self.top},workdir={work}"
+        return f"mkdir -p {work} {merged}; root={merged}; mount -t overlay overlay -o {options} $root; mount -t proc proc $root/proc; "
+
+    def run(self, *command, outside=False):
+        """Runs a command in the tree, or, with the tree at $root, a shell script outside; its output."""
+        env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HOME": "/root"}
+        env.update({p: os.environ[p] for p in ("http_proxy", "https_proxy", "no_proxy") if p in os.environ})
+        try:
+            return run([*ALONE, "sh", "-euc", self._script() + ("" if outside else 'exec chroot "$root" "$@"') + (command[0] if outside else ""), "sh", *command], env)
+        finally:
+            for part in ("work", "merged"):
+                shutil.rmtree(self._scaffold(part), ignore_errors=True)
+
+    def write(self, name, text, mode=0o644):
+        path = self.top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(mode)
+
+    def read(self, name):
+        return next(p for p in (t / name for t in (self.top, *self.lower)) if p.exists()).read_text()
+
+    def installed(self):
+        """{(package, version)}, from dpkg's own record."""
+        stanzas = (dict(re.findall(r"^(Package|Version|Status): (.*)$", s, re.M)) for s in self.read("var/lib/dpkg/status").split("\n\n"))
+        return {(s["Package"], s["Version"]) for s in stanzas if s.get("Status", "").endswith(" installed")}
+
+    def install(self, section, packages, suite=None):
+        """Installs packages, starting no service, and checks what came against a section of the lock."""
+        before = Tree(self.lower[0], self.lower[1:]).installed() if self.lower else set()
+        self.write("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+        if suite:
+            self._add_suite(suite)
+        self.run("apt-get", "-qq", "update")
+        if packages:
+            self.run(*INSTALL, *(["-t", suite] if suite else []), *packages)
+        self.record(section, dict(self.installed() - before))
+        for leftover in APT_LISTS:
+            path = self.top / leftover
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _add_suite(self, suite):
+        """For the packages that are asked for from it alone. Its Release file may be out of date in the archive: that is allowed."""
+        sources = (line.split() for line in self.read("etc/apt/sources.list").splitlines())
+        archive = next(words[1] for words in sources if words[:1] == ["deb"])
+        self.write("etc/apt/sources.list.d/next.list", f"deb [check-valid-until=no] {archive} {suite} main\n")
+        self.write("etc/apt/preferences.d/next", f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n")
+
+    def record(self, section, packages):
+        """Checks packages against the lock, by apt's signed lists, and leaves the record that `--update-lock` reads."""
+        shown = self.run("apt-cache", "show", "--no-all-versions", *(f"{name}={version}" for name, version in packages.items()))
+        found = {}
+        for stanza in shown.split("\n\n"):
+            fields = dict(re.findall(r"^(Package|Version|SHA256): (.*)$", stanza, re.M))
+            if "SHA256" in fields and packages.get(fields["Package"]) == fields["Version"]:
+                found[fields["Package"]] = (fields["Version"], fields["SHA256"])
+        missing = sorted(set(packages) - set(found))
+        if missing:
+            raise Refusal(f"apt does not know the digest of {', '.join(missing)}: run the build again, the archive may have changed in between.")
+        packagelock.check(section, found)
+        self.write(f"etc/world-packages-{section}", packagelock.as_text({section: found}))
 
 
-def format_lock(trees):
-    lines = ["# Debian's packages in the roots of the nodes: name, version, sha256. Written by `world build --update-lock`."]
-    for tree in sorted(trees):
-        lines += ["", f"[{tree}]", *(f"{name} {version} {digest}" for name, (version, digest) in sorted(trees[tree].items()))]
-    return "\n".join(lines) + "\n"
+def bootstrap(into, section, packages, usual_s):
+    """A minimal system with these packages."""
+    if not shutil.which("debootstrap"):
+        raise ProbeFailed("debootstrap is not installed: run tests/setup, which installs what the world needs.")
+    with Progress(f"making the file tree of a node from Debian {SUITE}", usual_s):
+        run([*ALONE, "debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(into), *([mirror()] if mirror() else [])])
+        Tree(into).install(section, ())
 
 
-def differences(locked, found):
-    """(sentences about what is newer or new, names whose locked version came with other bytes)."""
-    said, forged = [], []
-    for name, (version, digest) in sorted(found.items()):
-        if name not in locked:
-            said.append(f"{name} {version} (not in the lock)")
-        elif locked[name][0] != version:
-            said.append(f"{name} {locked[name][0]} -> {version}")
-        elif locked[name][1] != digest:
-            forged.append(name)
-    return said, forged
+def add_layer(into, lower, section, packages, usual_s, suite=None):
+    """What these packages add to the trees below, as a layer of its own."""
+    with Progress(f"adding {', '.join(packages)} from Debian {suite or SUITE}", usual_s):
+        Tree(into, lower).install(section, packages, suite)
 
 
-def locked_packages(tree):
-    return parse_lock(LOCK.read_text()).get(tree, {}) if LOCK.exists() else {}
+def key(sections, packages, recipe):
+    """Over the locked packages, what is asked for, and a number that changes with the way it is made."""
+    lock = packagelock.read()
+    return cache.key([], [packagelock.as_text({s: lock.get(s, {}) for s in sections}), *packages, recipe, os.uname().machine])
 
-
-# --- the archive ----------------------------------------------------------------------------------------------------
 
 def mirror():
     """Where this machine's apt finds Debian, or None to let debootstrap choose."""
-    stanzas = [f.read_text() for f in sorted(Path("/etc/apt/sources.list.d").glob("*.sources"))]
-    for stanza in re.split(r"\n\s*\n", "\n\n".join(stanzas)):
-        uris, suites = re.search(r"^URIs:\s*(\S+)", stanza, re.M), re.search(r"^Suites:\s*(.+)$", stanza, re.M)
-        if uris and suites and _is_debian(uris[1], suites[1].split()[0]):
+    stanzas = "\n\n".join(f.read_text() for f in sorted(Path("/etc/apt/sources.list.d").glob("*.sources")))
+    for stanza in re.split(r"\n\s*\n", stanzas):
+        uris, suites = re.search(r"^URIs:\s*(\S+)", stanza, re.M), re.search(r"^Suites:\s*(\S+)", stanza, re.M)
+        if uris and suites and _is_debian(uris[1], suites[1]):
             return uris[1]
     lists = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*.list"))]
     for line in "\n".join(f.read_text() for f in lists if f.exists()).splitlines():
@@ -89,131 +141,10 @@ def _is_debian(uri, suite):
     return uri.rstrip("/").endswith("/debian") and re.fullmatch(r"[a-z]+", suite) is not None
 
 
-@contextmanager
-def mounted(kind, source, target, options=""):
-    """A mount for as long as the block runs."""
-    run(["mount", "-t", kind, *(["-o", options] if options else []), source, str(target)])
-    try:
-        yield
-    finally:
-        run(["umount", "-l", str(target)])
-
-
-@contextmanager
-def ready_for_packages(tree):
-    """The tree with /proc, and with nothing that starts services; packages can be installed within."""
-    policy = tree / "usr/sbin/policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    with mounted("proc", "proc", tree / "proc"):
-        yield
-    policy.unlink()
-    shutil.rmtree(tree / "var/cache/apt/archives", ignore_errors=True)
-
-
-def in_tree(tree, *command):
-    env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8", "HOME": "/root"}
-    for proxy in ("http_proxy", "https_proxy", "no_proxy"):
-        if proxy in os.environ:
-            env[proxy] = os.environ[proxy]
-    return run(["chroot", str(tree), *command], env=env)
-
-
 def run(command, env=None):
     done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode:
+        what = next((w for w in command if w in ("debootstrap", "apt-get", "apt-cache", "mkfs.ext4")), command[0])
         last = " / ".join((done.stderr + done.stdout).strip().splitlines()[-4:])
-        raise Refusal(f"`{' '.join(command[:4])} …` failed: {last or done.returncode}")
+        raise Refusal(f"`{what}` failed: {last or done.returncode}")
     return done.stdout
-
-
-# --- the trees ------------------------------------------------------------------------------------------------------
-
-def bootstrap(into, tree, packages, usual_s):
-    """A minimal system with these packages, checked against the lock's section `tree`."""
-    if not shutil.which("debootstrap"):
-        raise ProbeFailed("debootstrap is not installed: run tests/setup, which installs what the world needs.")
-    into.chmod(0o755)
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE, str(into)]
-    with Progress(f"making the file tree `{tree}` from Debian {SUITE}", usual_s):
-        run(command + ([mirror()] if mirror() else []))
-        with ready_for_packages(into):
-            in_tree(into, "apt-get", "-qq", "update")
-            check(tree, into)
-
-
-def add_criu(into, base):
-    """What CRIU from Debian's next release adds to `base`, as a layer of its own: trixie's cannot dump inet sockets on Linux 6.16+."""
-    work, merged = into.with_name(into.name + "-work"), into.with_name(into.name + "-merged")
-    for folder in (work, merged):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-    try:
-        with Progress(f"adding CRIU from Debian {CRIU_SUITE}", 25), mounted("overlay", "overlay", merged, f"lowerdir={base},upperdir={into},workdir={work}"):
-            with ready_for_packages(merged):
-                _install_from(merged, CRIU_SUITE, "criu")
-                check("criu", merged, beyond=base)
-        shutil.rmtree(into / "var/lib/apt", ignore_errors=True)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        shutil.rmtree(merged, ignore_errors=True)
-
-
-def _install_from(tree, suite, *packages):
-    """From a suite that is used for these packages alone. Its Release file may be out of date in the archive: that is allowed."""
-    sources = [line.split() for line in (tree / "etc/apt/sources.list").read_text().splitlines()]
-    archive = next(words[1] for words in sources if words[:1] == ["deb"])
-    (tree / "etc/apt/sources.list.d/next.list").write_text(f"deb [check-valid-until=no] {archive} {suite} main\n")
-    (tree / "etc/apt/preferences.d/next").write_text(f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n")
-    in_tree(tree, "apt-get", "-qq", "update")
-    in_tree(tree, *QUIET_APT, "install", "-t", suite, *packages)
-
-
-def install(tree, packages):
-    with ready_for_packages(tree):
-        in_tree(tree, "apt-get", "-qq", "update")
-        in_tree(tree, *QUIET_APT, "install", *packages)
-
-
-# --- checking -------------------------------------------------------------------------------------------------------
-
-def check(tree, root, beyond=None):
-    """Compares what is installed in `root` (and not in `beyond`) with the lock; records it in `root` for `--update-lock`."""
-    found = _with_digests(root, _installed(root).items() - (_installed(beyond).items() if beyond else set()))
-    (root / "etc" / f"world-packages-{tree}").write_text(format_lock({tree: found}))
-    locked = locked_packages(tree)
-    if not locked:
-        return say(f"debian.lock has no section [{tree}]: took what the archive has ({len(found)} packages)")
-    said, forged = differences(locked, found)
-    if forged:
-        raise Refusal(f"the archive's {', '.join(forged)} has the locked version but other bytes than debian.lock says: do not use this mirror.")
-    if said:
-        say(f"debian.lock [{tree}]: the archive has other versions, taken: {'; '.join(said)}")
-
-
-def _installed(root):
-    """{package: version}, read from dpkg's own record."""
-    status = (root / "var/lib/dpkg/status").read_text()
-    stanzas = (dict(re.findall(r"^(Package|Version|Status): (.*)$", s, re.M)) for s in status.split("\n\n"))
-    return {s["Package"]: s["Version"] for s in stanzas if s.get("Status", "").endswith(" installed")}
-
-
-def _with_digests(root, packages):
-    """{package: (version, sha256)} for (package, version) pairs, from apt's signed lists."""
-    packages = dict(packages)
-    shown = in_tree(root, "apt-cache", "show", "--no-all-versions", *(f"{n}={v}" for n, v in packages.items())) if packages else ""
-    found = {}
-    for stanza in shown.split("\n\n"):
-        fields = dict(re.findall(r"^(Package|Version|SHA256): (.*)$", stanza, re.M))
-        if packages.get(fields.get("Package")) == fields.get("Version") and "SHA256" in fields:
-            found[fields["Package"]] = (fields["Version"], fields["SHA256"])
-    missing = sorted(set(packages) - set(found))
-    if missing:
-        raise Refusal(f"apt does not know the digest of {', '.join(missing)}: run the build again, the archive may have changed in between.")
-    return found
-
-
-def tree_key(trees, packages, recipe):
-    """Over the locked packages of these trees, what is asked for, and a number that changes with the way they are made."""
-    lock = parse_lock(LOCK.read_text()) if LOCK.exists() else {}
-    return cache.key([], [format_lock({t: lock.get(t, {}) for t in trees}), *packages, recipe, os.uname().machine])

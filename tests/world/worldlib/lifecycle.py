@@ -1,10 +1,11 @@
 """Bringing a world up, making it whole again, and taking it down without a trace."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
 from . import cache, cgroups, controlplane, fakenodes, network, nodes, parts, probes, processes
-from .api import Api, wait_ready
+from .api import api_of, wait_ready
 from .refusal import BadUsage, Refusal
 from .report import say
 from .worlds import World
@@ -24,7 +25,7 @@ def up(world, asked):
         world.reread()
         if world.exists:
             _check_same(world, kubernetes, runtime)
-            if (world.record["programs"], world.record["layers"]) != (programs, layers) or not world.record["is_whole"]:
+            if world.record["layers"] != layers or not world.record["is_whole"]:
                 say(f"world `{world.name}` is from other pins or was never finished: starting over")
                 _clear(world)
         is_new = not world.exists
@@ -80,20 +81,20 @@ def _make_whole(world, asked):
     _check_bare(world, asked)
     network.raise_world(world.at)
     world.cgroup.part("control").make()
-    keys = controlplane.make_keys(world)
+    controlplane.make_keys(world)
     switched_on = [node for node in nodes.all_of(world) if not node.is_on]
     for node in switched_on:
         node.start()
     for node in nodes.all_of(world):
         node.heal()
-    api = Api(world.at.control, keys)
+    api = api_of(world)
     started = controlplane.start(world, {k: Path(v) for k, v in world.record["programs"].items()}, api)
     controlplane.wait_for_api(world, api)
     controlplane.grant_access(api)
-    if asked.kwok:
-        fakenodes.ensure(world, api, asked.kwok)
-    elif world.record["kwok"]:
-        fakenodes.ensure(world, api, world.record["kwok"])
+    on_paper = max(asked.kwok, world.record["kwok"])
+    if on_paper:
+        fakenodes.ensure(world, api, on_paper)
+    controlplane.wait_for_accounts(api)
     wait_for_nodes(world, api)
     if not world.record["is_whole"]:
         world.record["is_whole"] = True
@@ -150,8 +151,7 @@ def _clear(world, keep_logs=False):
 
 def _drop_netns_mount():
     if NETNS_MADE.exists() and network.NAMED.is_dir() and not any(network.NAMED.iterdir()):
-        done = processes.subprocess.run(["umount", str(network.NAMED)], capture_output=True)
-        if done.returncode == 0:
+        if subprocess.run(["umount", str(network.NAMED)], capture_output=True).returncode == 0:
             network.NAMED.rmdir()
             NETNS_MADE.unlink()
 
@@ -161,10 +161,6 @@ def leftovers(name):
     found = [f"network namespace {n}" for n in network.world_namespaces(name)]
     found += [f"cgroup {d}" for d in cgroups.Subtree(f"holdfast-{name}").directories() if d.exists()]
     return found
-
-
-def api_of(world):
-    return Api(world.at.control, controlplane.Keys(world.dir / "pki"))
 
 
 def require_up(world):

@@ -78,10 +78,13 @@ class Machine:
         return (processes.children(pid) or [None])[0] if is_unshare else None
 
     def _watch(self, outer, init):
-        """Waits for the end. A frozen container would hold it up for ever: once init is exiting, everything is killed and thawed."""
+        """Waits for the end. A frozen container would hold it up for ever: once init is exiting, everything is killed and thawed.
+
+        Only `unshare` is spared, as it still has to tell by which signal the namespace ended.
+        """
         while outer.poll() is None:
             if init and processes.is_exiting(init["pid"]):
-                self.cgroup.kill_all()
+                self.cgroup.kill_all(spare={outer.pid})
             time.sleep(0.2)
         return outer.returncode
 

@@ -58,11 +58,11 @@ def raise_world(at):
     if not exists(at.netns):
         make_namespace(at.netns)
     if not has_link(BRIDGE, at.netns):
-        ip("link", "add", BRIDGE, "type", "bridge", netns=at.netns)
+        ip("link", "add", BRIDGE, "address", at.mac(1), "type", "bridge", netns=at.netns)
         ip("addr", "add", f"{at.control}/24", "dev", BRIDGE, netns=at.netns)
         ip("link", "set", BRIDGE, "up", netns=at.netns)
     if not has_link(at.host_link):
-        ip("link", "add", at.host_link, "type", "veth", "peer", "name", "host", "netns", at.netns)
+        ip("link", "add", at.host_link, "address", at.mac(254), "type", "veth", "peer", "name", "host", "netns", at.netns)
         ip("link", "set", "host", "master", BRIDGE, "up", netns=at.netns)
         ip("addr", "add", f"{at.host}/24", "dev", at.host_link)
         ip("link", "set", at.host_link, "up")
@@ -74,7 +74,7 @@ def raise_node(at, n, partitioned):
     netns = at.node_netns(n)
     drop_node(at, n)
     make_namespace(netns)
-    ip("link", "add", at.port(n), "netns", at.netns, "type", "veth", "peer", "name", "eth0", "netns", netns)
+    ip("link", "add", at.port(n), "netns", at.netns, "type", "veth", "peer", "name", "eth0", "address", at.mac(10 + n), "netns", netns)
     ip("addr", "add", f"{at.node(n)}/24", "dev", "eth0", netns=netns)
     ip("link", "set", "eth0", "up", netns=netns)
     ip("route", "add", "default", "via", at.control, netns=netns)

@@ -5,6 +5,7 @@ A change that a program on the node makes to one of them goes to the node's own 
 
 import json
 import shutil
+import uuid
 from pathlib import Path
 
 from .addresses import API_PORT, DNS_SERVICE
@@ -91,7 +92,7 @@ def write(world, n, into, cgroup_driver="cgroupfs"):
     shutil.rmtree(into, ignore_errors=True)
     containerd = CONTAINERD_2 if world.record["runtime"] == "containerd-2" else CONTAINERD_1_7
     files = {
-        "etc/hostname": f"{name}\n", "etc/hosts": f"127.0.0.1 localhost\n{at.node(n)} {name}\n", "etc/resolv.conf": f"nameserver {DNS_SERVICE}\n",
+        "etc/machine-id": uuid.uuid5(uuid.NAMESPACE_DNS, f"{name}.{world.name}").hex + "\n", "etc/hostname": f"{name}\n", "etc/hosts": f"127.0.0.1 localhost\n{at.node(n)} {name}\n", "etc/resolv.conf": f"nameserver {DNS_SERVICE}\n",
         "etc/containerd/config.toml": containerd.replace("SYSTEMD_CGROUP", str(cgroup_driver == "systemd").lower()),
         "etc/cni/net.d/10-world.conflist": json.dumps(pod_network(at, n), indent=2),
         "etc/kubernetes/kubelet.yaml": json.dumps(kubelet_config(cgroup_driver, spec["reserve"]), indent=2),

@@ -20,13 +20,14 @@ def check_pair(kubernetes, runtime):
 
 def node_tree():
     """The root of every native node: Debian with containerd 1.7, runc 1.1, CNI plugins, etcd; no CRIU."""
-    key = debian.tree_key(["node"], debian.NODE_PACKAGES, "1")
+    key = debian.key(["node"], debian.NODE_PACKAGES, "2")
     return cache.obtain("debian", key, lambda into: debian.bootstrap(into, "node", debian.NODE_PACKAGES, 45))
 
 
 def criu_layer():
-    base = node_tree()
-    return cache.obtain("criu", debian.tree_key(["node", "criu"], ["criu"], "1"), lambda into: debian.add_criu(into, base))
+    """CRIU from Debian's next release: the present one's cannot dump inet sockets on Linux 6.16 and later."""
+    key = debian.key(["node", "criu"], ["criu"], "2")
+    return cache.obtain("criu", key, lambda into: debian.add_layer(into, [node_tree()], "criu", ["criu"], 10, debian.CRIU_SUITE))
 
 
 def sample_images():
@@ -61,6 +62,11 @@ def build(thing):
     if thing in PROGRAMS:
         return PROGRAMS[thing].obtain()
     raise BadUsage(f"`{thing}` is not a thing the world builds: it knows {', '.join(things())}.")
+
+
+def package_records():
+    """What the trees in use were made of, as `debian.Tree.record` wrote it."""
+    return [record for tree in (node_tree(), criu_layer()) for record in tree.glob("etc/world-packages-*")]
 
 
 def tool(name, kubernetes):

@@ -32,6 +32,7 @@ class Program:
     tags: str = ""
     folder: str = "usr/local/bin"
     one_for_all: bool = False
+    data: tuple = ()  # files of the module that the program wants at run time, into usr/local/share/<name>
 
     @property
     def pin(self):
@@ -59,7 +60,7 @@ class Program:
         return [self.pin / "go.mod", self.pin / "go.sum", *shared]
 
     def key(self):
-        return cache.key(self.sources(), [*self.flags(), *self.packages, self.folder, go_version()])
+        return cache.key(self.sources(), [*self.flags(), *self.packages, self.folder, *self.data, go_version()])
 
     def obtain(self):
         return cache.obtain(self.name, self.key(), self._build)
@@ -83,7 +84,16 @@ class Program:
                 (folder / component).symlink_to("kube")
         else:
             self._compile(source, f"{folder}/", list(self.packages))
+        self._copy_data(source, into / "usr/local/share" / self.name)
         shutil.rmtree(source)
+
+    def _copy_data(self, source, share):
+        if not self.data:
+            return
+        found = subprocess.run(["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", self.module], cwd=source, check=True, capture_output=True, text=True)
+        share.mkdir(parents=True)
+        for file in self.data:
+            shutil.copyfile(Path(found.stdout.strip()) / file, share / Path(file).name)
 
     def _compile(self, source, output, packages):
         command = ["go", "build", "-v", "-o", str(output), *self.flags(), *packages]
@@ -131,7 +141,9 @@ PROGRAMS = {
                 version_at=(f"{_CONTAINERD}/version.Version",), version_prefix=""),
         Program("runc", _RUNC, (_RUNC,), 15, version_at=("main.version",), version_prefix="", tags="seccomp", folder="usr/local/sbin"),
         Program("helm", "helm.sh/helm/v3", ("helm.sh/helm/v3/cmd/helm",), 60, version_at=("helm.sh/helm/v3/internal/version.version",)),
-        Program("kwok", "sigs.k8s.io/kwok", ("sigs.k8s.io/kwok/cmd/kwok",), 60, version_at=("sigs.k8s.io/kwok/pkg/consts.Version",), version_prefix=""),
+        Program("kwok", "sigs.k8s.io/kwok", ("sigs.k8s.io/kwok/cmd/kwok",), 60, version_at=("sigs.k8s.io/kwok/pkg/consts.Version",), version_prefix="",
+                data=tuple(f"kustomize/stage/{s}.yaml" for s in ("node/fast/node-initialize", "node/heartbeat-with-lease/node-heartbeat-with-lease",
+                                                                 "pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete"))),
         Program("kubeconform", "github.com/yannh/kubeconform", ("github.com/yannh/kubeconform/cmd/kubeconform",), 15,
                 version_at=("main.version",)),
     )

@@ -1,16 +1,18 @@
 """What a world is and how it is, as data and as text."""
 
-from . import controlplane, nodes
+from . import controlplane, network, nodes
 from .addresses import FIRST_SERVICE, SERVICES
-from .api import boot_id, is_ready_node
-from .lifecycle import api_of, leftovers
+from .api import api_of, boot_id, is_ready_node
+from .lifecycle import leftovers
 
 
 def describe(world):
     """Everything `world status -o json` prints."""
     if not world.exists:
         return {"name": world.name, "up": False, "leftovers": leftovers(world.name)}
-    seen, at, record = api_of(world).nodes(), world.at, world.record
+    at, record = world.at, world.record
+    # Without the link to the world its addresses would be looked for on the way out of this machine.
+    seen = api_of(world).nodes() if network.has_link(at.host_link) else {}
     components = [*controlplane.ORDER, *(["kwok"] if world.process("kwok") else [])]
     return {
         "name": world.name, "up": True, "index": at.k, "directory": str(world.dir), "kubernetes": record["kubernetes"], "runtime": record["runtime"],

@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+"""The world on this machine: `python3 tests/world/test_world.py`. Needs root; some three minutes once everything is built."""
+
+import io
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+import observed  # noqa: E402
+from test_rules import *  # noqa: E402,F403 - the tests that need no machine run here too
+from worldlib.images import Image  # noqa: E402
+
+COMMAND = str(Path(__file__).resolve().parent / "world")
+
+
+def world(*words, code=0, **options):
+    """Runs the command; its standard output. Another exit code than expected fails the test with all it said."""
+    done = subprocess.run([COMMAND, *map(str, words)], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=600, **options)
+    if code is not None and done.returncode != code:
+        raise AssertionError(f"world {' '.join(map(str, words))}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done.stdout
+
+
+def eventually(condition, deadline_s, what):
+    ends = time.monotonic() + deadline_s
+    while time.monotonic() < ends:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"not within {deadline_s} s: {what}")
+
+
+class Cluster:
+    """A world under test, spoken to through its command and kubectl."""
+
+    def __init__(self, name):
+        self.name = name
+        self.kubectl_path = world("tool", "kubectl").strip()
+
+    def __call__(self, *words, **options):
+        return world("--name", self.name, *words, **options)
+
+    def kubectl(self, *words, check=True, **options):
+        config = self("kubeconfig").strip()
+        done = subprocess.run([self.kubectl_path, f"--kubeconfig={config}", *words], capture_output=True, text=True, timeout=120, **options)
+        if check and done.returncode:
+            raise AssertionError(f"kubectl {' '.join(words)}: {done.stderr}{done.stdout}")
+        return done.stdout
+
+    def status(self):
+        return json.loads(self("status", "-o", "json", code=None))
+
+    def node(self, n):
+        return next(node for node in self.status()["nodes"] if node["number"] == n)
+
+    def run_pod(self, name, script, node=None, image="localhost/busybox:1", **security):
+        spec = {
+            "terminationGracePeriodSeconds": 0, **({"nodeName": f"node{node}"} if node else {}),
+            "containers": [{"name": "main", "image": image, "imagePullPolicy": "Never", "command": ["sh", "-c", script], "securityContext": security}],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": name}}, "spec": spec}
+        self.kubectl("apply", "-f", "-", input=json.dumps(pod))
+        self.kubectl("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+
+    def container_of(self, pod):
+        return self.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}").removeprefix("containerd://")
+
+
+class LeavesNothing(unittest.TestCase):
+    def test_after_down_the_machine_is_as_before(self):
+        before, spaces = observed.machine(), observed.namespaces()
+        cluster = Cluster("tw-trace")
+        self.addCleanup(cluster, "down")
+        cluster("up", "--nodes", 1)
+        cluster.run_pod("left", "trap : TERM; while :; do sleep 1; done")
+        container = cluster.container_of("left")
+        # A frozen container is the hardest thing to be rid of on cgroup v1: it does not even die by SIGKILL.
+        cluster("exec", 1, "runc", "--root", "/run/containerd/runc/k8s.io", "pause", container)
+        self.assertTrue(observed.processes())
+        cluster("down")
+        self.assertEqual(observed.processes(), set())
+        after = observed.machine()
+        for kind in before:
+            with self.subTest(kind):
+                self.assertEqual(after[kind] ^ before[kind], set())
+        self.assertEqual(observed.namespaces() - spaces, set())
+        self.assertEqual(cluster("status", code=1).strip(), "world tw-trace: down")
+
+
+class Crashes(unittest.TestCase):
+    """`up` ended in the middle, at the moments when a certain file has just appeared."""
+
+    def setUp(self):
+        self.cluster = Cluster("tw-crash")
+        self.folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "holdfast", "worlds", "tw-crash")
+        self.addCleanup(self.cluster, "down")
+
+    def end_up_at(self, file, signum):
+        process = subprocess.Popen([COMMAND, "up", "--name", "tw-crash", "--nodes", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        eventually((self.folder / file).exists, 60, f"{file} of the world that is to be interrupted")
+        process.send_signal(signum)
+        return process.wait(60)
+
+    def test_up_after_a_kill_in_the_middle_starts_over(self):
+        for file in ("world.json", "nodes/1/layer", "processes/kube-apiserver.json", "processes/kube-scheduler.json"):
+            with self.subTest(file):
+                self.end_up_at(file, signal.SIGKILL)
+                self.cluster("up", "--nodes", 1)
+                self.assertTrue(self.cluster.node(1)["ready"])
+                self.cluster("down")
+
+    def test_down_after_a_kill_in_the_middle_leaves_nothing(self):
+        before = observed.machine()
+        self.end_up_at("processes/etcd.json", signal.SIGKILL)
+        self.cluster("down")
+        self.assertEqual(observed.processes(), set())
+        self.assertEqual(observed.machine(), before)
+
+    def test_ctrl_c_leaves_nothing_half(self):
+        self.assertEqual(self.end_up_at("processes/etcd.json", signal.SIGINT), 1)
+        self.assertEqual(observed.processes(), set())
+        self.assertEqual(self.cluster("status", code=1).strip(), "world tw-crash: down")
+
+
+class Running(unittest.TestCase):
+    """One world of two nodes, the second bare, and another world beside it, for all of these tests."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.one, cls.other = Cluster("tw-one"), Cluster("tw-other")
+        cls.addClassCleanup(cls.one, "down")
+        cls.addClassCleanup(cls.other, "down")
+        began = time.monotonic()
+        cls.one("up", "--nodes", 2, "--bare", 2)
+        cls.up_took_s = time.monotonic() - began
+        cls.other("up", "--nodes", 1, "--k8s", "1.36", "--kwok", 20)
+
+    def test_a_warm_up_takes_less_than_twenty_seconds(self):
+        self.assertLess(self.up_took_s, 20)
+
+    def test_up_again_changes_nothing(self):
+        before = self.one.status()
+        began = time.monotonic()
+        self.one("up")
+        self.assertLess(time.monotonic() - began, 5)
+        self.assertEqual(self.one.status(), before)
+
+    def test_up_starts_what_died_and_adds_nodes(self):
+        scheduler = next(c for c in self.other.status()["components"] if c["name"] == "kube-scheduler")
+        os.kill(scheduler["pid"], signal.SIGKILL)
+        eventually(lambda: not next(c for c in self.other.status()["components"] if c["name"] == "kube-scheduler")["running"], 5, "the scheduler is dead")
+        self.other("node", "kill", 1)
+        self.other("up", "--nodes", 2)
+        status = self.other.status()
+        self.assertTrue(all(c["running"] for c in status["components"]), status)
+        self.assertGreaterEqual(len(status["nodes"]), 2)
+        self.assertTrue(all(n["ready"] for n in status["nodes"]), status)
+
+    def test_an_existing_world_is_not_changed_into_another(self):
+        self.one("up", "--k8s", "1.36", code=2)
+
+    def test_two_worlds_share_nothing(self):
+        one, other = self.one.status(), self.other.status()
+        self.assertEqual((one["kubernetes"], one["runtime"]), ("1.35", "containerd-1.7"))
+        self.assertEqual((other["kubernetes"], other["runtime"]), ("1.36", "containerd-2"))
+        for field in ("index", "server", "podCIDR", "hostAddress", "directory"):
+            self.assertNotEqual(one[field], other[field])
+        self.assertEqual(self.one.kubectl("get", "nodes", "-o", "name").split(), ["node/node1", "node/node2"])
+        self.assertEqual(len(self.other.kubectl("get", "nodes", "-l", "type=kwok", "-o", "name").split()), 20)
+
+    def test_nodes_and_components_have_only_the_rights_that_they_need(self):
+        def may(user, *words, group=None):
+            return self.one.kubectl("auth", "can-i", *words, f"--as={user}", *([f"--as-group={group}"] if group else []), check=False).split()[0]
+
+        self.assertEqual(may("system:kube-proxy", "list", "endpointslices"), "yes")
+        self.assertEqual(may("system:kube-proxy", "list", "secrets"), "no")
+        self.assertEqual(may("system:kube-scheduler", "delete", "nodes"), "no")
+        self.assertEqual(may("system:node:node1", "list", "secrets", group="system:nodes"), "no")
+        self.assertEqual(may("kube-apiserver-kubelet-client", "create", "nodes", "--subresource=proxy"), "yes")
+
+    def test_the_audit_log_says_what_was_written(self):
+        self.one.kubectl("create", "configmap", "audited", "--from-literal=key=a-value-to-find")
+        eventually(lambda: "a-value-to-find" in Path(self.one.status()["auditLog"]).read_text(), 10, "the configmap in the audit log")
+
+    def test_exec_gives_output_and_exit_code(self):
+        self.assertEqual(self.one("exec", 1, "hostname").strip(), "node1")
+        self.one("exec", 1, "sh", "-c", "exit 7", code=7)
+        self.one("exec", 9, "true", code=2)
+
+    def test_logs_show_components_and_nodes(self):
+        self.assertIn("etcd", self.one("logs", "etcd"))
+        self.assertIn("containerd", self.one("logs", "node", 1))
+        self.one("logs", "no-such-part", code=2)
+
+    def test_a_pod_logs_and_takes_commands_and_sees_the_witness(self):
+        self.one.run_pod("talk", "echo spoken; sleep 1000", node=1)
+        self.assertEqual(self.one.kubectl("logs", "talk").strip(), "spoken")
+        self.assertEqual(self.one.kubectl("exec", "talk", "--", "echo", "heard").strip(), "heard")
+        self.one("exec", 1, "sh", "-c", "echo seen > /witness/file")
+        self.assertEqual(Path(self.one.status()["witness"], "file").read_text(), "seen\n")
+        self.assertEqual(self.one("exec", 2, "cat", "/witness/file"), "seen\n")
+
+    def test_a_service_is_reached_from_a_pod_on_another_node_and_pods_from_this_machine(self):
+        self.one.run_pod("web", "mkdir /www; echo served > /www/index.html; exec httpd -f -p 8080 -h /www", node=1)
+        self.one.kubectl("expose", "pod", "web", "--port=80", "--target-port=8080")
+        self.one.run_pod("client", "sleep 1000", node=2)
+        address = self.one.kubectl("get", "service", "web", "-o", "jsonpath={.spec.clusterIP}")
+
+        def fetched():
+            return self.one.kubectl("exec", "client", "--", "wget", "-qO-", "-T", "2", f"http://{address}", check=False)
+
+        eventually(lambda: fetched() == "served\n", 20, "the Service answers")
+        pod = self.one.kubectl("get", "pod", "web", "-o", "jsonpath={.status.podIP}")
+        from_here = subprocess.run(["python3", "-c", f"import urllib.request as u; print(u.urlopen('http://{pod}:8080', timeout=3).read())"], capture_output=True, text=True)
+        self.assertIn("served", from_here.stdout, from_here.stderr)
+
+    def test_images_are_loaded_now_and_into_nodes_that_come_later(self):
+        busybox = Path(world("tool", "busybox").strip()).read_bytes()
+        with tempfile.TemporaryDirectory() as folder:
+            image = Image("localhost/loaded:1", ["/bin/sh"]).add_directory("bin").add_file("bin/sh", busybox, 0o755).add_file("bin/sleep", busybox, 0o755)
+            image.write(f"{folder}/loaded.tar")
+            self.assertIn("localhost/loaded:1", self.other("load", f"{folder}/loaded.tar"))
+            write_oci_archive(f"{folder}/oci.tar", "localhost/oci:1")
+            self.assertIn("localhost/oci:1", self.other("load", f"{folder}/oci.tar"))
+        self.other("node", "add", 7)
+        for node in (1, 7):
+            names = self.other("exec", node, "ctr", "-n", "k8s.io", "images", "ls", "-q")
+            self.assertLessEqual({"localhost/loaded:1", "localhost/oci:1", "localhost/busybox:1"}, set(names.split()))
+        self.other.run_pod("loaded", "exec sleep 1000", node=7, image="localhost/loaded:1")
+
+    def test_a_bare_node_has_no_criu_and_the_distributions_runc(self):
+        self.one("exec", 2, "sh", "-c", "command -v criu", code=127)
+        self.assertIn("runc version 1.1", self.one("exec", 2, "runc", "--version"))
+        self.assertIn("runc version 1.4", self.one("exec", 1, "runc", "--version"))
+        self.assertRegex(self.one("exec", 1, "criu", "--version"), r"Version: 4\.[2-9]")
+
+    def test_criu_checkpoints_a_process_of_another_user(self):
+        self.one.run_pod("other-user", "while :; do sleep 0.1; done", node=1, runAsUser=1000)
+        image = "/run/checkpoint"
+        self.one("exec", 1, "runc", "--root", "/run/containerd/runc/k8s.io", "checkpoint", "--leave-running", "--manage-cgroups-mode", "ignore",
+                 "--image-path", f"{image}/img", "--work-path", f"{image}/work", self.one.container_of("other-user"))
+        self.assertIn("pstree.img", self.one("exec", 1, "ls", f"{image}/img"))
+
+
+class Faults(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.cluster = Cluster("tw-fault")
+        cls.addClassCleanup(cls.cluster, "down")
+        cls.cluster("up", "--nodes", 2)
+
+    def kubelet_says(self, n):
+        return self.cluster.kubectl("get", "node", f"node{n}", "-o", "jsonpath={.status.nodeInfo.bootID} {.status.conditions[?(@.type=='Ready')].status}").split()
+
+    def test_a_killed_node_boots_with_its_disk_and_another_boot_id(self):
+        before = self.kubelet_says(2)[0]
+        self.assertEqual(before, self.cluster("exec", 2, "cat", "/proc/sys/kernel/random/boot_id").strip())
+        self.cluster("exec", 2, "sh", "-c", "echo kept > /var/kept; echo lost > /run/lost")
+        self.cluster("node", "kill", 2)
+        self.assertEqual(self.cluster.node(2)["state"], "off")
+        self.cluster("exec", 2, "true", code=1)
+        self.cluster("node", "start", 2)
+        after, ready = self.kubelet_says(2)
+        self.assertEqual(ready, "True")
+        self.assertNotEqual(after, before)
+        self.assertEqual(self.cluster("exec", 2, "cat", "/var/kept"), "kept\n")
+        self.cluster("exec", 2, "cat", "/run/lost", code=1)
+
+    def test_a_program_on_a_node_can_reboot_it(self):
+        before = self.kubelet_says(1)[0]
+        self.cluster("exec", 1, "systemctl", "reboot", code=None)
+        eventually(lambda: self.kubelet_says(1)[0] != before and self.kubelet_says(1)[1] == "True", 60, "node 1 is Ready in another boot")
+        self.assertEqual(self.kubelet_says(1)[0], self.cluster.node(1)["bootID"])
+
+    def freeze(self, pod):
+        self.cluster.run_pod(pod, "while :; do sleep 1; done", node=2)
+        self.cluster("exec", 2, "runc", "--root", "/run/containerd/runc/k8s.io", "pause", self.cluster.container_of(pod))
+
+    def test_a_node_with_a_frozen_container_reboots_and_dies_at_once(self):
+        before = self.kubelet_says(2)[0]
+        self.freeze("frozen-at-reboot")
+        self.cluster("exec", 2, "systemctl", "reboot", code=None)
+        eventually(lambda: self.kubelet_says(2)[0] != before and self.kubelet_says(2)[1] == "True", 60, "node 2 is Ready in another boot")
+        self.freeze("frozen-at-kill")
+        began = time.monotonic()
+        self.cluster("node", "kill", 2)
+        self.assertLess(time.monotonic() - began, 5)
+        self.cluster("node", "start", 2)
+
+    def test_a_partitioned_node_is_not_ready_until_it_is_healed(self):
+        self.cluster.run_pod("alone", "while :; do date +%s > /data/now; sleep 0.2; done", node=2)
+        self.cluster("node", "partition", 2)
+        self.assertEqual(self.cluster.node(2)["state"], "partitioned")
+        eventually(lambda: self.kubelet_says(2)[1] != "True", 60, "the node is NotReady")
+        running = self.cluster("exec", 2, "ctr", "-n", "k8s.io", "tasks", "ls")
+        self.assertIn("RUNNING", running)
+        self.cluster("node", "heal", 2)
+        eventually(lambda: self.kubelet_says(2)[1] == "True", 60, "the node is Ready again")
+
+
+def write_oci_archive(path, reference):
+    """The smallest OCI archive: an empty layer under a name."""
+    layer = io.BytesIO()
+    tarfile.open(fileobj=layer, mode="w").close()
+    blobs = {}
+
+    def blob(content, kind):
+        digest = hashlib.sha256(content).hexdigest()
+        blobs[f"blobs/sha256/{digest}"] = content
+        return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}", "size": len(content)}
+
+    layer = blob(layer.getvalue(), "layer.v1.tar")
+    config = blob(json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}}).encode(), "config.v1+json")
+    manifest = blob(json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config, "layers": [layer]}).encode(), "manifest.v1+json")
+    index = {"schemaVersion": 2, "manifests": [{**manifest, "annotations": {"io.containerd.image.name": reference}}]}
+    files = {"oci-layout": b'{"imageLayoutVersion":"1.0.0"}', "index.json": json.dumps(index).encode(), **blobs}
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
