@@ -49,6 +49,8 @@ mkdir -p dist/with-image
   $(PYTHON) tools/image_reference.py kustomize '$(IMG)'; } > dist/with-image/kustomization.yaml
 endef
 
+still_held := It did not end. If a finalizer of ours holds something and no manager runs to release it: holdfast teardown --yes
+
 ##@ Look around
 
 .PHONY: help
@@ -164,7 +166,7 @@ install: ## Install the CRDs
 .PHONY: uninstall
 uninstall: ## Delete the CRDs, and with them every object of these kinds
 	$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/crds || \
-	  { echo 'Objects are still held by finalizers. With no manager running, release them: holdfast teardown' >&2; exit 1; }
+	  { echo '$(still_held)' >&2; exit 1; }
 
 .PHONY: deploy
 deploy: ## Install or upgrade the chart, with the image IMG= (ARGS= for more Helm flags)
@@ -175,7 +177,8 @@ deploy: ## Install or upgrade the chart, with the image IMG= (ARGS= for more Hel
 
 .PHONY: undeploy
 undeploy: ## Remove the chart's release; the CRDs and their objects stay
-	$(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m
+	$(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m || \
+	  { echo '$(still_held)' >&2; exit 1; }
 	@echo 'The CRDs and all objects of these kinds are still there. This deletes them:'
 	@echo '  kubectl delete crd -l app.kubernetes.io/part-of=holdfast'
 	@echo 'The namespace $(NAMESPACE) is still there too. This deletes it:'
@@ -192,7 +195,8 @@ endif
 
 .PHONY: undeploy-manifests
 undeploy-manifests: ## Remove what deploy-manifests installed: namespace, CRDs and all objects of these kinds
-	$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY)
+	$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY) || \
+	  { echo '$(still_held)' >&2; exit 1; }
 
 .PHONY: build-installer
 build-installer: ## Write dist/install.yaml, all of OVERLAY= in one file, with the image IMG=

@@ -82,7 +82,7 @@ def crate_package(crate, checksums):
     more = {}
     if crate.get("license"):
         # Old crates write "MIT/Apache-2.0" for "or", which is no SPDX expression.
-        more["licenseDeclared"] = crate["license"].replace("/", " OR ")
+        more["licenseDeclared"] = " ".join(crate["license"].replace("/", " OR ").split())
     if (name, version) in checksums:
         more["checksums"] = [{"algorithm": "SHA256", "checksumValue": checksums[name, version]}]
     return package("Crate", name, version, f"pkg:cargo/{name}@{version}", **more)

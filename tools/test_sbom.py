@@ -12,7 +12,7 @@ def needs(name, *kinds):
 
 
 METADATA = {
-    "packages": [crate("holdfast"), crate("used", license="MIT/Apache-2.0"), crate("deep"), crate("builder"),
+    "packages": [crate("holdfast"), crate("used", license="MIT / Apache-2.0"), crate("deep"), crate("builder"),
                  crate("tester"), crate("deeptester")],
     "resolve": {"root": "holdfast", "nodes": [
         {"id": "holdfast", "deps": [needs("used", None, "dev"), needs("builder", "build"), needs("tester", "dev")]},
