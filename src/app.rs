@@ -1,5 +1,6 @@
 //! The one table of what Holdfast consists of: each slice with its CRDs, controllers and writes. Whoever adds a slice adds a line here.
 
+mod cluster;
 mod manager;
 pub mod serve;
 

@@ -1,28 +1,23 @@
 //! One running manager: looks at its cluster, campaigns, leads, and goes away cleanly.
 
-use crate::app::{controllers, crds, kinds};
+use crate::app::{cluster, controllers, kinds};
 use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
 use crate::process::health::Health;
 use crate::process::leader::{Elector, End};
 use crate::process::runner::Runner;
-use crate::process::teardown::Installation;
+use crate::process::teardown::{self, Installation};
 use crate::process::telemetry::Telemetry;
-use crate::process::writes::{CALL_LIMIT, bounded};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, ResourceExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The oldest Kubernetes that is supported.
-const OLDEST_MINOR: u32 = 33;
 /// How long a pass over one object may take.
 const PASS_LIMIT: Duration = Duration::from_secs(60);
 /// How long running passes may take after the stop: less than what lies between renew deadline and lease duration.
 const STOP_LIMIT: Duration = Duration::from_secs(4);
-/// How often the leader looks whether its installation is being deleted, and whoever waits for CRDs looks for them.
+/// How often the leader looks whether its installation is being deleted.
 const LOOK_PERIOD: Duration = Duration::from_secs(3);
 /// Every how many of these looks it also puts up finalizers that somebody took away.
 const LOOKS_PER_HOLD: u32 = 20;
@@ -40,7 +35,7 @@ pub(crate) struct Manager {
 /// Why a leader's work ended.
 enum WorkEnd {
     Stopped,
-    TornDown,
+    Going,
 }
 
 impl Manager {
@@ -52,92 +47,35 @@ impl Manager {
         let work = async {
             match elector {
                 Some(elector) => self.campaign(elector, stop).await,
-                None => self.lead(stop, stop).await.map(drop),
+                None => match self.lead(stop, stop).await {
+                    Ok(WorkEnd::Going) => {
+                        self.release_own(stop).await;
+                        Ok(())
+                    }
+                    ended => ended.map(drop),
+                },
             }
         };
         // The work does not wait for what is missing: an installation that is being deleted has no CRDs any more.
         tokio::select! {
             ended = work => ended,
-            ended = async { self.look_at_the_cluster().await; std::future::pending().await } => ended,
+            ended = self.look_around() => ended,
         }
     }
 
-    /// Says what is missing, and is ready when nothing is.
-    async fn look_at_the_cluster(&self) {
-        self.tell_version().await;
-        self.health
-            .waits("crds", "the CRDs have not been looked for yet".into());
-        self.health.is_ready("start");
-        let mut said = String::new();
-        loop {
-            match self.missing_crds().await {
-                Ok(missing) if missing.is_empty() => return self.health.is_ready("crds"),
-                Ok(missing) => {
-                    let why = format!(
-                        "CRDs are missing: {}; install them with the chart, or with `holdfast crds | kubectl apply -f -`",
-                        missing.join(", ")
-                    );
-                    if why != said {
-                        tracing::error!("{why}");
-                        said.clone_from(&why);
-                    }
-                    self.health.waits("crds", why);
-                }
-                Err(error) => {
-                    let why = chain(&error);
-                    tracing::warn!(error = %why, "the CRDs could not be looked for; trying again");
-                    self.health.waits("crds", why);
-                }
-            }
-            tokio::time::sleep(LOOK_PERIOD).await;
-        }
-    }
-
-    async fn tell_version(&self) {
-        match bounded(
-            CALL_LIMIT,
-            "get",
-            "the server's version".into(),
-            self.clients.api.apiserver_version(),
-        )
-        .await
-        {
-            Ok(version) => {
-                let minor: u32 = version
-                    .minor
-                    .trim_end_matches('+')
-                    .parse()
-                    .unwrap_or(u32::MAX);
-                if minor < OLDEST_MINOR {
-                    tracing::error!(found = %version.git_version, "this Kubernetes is older than 1.{OLDEST_MINOR}: in-place resize of pods and admission policies may be missing; upgrade the cluster");
-                } else {
-                    tracing::info!(kubernetes = %version.git_version, "connected");
-                }
-            }
-            Err(error) => {
-                tracing::warn!(error = %chain(&error), "the cluster's version is not known yet");
-            }
-        }
-    }
-
-    async fn missing_crds(&self) -> Result<Vec<String>, Error> {
-        let api: Api<CustomResourceDefinition> = Api::all(self.clients.api.clone());
-        let mut missing = Vec::new();
-        for crd in crds() {
-            let name = crd.name_any();
-            if bounded(CALL_LIMIT, "get", format!("crd {name}"), api.get_opt(&name))
-                .await?
-                .is_none()
-            {
-                missing.push(name);
-            }
-        }
-        Ok(missing)
+    /// Every replica does this: an installation that is deleted before it ever led is held all the same.
+    async fn look_around(&self) -> Result<(), Error> {
+        self.hold().await;
+        cluster::look(&self.clients.api, &self.health).await;
+        std::future::pending().await
     }
 
     async fn campaign(&self, mut elector: Elector, stop: &CancellationToken) -> Result<(), Error> {
         let Some(leadership) = elector.acquire(stop).await else {
-            self.tear_down_if_going().await;
+            if self.is_going().await {
+                self.release_objects(stop).await;
+                self.release_own(stop).await;
+            }
             return Ok(());
         };
         tracing::info!(transitions = leadership.transitions, "leading");
@@ -157,28 +95,26 @@ impl Manager {
             part: "the election",
             why: error.to_string(),
         })?;
-        match (worked, end) {
-            (Err(error), _) => Err(error),
-            (Ok(WorkEnd::Stopped), End::Lost { why }) if !stop.is_cancelled() => {
-                Err(Error::Ended {
-                    part: "the leadership",
-                    why,
-                })
-            }
-            (Ok(_), _) => {
-                self.hand_back(&mut elector).await;
-                Ok(())
-            }
+        if let End::Lost { why } = end
+            && matches!(worked, Ok(WorkEnd::Stopped))
+            && !stop.is_cancelled()
+        {
+            return Err(Error::Ended {
+                part: "the leadership",
+                why,
+            });
         }
-    }
-
-    async fn hand_back(&self, elector: &mut Elector) {
+        // Before our own rights go: an installation that follows this one need not wait for the Lease to run out.
         if let Err(error) = elector.release().await {
             tracing::warn!(error = %chain(&error), "the lease was not handed back; it runs out by itself");
         }
+        if let WorkEnd::Going = worked? {
+            self.release_own(stop).await;
+        }
+        Ok(())
     }
 
-    /// Runs the controllers until `work` is stopped, or until the installation is being deleted; after that it waits for `stop`.
+    /// Runs the controllers until `work` is stopped, or until the installation is being deleted. Then all that is held is released.
     async fn lead(
         &self,
         work: &CancellationToken,
@@ -196,8 +132,8 @@ impl Manager {
                 .into_iter()
                 .collect();
         let ended = tokio::select! {
-            () = work.cancelled() => Ok(WorkEnd::Stopped),
-            () = self.wait_until_going() => Ok(WorkEnd::TornDown),
+            () = work.cancelled() => Ok(()),
+            () = self.wait_until_going() => Ok(()),
             Some(ended) = running.join_next() => Err(early(ended)),
         };
         controllers_stop.cancel();
@@ -211,15 +147,12 @@ impl Manager {
             );
         }
         running.shutdown().await;
-        match ended {
-            Ok(WorkEnd::TornDown) => {
-                self.tear_down().await;
-                stop.cancelled().await;
-            }
-            Ok(WorkEnd::Stopped) => self.tear_down_if_going().await,
-            Err(_) => {}
+        ended?;
+        if self.is_going().await {
+            self.release_objects(stop).await;
+            return Ok(WorkEnd::Going);
         }
-        ended
+        Ok(WorkEnd::Stopped)
     }
 
     /// Holds our own objects, and returns when they are being deleted. Without an installation it never returns.
@@ -235,42 +168,72 @@ impl Manager {
                     tracing::warn!(error = %chain(&error), "our own deployment could not be looked at; trying again");
                 }
             }
-            if look.is_multiple_of(LOOKS_PER_HOLD)
-                && let Err(error) = installation.hold().await
-            {
-                tracing::warn!(error = %chain(&error), "an object of this installation is not held yet; trying again");
+            if look.is_multiple_of(LOOKS_PER_HOLD) {
+                self.hold().await;
             }
             tokio::time::sleep(LOOK_PERIOD).await;
         }
     }
 
-    /// A signal may be part of a deletion: a namespace's end takes pods first.
-    async fn tear_down_if_going(&self) {
+    async fn hold(&self) {
         let Some(installation) = &self.installation else {
             return;
         };
-        match installation.is_going().await {
-            Ok(true) => self.tear_down().await,
-            Ok(false) => {}
+        match installation.hold().await {
+            Ok(()) => {}
+            Err(error) if error.is_conflict() => {
+                tracing::debug!("another replica holds the installation at this moment");
+            }
             Err(error) => {
-                tracing::warn!(error = %chain(&error), "our own deployment could not be looked at");
+                tracing::warn!(error = %chain(&error), "an object of this installation is not held yet; trying again");
             }
         }
     }
 
-    async fn tear_down(&self) {
+    /// Is this installation being deleted? A signal may be part of that: a namespace's end takes pods first.
+    async fn is_going(&self) -> bool {
         let Some(installation) = &self.installation else {
-            return;
+            return false;
         };
+        installation.is_going().await.unwrap_or_else(|error| {
+            tracing::warn!(error = %chain(&error), "our own deployment could not be looked at");
+            false
+        })
+    }
+
+    /// Tries until it is done; after the signal to stop, for as long as our token lives.
+    async fn release_objects(&self, stop: &CancellationToken) {
         self.health
             .waits("teardown", "the installation is being deleted".into());
         tracing::info!("this installation is being deleted: releasing everything that it holds");
-        match installation.tear_down(&kinds()).await {
+        let last_try = async {
+            stop.cancelled().await;
+            tokio::time::sleep(teardown::LIMIT).await;
+        };
+        let release = async {
+            while let Err(error) = teardown::release_objects(&self.clients.once, &kinds()).await {
+                tracing::warn!(error = %chain(&error), "not everything is released yet; trying again");
+                tokio::time::sleep(LOOK_PERIOD).await;
+            }
+        };
+        tokio::select! {
+            () = release => {}
+            () = last_try => tracing::error!("not everything was released; `holdfast teardown` does it with your own rights"),
+        }
+    }
+
+    /// Lets our own objects go, and waits to be ended with them.
+    async fn release_own(&self, stop: &CancellationToken) {
+        let Some(installation) = &self.installation else {
+            return;
+        };
+        match installation.release().await {
             Ok(()) => tracing::info!("everything is released"),
             Err(error) => {
-                tracing::error!(error = %chain(&error), "not everything was released; `holdfast teardown` does it with your own rights");
+                tracing::error!(error = %chain(&error), "our own objects were not all released; `holdfast teardown` does it with your own rights");
             }
         }
+        stop.cancelled().await;
     }
 }
 

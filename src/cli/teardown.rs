@@ -4,7 +4,7 @@ use crate::cli::arguments::Teardown;
 use crate::cli::print::out;
 use crate::kit::error::Error;
 use crate::process::clients::Clients;
-use crate::process::teardown::Installation;
+use crate::process::teardown::{Installation, release_objects};
 use kube::api::ApiResource;
 
 /// Releases the installation, or says what it would release.
@@ -28,8 +28,9 @@ pub async fn run(arguments: Teardown, kinds: &[ApiResource]) -> Result<(), Error
         ));
     }
     let clients = Clients::infer().await?;
+    release_objects(&clients.once, kinds).await?;
     Installation::new(clients.once, clients.farewell, &namespace, &installation)
-        .tear_down(kinds)
+        .release()
         .await?;
     out("Everything is released.\n")
 }
