@@ -1,6 +1,7 @@
 """Rules that the objects of chart and manifests keep, beyond what a schema can say. Each rule takes the objects and
 answers what is wrong, or nothing."""
 
+import json
 import re
 import subprocess
 
@@ -8,12 +9,14 @@ import subprocess
 HELD = {"Deployment", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 # ClusterRoles for people stand beside the manager's.
 FOR_PEOPLE = ("-viewer", "-editor")
+# `kubectl apply` keeps the whole object in an annotation, and annotations may have 256 KiB together.
+LARGEST = 240 * 1024
 
 
 def broken(objects, program=None):
     """(rule, what is wrong or "") for every rule that applies."""
     rules = {"no wildcard in a role": wildcards, "one name": names, "pods meet the restricted level": hardening,
-             "no finalizers": finalizers}
+             "no finalizers": finalizers, "kubectl apply takes it": sizes}
     if program and of_kind(objects, "Deployment"):
         rules["the program has every flag"] = lambda found: unknown_flags(found, program)
     return [(name, "\n".join(rule(objects))) for name, rule in rules.items()]
@@ -74,6 +77,13 @@ def finalizers(objects):
     for each in objects:
         if each["metadata"].get("finalizers"):
             yield f"{label(each)} has finalizers {each['metadata']['finalizers']}"
+
+
+def sizes(objects):
+    for each in objects:
+        size = len(json.dumps(each, separators=(",", ":")))
+        if size > LARGEST:
+            yield f"{label(each)} has {size} bytes; `kubectl apply` refuses more than {LARGEST}: shorten its descriptions"
 
 
 def arguments(deployment):

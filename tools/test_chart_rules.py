@@ -75,6 +75,10 @@ class ChartRules(unittest.TestCase):
         self.account["metadata"]["finalizers"] = ["holdfast.dev/teardown"]
         self.assert_breaks("no finalizers", "ServiceAccount holdfast has finalizers")
 
+    def test_an_object_too_large_for_kubectl_apply_is_found(self):
+        self.account["metadata"]["annotations"] = {"a": "x" * chart_rules.LARGEST}
+        self.assert_breaks("kubectl apply takes it", "shorten")
+
     def test_a_flag_that_the_program_does_not_know_is_found(self):
         said = dict(chart_rules.broken(self.objects, ["echo", "--installation NAME"]))
         self.assertEqual(said["the program has every flag"], "")
