@@ -42,6 +42,11 @@ endif
 HOLDFAST ?= cargo run --quiet --bin holdfast --
 PYTHON ?= python3
 
+# Static: the image has no C library. --target keeps the flag away from build scripts and procedural macros.
+build_programs = RUSTFLAGS="-C target-feature=+crt-static $${RUSTFLAGS:-}" \
+	cargo build --release --locked --target $(TARGET) $(PROGRAMS:%=--bin %)
+pack_archive = $(PYTHON) tools/pack_image.py --name '$(IMG)' --target $(TARGET) --output $(ARCHIVE) $(PROGRAMS:%=$(RELEASE_DIR)/%)
+
 # The manifests with IMG in the place of the image they name, as a kustomization in dist/.
 define kustomization_with_image
 mkdir -p dist/with-image
@@ -68,7 +73,7 @@ demo: ## Bring a real cluster up on this machine, install Holdfast, show what it
 
 .PHONY: build
 build: ## Build the program, static and optimised, and print where it is
-	RUSTFLAGS="-C target-feature=+crt-static $${RUSTFLAGS:-}" cargo build --release --locked --target $(TARGET) $(PROGRAMS:%=--bin %)
+	$(build_programs)
 	@printf '%s\n' $(PROGRAMS:%=$(RELEASE_DIR)/%)
 
 .PHONY: manager
@@ -133,7 +138,7 @@ check-manifests: ## Fail, with a diff, if they are not current
 
 .PHONY: image
 image: build ## Pack an OCI archive and its bill of materials into dist/, without Docker (IMG= names it)
-	$(PYTHON) tools/pack_image.py --name '$(IMG)' --target $(TARGET) --output $(ARCHIVE) $(PROGRAMS:%=$(RELEASE_DIR)/%)
+	$(pack_archive)
 
 .PHONY: docker-build
 docker-build: ## Build the image IMG= with Docker; without Docker, pack the archive instead
@@ -142,7 +147,8 @@ docker-build: ## Build the image IMG= with Docker; without Docker, pack the arch
 	    --build-arg REVISION="$$(git rev-parse HEAD)" --build-arg SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" .; \
 	else \
 	  echo 'Docker does not answer here (docker info): packing the archive $(ARCHIVE) instead.'; \
-	  $(MAKE) image IMG='$(IMG)'; \
+	  $(build_programs); \
+	  $(pack_archive); \
 	fi
 
 .PHONY: docker-push
