@@ -132,8 +132,10 @@ impl Manager {
                 .into_iter()
                 .collect();
         let ended = tokio::select! {
-            () = work.cancelled() => Ok(()),
-            () = self.wait_until_going() => Ok(()),
+            // In this order: controllers end because the work was stopped, and that is no fault of theirs.
+            biased;
+            () = work.cancelled() => Ok(false),
+            () = self.wait_until_going() => Ok(true),
             Some(ended) = running.join_next() => Err(early(ended)),
         };
         controllers_stop.cancel();
@@ -147,8 +149,8 @@ impl Manager {
             );
         }
         running.shutdown().await;
-        ended?;
-        if self.is_going().await {
+        // A lost Lease asks nothing more of an API server that may be away: the process has to end before another leads.
+        if ended? || (stop.is_cancelled() && self.is_going().await) {
             self.release_objects(stop).await;
             return Ok(WorkEnd::Going);
         }

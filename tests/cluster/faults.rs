@@ -1,0 +1,271 @@
+//! The manager ends at each of its fault points in turn; whoever comes next finishes, and nothing is done twice or left half.
+
+use crate::world::{World, eventually, succeed, world};
+use std::future::ready;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
+use std::process::{Child, Command, Stdio};
+
+/// A manager on this machine, against the world's API server, with a lease of seconds.
+fn manager(world: &World, identity: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+    command.args([
+        "serve",
+        "--namespace",
+        "default",
+        "--lease-name",
+        "faults",
+        "--identity",
+        identity,
+        "--installation",
+        "faults",
+    ]);
+    command.args([
+        "--lease-duration",
+        "2s",
+        "--renew-deadline",
+        "1500ms",
+        "--retry-period",
+        "300ms",
+        "--shutdown-delay",
+        "0s",
+        "--log-format",
+        "text",
+    ]);
+    command.args([
+        "--metrics-bind-address",
+        "0",
+        "--health-probe-bind-address",
+        "0",
+    ]);
+    command
+        .env("KUBECONFIG", &world.kubeconfig)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Ends the process when the test does.
+struct Running(Child);
+
+impl Running {
+    fn terminate(&mut self) {
+        succeed(
+            Command::new("kill")
+                .arg("-TERM")
+                .arg(self.0.id().to_string()),
+        );
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended before.
+        let _ended = self.0.kill();
+        self.0.wait().unwrap();
+    }
+}
+
+const FREE_LEASE: &str = r#"
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: faults, namespace: default}
+spec: {holderIdentity: ""}
+"#;
+
+const INSTALLATION: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: faults, namespace: default}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: faults, namespace: default}
+spec:
+  replicas: 0
+  selector: {matchLabels: {a: faults}}
+  template:
+    metadata: {labels: {a: faults}}
+    spec: {containers: [{name: c, image: none}]}
+";
+
+const TEMPLATE: &str = r#"
+apiVersion: flexdaemonsets.xai/v1alpha1
+kind: FlexDaemonsetTemplate
+metadata: {name: faults, finalizers: [holdfast.dev/work]}
+spec: {minCPU: "-1"}
+"#;
+
+fn clean(world: &World) {
+    for object in ["serviceaccount/faults", "deployment/faults", "fdt/faults"] {
+        // It may not be there.
+        let _absent = world
+            .kubectl_command(&format!(
+                r#"patch {object} --type=merge -p {{"metadata":{{"finalizers":null}}}}"#
+            ))
+            .output();
+    }
+    world.kubectl(
+        "delete lease/faults serviceaccount/faults deployment/faults fdt/faults --ignore-not-found",
+    );
+}
+
+/// What a manager needs to do all of its writes: a lease to take, objects to hold, a template to judge.
+fn provoke(world: &World, point: &str) {
+    if point.contains("leader.take") {
+        assert!(world.apply(FREE_LEASE).status.success());
+    }
+    assert!(world.apply(INSTALLATION).status.success());
+    assert!(world.apply(TEMPLATE).status.success());
+}
+
+fn is_judged(world: &World) -> bool {
+    world.kubectl("get fdt faults -o jsonpath={.status.conditions[0].reason}") == "InvalidQuantity"
+}
+
+fn is_held(world: &World) -> bool {
+    let finalizers = world
+        .kubectl("get deployment faults --ignore-not-found -o jsonpath={.metadata.finalizers}");
+    finalizers.contains("holdfast.dev/teardown")
+}
+
+/// Nothing is left of the installation, and nothing of ours is held.
+fn is_torn_down(world: &World) -> bool {
+    let left =
+        world.kubectl("get deployment/faults serviceaccount/faults --ignore-not-found -o name");
+    left.trim().is_empty()
+        && world
+            .kubectl("get fdt faults -o jsonpath={.metadata.finalizers}")
+            .is_empty()
+}
+
+/// A manager lives until it dies at its point: at work, at a deletion of its installation, or when it is told to stop.
+async fn die_at(world: &World, point: &str) {
+    let mut dying = Running(
+        manager(world, "dies")
+            .env("HOLDFAST_DIE_AT", point)
+            .spawn()
+            .unwrap(),
+    );
+    eventually(&format!("{point}: it has worked, or is dead"), 30, || {
+        let is_dead = dying.0.try_wait().unwrap().is_some();
+        let has_worked = !point.contains("renew") && is_held(world) && is_judged(world);
+        ready((is_dead || has_worked).then_some(()))
+    })
+    .await;
+    if point.contains("teardown.release") {
+        world.kubectl(
+            "delete deployment/faults serviceaccount/faults --wait=false --ignore-not-found",
+        );
+    } else if dying.0.try_wait().unwrap().is_none() {
+        dying.terminate();
+    }
+    eventually(&format!("{point}: it is dead"), 30, || {
+        ready(dying.0.try_wait().unwrap())
+    })
+    .await;
+    let mut said = String::new();
+    dying
+        .0
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
+    assert!(
+        said.contains(&format!("fault point {point}: the process ends here")),
+        "{point} was never reached:\n{said}"
+    );
+}
+
+/// The next manager finishes what the dead one began.
+async fn finish_after(world: &World, point: &str) {
+    let mut next = Running(manager(world, "next").spawn().unwrap());
+    if point.contains("teardown.release") {
+        eventually(&format!("{point}: the next one tears down"), 40, || {
+            ready(is_torn_down(world).then_some(()))
+        })
+        .await;
+    } else {
+        eventually(&format!("{point}: the template is judged"), 30, || {
+            ready(is_judged(world).then_some(()))
+        })
+        .await;
+        eventually(&format!("{point}: the next one leads"), 30, || {
+            ready(
+                (world.kubectl("get lease faults -o jsonpath={.spec.holderIdentity}") == "next")
+                    .then_some(()),
+            )
+        })
+        .await;
+        eventually(&format!("{point}: the installation is held"), 30, || {
+            ready(is_held(world).then_some(()))
+        })
+        .await;
+    }
+    next.terminate();
+    assert!(
+        next.0.wait().unwrap().success(),
+        "{point}: the next one stops in order"
+    );
+}
+
+fn fault_points() -> Vec<String> {
+    succeed(Command::new(env!("CARGO_BIN_EXE_holdfast")).arg("faults"))
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn whoever_comes_after_a_death_at_any_point_finishes() {
+    let world = world().await;
+    world.install().await;
+    // The installed leader would judge the template first: here it is the one under test that shall.
+    world.kubectl("scale deployment holdfast -n holdfast-system --replicas=0");
+    let points = fault_points();
+    assert!(points.len() >= 16, "{points:?}");
+    for point in &points {
+        clean(&world);
+        provoke(&world, point);
+        die_at(&world, point).await;
+        finish_after(&world, point).await;
+    }
+    clean(&world);
+    world.kubectl("scale deployment holdfast -n holdfast-system --replicas=2");
+    println!(
+        "RESULT fault_points_done={} fault_points_total={}",
+        points.len(),
+        fault_points().len()
+    );
+}
+
+#[tokio::test]
+async fn a_pause_holds_the_process_until_the_test_lets_it_go() {
+    let world = world().await;
+    world.install().await;
+    clean(&world);
+    let socket = std::env::temp_dir().join(format!("holdfast-pause-{}", std::process::id()));
+    let listener = UnixListener::bind(&socket).unwrap();
+    let mut command = manager(&world, "paused");
+    command
+        .env("HOLDFAST_PAUSE_AT", "process.leader.create.before")
+        .env("HOLDFAST_PAUSE_SOCKET", &socket);
+    let mut paused = Running(command.spawn().unwrap());
+    let (stream, _) = listener.accept().unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut point = String::new();
+    reader.read_line(&mut point).unwrap();
+    assert_eq!(point, "process.leader.create.before\n");
+    let lease = || world.kubectl("get lease faults --ignore-not-found -o name");
+    assert_eq!(lease(), "", "it holds before the write");
+    (&stream).write_all(b"\n").unwrap();
+    eventually("it goes on", 10, || {
+        ready((!lease().is_empty()).then_some(()))
+    })
+    .await;
+    paused.terminate();
+    assert!(paused.0.wait().unwrap().success());
+    std::fs::remove_file(socket).unwrap();
+    clean(&world);
+}

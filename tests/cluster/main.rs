@@ -1,0 +1,18 @@
+//! Holdfast on a real cluster: `tests/world/world` brings it up, `make image` packs the program. One test at a time: they share the
+//! world. `tests/run` calls this with everything prepared; by hand: `make image IMG=localhost/holdfast:test && cargo test --test cluster`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::disallowed_methods,
+    reason = "a test says that it failed by panicking, and reads its environment itself"
+)]
+
+mod faults;
+mod going;
+mod leading;
+mod templates;
+mod world;

@@ -1,0 +1,209 @@
+//! What every test here needs: the world, the installed manager, and waiting for a condition.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client, Config, ResourceExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tokio::time::Instant;
+
+pub(crate) const NAMESPACE: &str = "holdfast-system";
+pub(crate) const IMAGE: &str = "localhost/holdfast:test";
+
+/// One world for all tests of this program, used by one at a time.
+static WORLD: OnceCell<Mutex<World>> = OnceCell::const_new();
+
+pub(crate) struct World {
+    name: String,
+    pub(crate) kubeconfig: PathBuf,
+}
+
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs a command that must succeed, and hands out what it printed.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?}\n{}{}",
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The world, alone. It is brought up if it is not there, and the image is loaded.
+pub(crate) async fn world() -> MutexGuard<'static, World> {
+    let world = WORLD.get_or_init(|| async {
+        holdfast::install_crypto();
+        let name = std::env::var("HOLDFAST_WORLD").unwrap_or_else(|_| "test".into());
+        let world = World {
+            kubeconfig: PathBuf::new(),
+            name,
+        };
+        world.command(&["up", "--nodes", "2"]);
+        world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
+        let kubeconfig = PathBuf::from(world.command(&["kubeconfig"]).trim());
+        Mutex::new(World {
+            kubeconfig,
+            ..world
+        })
+    });
+    world.await.lock().await
+}
+
+impl World {
+    /// A verb of the world's command, which must succeed.
+    pub(crate) fn command(&self, words: &[&str]) -> String {
+        succeed(
+            Command::new(root().join("tests/world/world"))
+                .arg("--name")
+                .arg(&self.name)
+                .args(words),
+        )
+    }
+
+    /// A command on a node, whatever comes of it.
+    pub(crate) fn on_node(&self, node: &str, script: &str) -> Output {
+        let number = node.trim_start_matches("node");
+        let mut command = Command::new(root().join("tests/world/world"));
+        command
+            .args(["--name", &self.name, "exec", number, "sh", "-c", script])
+            .output()
+            .unwrap()
+    }
+
+    /// A client of this runtime.
+    pub(crate) async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap();
+        Client::try_from(config).unwrap()
+    }
+
+    pub(crate) fn make(&self, words: &[&str]) -> String {
+        succeed(
+            Command::new("make")
+                .current_dir(root())
+                .args(words)
+                .env("KUBECONFIG", &self.kubeconfig),
+        )
+    }
+
+    /// A line for kubectl, which must succeed; its words have no spaces in them.
+    pub(crate) fn kubectl(&self, line: &str) -> String {
+        succeed(&mut self.kubectl_command(line))
+    }
+
+    pub(crate) fn kubectl_command(&self, line: &str) -> Command {
+        let tool = self.command(&["tool", "kubectl"]);
+        let mut command = Command::new(tool.trim());
+        command
+            .args(line.split_whitespace())
+            .env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
+    /// Applies some YAML; the answer says whether it was accepted.
+    pub(crate) fn apply(&self, yaml: &str) -> Output {
+        use std::io::Write;
+        let mut command = self.kubectl_command("apply -f -");
+        let piped = std::process::Stdio::piped;
+        let mut child = command
+            .stdin(piped())
+            .stdout(piped())
+            .stderr(piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(yaml.as_bytes())
+            .unwrap();
+        child.wait_with_output().unwrap()
+    }
+
+    /// Installs the chart with this program's image, and waits until both replicas are ready and one leads.
+    pub(crate) async fn install(&self) -> Client {
+        self.make(&["deploy", &format!("IMG={IMAGE}")]);
+        let client = self.client().await;
+        eventually("both replicas are ready", 90, || async {
+            (ready_managers(&client).await.len() == 2).then_some(())
+        })
+        .await;
+        eventually("one of them leads", 40, || async {
+            let leader = leader(&client).await;
+            ready_managers(&client)
+                .await
+                .into_iter()
+                .find(|pod| pod.name_any() == leader)
+        })
+        .await;
+        client
+    }
+}
+
+pub(crate) fn pods(client: &Client) -> Api<Pod> {
+    Api::namespaced(client.clone(), NAMESPACE)
+}
+
+/// Managers that are ready and not going away.
+pub(crate) async fn ready_managers(client: &Client) -> Vec<Pod> {
+    let list = ListParams::default().labels("app.kubernetes.io/component=manager");
+    let found = pods(client)
+        .list(&list)
+        .await
+        .map(|list| list.items)
+        .unwrap_or_default();
+    let is_ready = |pod: &Pod| {
+        let conditions = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|c| c.type_ == "Ready" && c.status == "True"))
+    };
+    found
+        .into_iter()
+        .filter(|pod| pod.metadata.deletion_timestamp.is_none() && is_ready(pod))
+        .collect()
+}
+
+/// Who holds the Lease; empty when nobody does.
+pub(crate) async fn leader(client: &Client) -> String {
+    use k8s_openapi::api::coordination::v1::Lease;
+    let leases: Api<Lease> = Api::namespaced(client.clone(), NAMESPACE);
+    let lease = leases.get_opt("holdfast").await.ok().flatten();
+    lease
+        .and_then(|lease| lease.spec?.holder_identity)
+        .unwrap_or_default()
+}
+
+/// Asks until the answer is there; fails with what was waited for. The wait between questions is no guess about timing: it only
+/// bounds how often is asked.
+pub(crate) async fn eventually<T, Asked: Future<Output = Option<T>>>(
+    what: &str,
+    seconds: u64,
+    mut ask: impl FnMut() -> Asked,
+) -> T {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{what}: not within {seconds} s");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
