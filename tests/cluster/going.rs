@@ -1,6 +1,6 @@
 //! An installation goes away cleanly, in whatever order it is deleted, and takes nobody's objects hostage.
 
-use crate::world::{IMAGE, World, eventually, leader, ready_managers, root, succeed, text, world};
+use crate::world::{IMAGE, World, eventually, leader, ready_managers, root, succeed, world};
 use kube::Client;
 use std::process::Command;
 

@@ -52,7 +52,8 @@ pub(crate) async fn world() -> MutexGuard<'static, World> {
             kubeconfig: PathBuf::new(),
             name,
         };
-        world.command(&["up", "--nodes", "2"]);
+        let version = std::env::var("HOLDFAST_WORLD_K8S").unwrap_or_else(|_| "1.35".into());
+        world.command(&["up", "--nodes", "2", "--k8s", &version]);
         world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
         let kubeconfig = PathBuf::from(world.command(&["kubeconfig"]).trim());
         Mutex::new(World {

@@ -1,0 +1,70 @@
+"""What every scene of the demo stands on: the cluster, the installed program, and waiting for something to become true."""
+
+import json
+import os
+import subprocess
+import time
+
+IMAGE = "localhost/holdfast:demo"
+NAMESPACE = "holdfast-system"
+
+
+def tell(line):
+    print(f"\n== {line}", flush=True)
+
+
+class Stage:
+    def __init__(self, root, name):
+        self.root, self.name = root, name
+        self.kubeconfig = self.kubectl_path = None
+
+    def prepare(self):
+        """Idempotent: a second demo on a cluster that is up takes seconds."""
+        self._shown("tests/setup")
+        self._shown("tests/world/world", "--name", self.name, "up", "--nodes", "2")
+        self._shown("make", "--no-print-directory", "image", f"IMG={IMAGE}")
+        self.world("load", "dist/holdfast.tar")
+        self.kubeconfig = self.world("kubeconfig").strip()
+        self.kubectl_path = self.world("tool", "kubectl").strip()
+        self.run("make", "--no-print-directory", "deploy", f"IMG={IMAGE}")
+        self.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/holdfast", "--timeout=120s")
+        self.wait("a leader", 40, self.leader)
+
+    def run(self, *words):
+        env = {"KUBECONFIG": self.kubeconfig} if self.kubeconfig else {}
+        done = subprocess.run(words, cwd=self.root, env={**os.environ, **env}, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def _shown(self, *words):
+        """For what takes long: its progress is the user's."""
+        subprocess.run(words, cwd=self.root, check=True)
+
+    def world(self, *words):
+        return self.run("tests/world/world", "--name", self.name, *words)
+
+    def kubectl(self, *words, stdin=None):
+        done = subprocess.run([self.kubectl_path, *words], env={**os.environ, "KUBECONFIG": self.kubeconfig}, input=stdin, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    def get(self, *words):
+        return json.loads(self.kubectl("get", *words, "-o", "json"))
+
+    def leader(self):
+        """The pod that leads and is ready, or None."""
+        holder = self.get("lease", "holdfast", "-n", NAMESPACE)["spec"].get("holderIdentity")
+        return next((pod for pod in self.managers() if pod["metadata"]["name"] == holder), None)
+
+    def managers(self):
+        pods = self.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=manager")["items"]
+        ready = lambda pod: any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+        return [pod for pod in pods if ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+
+    def wait(self, what, seconds, condition):
+        """The first true answer, and after how many seconds it came."""
+        began = time.monotonic()
+        while time.monotonic() - began < seconds:
+            answer = condition()
+            if answer:
+                return answer, time.monotonic() - began
+            time.sleep(0.2)
+        raise TimeoutError(f"waited {seconds} s for {what}")
