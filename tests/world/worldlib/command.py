@@ -8,13 +8,17 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache, lifecycle, nodes, packagelock, parts, status, worlds
-from .api import api_of
+from . import cache, catalogue, lifecycle, nodes, packagelock, parts, status, worlds
+from .api import api_of, boot_id
 from .commandline import parser
 from .lifecycle import open_world
+from .processes import wait_until
 from .refusal import BadUsage, Refusal
 from .report import say
 from .worlds import World
+
+
+REBOOT_WITHIN_S = 300
 
 
 @dataclass(frozen=True)
@@ -77,14 +81,16 @@ def _add(world, args):
 
 
 def _start(world, args):
-    nodes.Node(world, args.number).start()
+    nodes.find(world, args.number).start()
     _wait(world)
 
 
 def _reboot(world, args):
-    rebooted = nodes.Node(world, args.number)
-    rebooted.kill()
-    rebooted.start()
+    rebooted, api = nodes.find(world, args.number), api_of(world)
+    before = boot_id(api.nodes().get(rebooted.name))
+    rebooted.reboot()
+    if not wait_until(lambda: boot_id(api.nodes().get(rebooted.name)) not in ("", before), REBOOT_WITHIN_S, 0.2):
+        raise Refusal(f"node {args.number} did not come back in another boot within {REBOOT_WITHIN_S} s: `world logs node {args.number}` shows why.")
     _wait(world)
 
 
@@ -94,23 +100,24 @@ def _wait(world):
 
 VERBS = {
     "add": _add, "start": _start, "reboot": _reboot,
-    "kill": lambda world, args: nodes.Node(world, args.number).kill(),
-    "partition": lambda world, args: nodes.Node(world, args.number).partition(),
-    "heal": lambda world, args: nodes.Node(world, args.number).heal(),
+    "kill": lambda world, args: nodes.find(world, args.number).kill(),
+    "partition": lambda world, args: nodes.find(world, args.number).partition(),
+    "heal": lambda world, args: nodes.find(world, args.number).heal(),
 }
 
 
 def execute(args):
-    command = nodes.Node(open_world(args.name), args.number).command(args.words)
+    words = args.words[1:] if args.words[:1] == ["--"] else args.words
     sys.stdout.flush()
-    os.execvpe(command[0], command, dict(os.environ))
+    return nodes.find(open_world(args.name), args.number).execute(words or ["bash"])
 
 
 def logs(args):
     world = open_world(args.name)
     folder = world.dir / "log"
     if args.what[:1] == ["node"] and len(args.what) == 2 and args.what[1].isdigit():
-        folder = nodes.Node(world, int(args.what[1])).dir / "log"
+        node = nodes.find(world, int(args.what[1]))
+        folder = node.collect_logs()
         wanted = sorted(folder.glob("*.log"))
     elif len(args.what) == 1:
         wanted = [folder / f"{args.what[0]}.log"]
@@ -125,16 +132,16 @@ def logs(args):
 
 
 def build(args):
-    for thing in args.things or parts.things():
-        print(f"{thing}: {parts.build(thing)}")
+    for thing in args.things or catalogue.things():
+        print(f"{thing}: {catalogue.build(thing)}")
     if args.update_lock:
-        packagelock.update(parts.package_records())
+        packagelock.update(catalogue.package_records())
         say(f"wrote {packagelock.LOCK}; trees whose packages changed are made anew when they are next needed")
 
 
 def tool(args):
     world = World(args.name)
-    print(parts.tool(args.tool, args.k8s or (world.record["kubernetes"] if world.exists else "1.35")))
+    print(catalogue.tool(args.tool, args.k8s or (world.record["kubernetes"] if world.exists else "1.35")))
 
 
 def list_worlds(args):

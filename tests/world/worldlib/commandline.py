@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from . import parts
+from . import catalogue, parts
 
 OVERVIEW = """\
 A real Kubernetes cluster on this Linux machine, without Docker: its own control plane, nodes in their own namespaces.
@@ -79,11 +79,11 @@ def _nodes(verbs):
             change.add_argument("--reserve", metavar="cpu=500m,memory=1Gi", help="what pods may not have of the machine, to make nodes of different size")
     execute = _verb(verbs, "exec", "run a command on node N, as root, in the node's namespaces and cgroup; its exit code is ours")
     execute.add_argument("number", type=int, metavar="N")
-    execute.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD…")
+    execute.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD…", help="default: bash")
 
 
 def _things(verbs):
-    build = _verb(verbs, "build", "build what the world is made of into the cache, with progress", f"Without a THING: all of {', '.join(parts.things())}.")
+    build = _verb(verbs, "build", "build what the world is made of into the cache, with progress", f"Without a THING: all of {', '.join(catalogue.things())}.")
     build.add_argument("things", nargs="*", metavar="THING")
     build.add_argument("--update-lock", action="store_true", help="afterwards write debian.lock anew, from what Debian's archive had when the trees were made")
     tool = _verb(verbs, "tool", "print the path of kubectl, helm, kwok, kubeconform, etcd, …; built first if needed")

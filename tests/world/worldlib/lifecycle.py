@@ -108,8 +108,10 @@ def _check_bare(world, asked):
             raise BadUsage(f"Node {n} is not bare: --bare is for nodes that this `up` makes (1 to --nodes); else `world node add N --bare`.")
 
 
-def wait_for_nodes(world, api, deadline_s=READY_WITHIN_S):
+def wait_for_nodes(world, api):
     """Every node Ready, in its present boot."""
+    is_slow = any(spec["machine"] == "vm" for spec in world.nodes.values())
+    deadline_s = READY_WITHIN_S * (3 if is_slow else 1)
     missing = wait_ready(api, {node.name: node.boot_id for node in nodes.all_of(world) if node.is_on}, deadline_s)
     if missing:
         raise Refusal(f"{missing}: `world logs node N` shows why.")

@@ -86,8 +86,9 @@ def node_keys(world, n):
     return keys
 
 
-def write(world, n, into, cgroup_driver="cgroupfs"):
+def write(world, n, into, is_emulated=False):
     """Writes node N's files below `into`, laid out as in its root."""
+    cgroup_driver = "systemd" if is_emulated else "cgroupfs"
     name, spec, at, keys = f"node{n}", world.nodes[n], world.at, node_keys(world, n)
     shutil.rmtree(into, ignore_errors=True)
     containerd = CONTAINERD_2 if world.record["runtime"] == "containerd-2" else CONTAINERD_1_7
@@ -102,10 +103,11 @@ def write(world, n, into, cgroup_driver="cgroupfs"):
         "etc/kubernetes/pki/ca.crt": keys.certificate("ca").read_text(),
         "etc/kubernetes/pki/kubelet-serving.crt": keys.certificate(f"{name}-serving").read_text(),
         "etc/kubernetes/pki/kubelet-serving.key": keys.key(f"{name}-serving").read_text(),
-        "usr/local/lib/holdfast-world/node.conf": f"API_HOST={at.control}\nAPI_PORT={API_PORT}\nNODE_IP={at.node(n)}\n",
-        "usr/local/lib/holdfast-world/init": (SCRIPTS / "init.sh").read_text(),
-        "usr/local/bin/systemctl": (SCRIPTS / "systemctl.sh").read_text(),
+        "usr/local/lib/holdfast-world/node.conf": f"API_HOST={at.control}\nAPI_PORT={API_PORT}\nNODE_IP={at.node(n)}\nNODE_NAME={name}\n",
     }
+    if not is_emulated:
+        files["usr/local/lib/holdfast-world/init"] = (SCRIPTS / "init.sh").read_text()
+        files["usr/local/bin/systemctl"] = (SCRIPTS / "systemctl.sh").read_text()
     for path, text in files.items():
         file = into / path
         file.parent.mkdir(parents=True, exist_ok=True)

@@ -44,37 +44,3 @@ def obtain(kubernetes, runtime):
     full = [*([shim.obtain()] if shim.is_needed() else []), kube, *containerd, PROGRAMS["runc"].obtain(), criu_layer(), base]
     layers = {"full": list(map(str, full)), "bare": list(map(str, [kube, *containerd, base]))}
     return {"kube": str(kube), "debian": str(base), "images": str(sample_images())}, layers
-
-
-# --- by name, for `world build` and `world tool` ----------------------------------------------------------------------
-
-TREES = {"debian": node_tree, "criu": criu_layer, "images": sample_images}
-FROM_TREE = {"etcd": "usr/bin/etcd", "etcdctl": "usr/bin/etcdctl", "busybox": "usr/bin/busybox"}
-
-
-def things():
-    return [*PROGRAMS, *TREES]
-
-
-def build(thing):
-    if thing in TREES:
-        return TREES[thing]()
-    if thing in PROGRAMS:
-        return PROGRAMS[thing].obtain()
-    raise BadUsage(f"`{thing}` is not a thing the world builds: it knows {', '.join(things())}.")
-
-
-def package_records():
-    """What the trees in use were made of, as `debian.Tree.record` wrote it."""
-    return [record for tree in (node_tree(), criu_layer()) for record in tree.glob("etc/world-packages-*")]
-
-
-def tool(name, kubernetes):
-    """The path of a program, built if needed."""
-    if name in FROM_TREE:
-        return node_tree() / FROM_TREE[name]
-    for program in PROGRAMS.values():
-        if name in program.tools() and (not program.one_for_all or program.name == f"kube-{kubernetes}"):
-            return program.obtain() / program.folder / name
-    known = sorted({*FROM_TREE, *(t for p in PROGRAMS.values() for t in p.tools())})
-    raise BadUsage(f"`{name}` is not a tool of the world: it has {', '.join(known)}.")

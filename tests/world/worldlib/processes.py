@@ -63,6 +63,14 @@ def start(command, log, cgroup_entry=(), cwd="/", env=None):
     return who
 
 
+def run(command):
+    """Runs a command to its end; its output. What it says when it fails becomes the refusal."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise Refusal(f"`{command[-1] if len(command) > 8 else ' '.join(command)}` failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
 def end(who, grace_s):
     """SIGTERM, and SIGKILL after the grace; returns once it is gone."""
     send(who, signal.SIGTERM)
