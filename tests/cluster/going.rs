@@ -35,7 +35,7 @@ async fn led(world: &World) -> Client {
     client
 }
 
-fn helm_is_not_in_the_way(world: &World) {
+pub(crate) fn remove(world: &World) {
     world.make(&["undeploy"]);
     world.kubectl("delete namespace holdfast-system --ignore-not-found --timeout=90s");
     world.kubectl(
@@ -67,7 +67,7 @@ async fn undeploy_leaves_the_objects_and_takes_our_finalizers() {
 #[tokio::test]
 async fn delete_k_ends_although_an_object_has_a_finalizer_of_ours() {
     let world = world().await;
-    helm_is_not_in_the_way(&world);
+    remove(&world);
     world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
     led(&world).await;
     assert!(world.apply(HELD).status.success());
@@ -81,7 +81,7 @@ async fn delete_k_ends_although_an_object_has_a_finalizer_of_ours() {
 #[tokio::test]
 async fn a_repository_s_url_installs_and_deletes() {
     let world = world().await;
-    helm_is_not_in_the_way(&world);
+    remove(&world);
     let folder = std::env::temp_dir().join(format!("holdfast-url-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let repository = folder.join("holdfast.git");
@@ -128,7 +128,7 @@ async fn a_repository_s_url_installs_and_deletes() {
 #[tokio::test]
 async fn a_deletion_that_hangs_because_nobody_runs_any_more_is_freed_by_hand() {
     let world = world().await;
-    helm_is_not_in_the_way(&world);
+    remove(&world);
     world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
     let client = led(&world).await;
     assert!(world.apply(HELD).status.success());

@@ -14,5 +14,6 @@
 mod faults;
 mod going;
 mod leading;
+mod targets;
 mod templates;
 mod world;
