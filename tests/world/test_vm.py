@@ -51,6 +51,10 @@ class EmulatedNode(unittest.TestCase):
         self.cluster("node", "heal", 2)
         eventually(lambda: self.reported()[1] == "True", 90, "the node is Ready")
 
+    def test_it_sees_the_witness_directory(self):
+        self.cluster("exec", 2, "sh", "-c", "echo from the guest > /witness/guest")
+        self.assertEqual(self.cluster("exec", 1, "cat", "/witness/guest"), "from the guest\n")
+
     def test_it_says_what_its_kubelet_wrote(self):
         self.assertIn("kubelet", self.cluster("logs", "node", 2))
 

@@ -18,6 +18,7 @@ ACCELERATOR = "tcg,thread=multi"
 MEMORY_MIB, CPUS = 2560, 2
 KERNEL_WORDS = "root=/dev/vda rw console=ttyS0 quiet loglevel=3 net.ifnames=0 systemd.mask=serial-getty@ttyS0.service"
 BOOT_WITHIN_S = 240
+SOCKET_PATH_MAX = 107
 
 
 class EmulatedNode(Node):
@@ -36,6 +37,8 @@ class EmulatedNode(Node):
 
     def switch_on(self):
         at = self.world.at
+        if len(str(self._witness)) > SOCKET_PATH_MAX:
+            raise Refusal(f"the path {self._witness} is too long for a socket: set XDG_CACHE_HOME to a shorter directory.")
         start = emulation.disk(self.world.record["layers"]["bare" if self.world.nodes[self.n]["bare"] else "full"])
         qemu = emulation.qemu_layer()
         (self.dir / "log").mkdir(parents=True, exist_ok=True)
@@ -45,6 +48,7 @@ class EmulatedNode(Node):
         network.join_bridge(at, self.n, at.port(self.n), self.is_partitioned)
         self.cgroup.make()
         self._agent.unlink(missing_ok=True)
+        self._share_witness(qemu)
         machine = [*network.inside(at.netns), *self._in_qemu_tree(qemu), "qemu-system-x86_64", *self._machine(start)]
         self.world.remember(self.process_name, processes.start(machine, self.dir / "log" / "machine.log", self.cgroup.entry(), cwd=str(self.dir)))
         if not processes.wait_until(lambda: not self.is_on or self._answers(), BOOT_WITHIN_S, 0.5) or not self.is_on:
@@ -81,6 +85,10 @@ class EmulatedNode(Node):
     def _agent(self):
         return self.dir / "agent.sock"
 
+    @property
+    def _witness(self):
+        return self.dir / "witness.sock"
+
     def _write_told(self):
         """The disk that tells the node what it is: a tar of its files and of the world's images."""
         layer = self.dir / "layer"
@@ -95,6 +103,15 @@ class EmulatedNode(Node):
         if not disk.exists():
             make = [*self._in_qemu_tree(qemu), "qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(start / "disk.raw"), str(disk)]
             processes.run(make)
+
+    def _share_witness(self, qemu):
+        """A daemon that shows the world's witness directory to the guest; it ends with the machine."""
+        self._witness.unlink(missing_ok=True)
+        share = [*self._in_qemu_tree(qemu), "/usr/libexec/virtiofsd", f"--socket-path={self._witness}", f"--shared-dir={self.world.dir / 'witness'}",
+                 "--sandbox=none", "--cache=never", "--rlimit-nofile=0"]
+        processes.start(share, self.dir / "log" / "witness.log", self.cgroup.entry())
+        if not processes.wait_until(self._witness.exists, 10):
+            raise Refusal(f"the witness directory cannot be shared with node {self.n}: see {self.dir}/log/witness.log")
 
     def _in_qemu_tree(self, qemu):
         """The start of a command line that runs in QEMU's own file tree, with this machine's devices and the cache at its place."""
@@ -113,6 +130,8 @@ class EmulatedNode(Node):
             "-kernel", str(start / "kernel"), "-initrd", str(start / "initrd"), "-append", KERNEL_WORDS,
             "-drive", f"file={files}/disk.qcow2,if=virtio,format=qcow2,cache=unsafe", "-drive", f"file={files}/told.tar,if=virtio,format=raw,readonly=on",
             "-netdev", f"tap,id=world,ifname={self.world.at.port(self.n)},script=no,downscript=no", "-device", f"virtio-net-pci,netdev=world,mac={self.world.at.mac(10 + self.n)}",
+            "-object", f"memory-backend-memfd,id=memory,size={MEMORY_MIB}M,share=on", "-machine", "memory-backend=memory",
+            "-chardev", f"socket,id=witness,path={self._witness}", "-device", "vhost-user-fs-pci,chardev=witness,tag=witness",
             "-serial", f"file:{files}/log/console.log", "-device", "virtio-serial-pci",
             "-chardev", f"socket,id=agent,path={self._agent},server=on,wait=off", "-device", "virtserialport,chardev=agent,name=world", "-device", "virtio-rng-pci",
         ]

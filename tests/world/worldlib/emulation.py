@@ -8,7 +8,7 @@ from .refusal import ProbeFailed
 from .report import Progress
 
 GUEST = Path(__file__).resolve().parent / "guest"
-QEMU_PACKAGES = ("qemu-system-x86", "qemu-utils", "seabios")
+QEMU_PACKAGES = ("qemu-system-x86", "qemu-utils", "seabios", "virtiofsd")
 SYSTEM_PACKAGES = ("initramfs-tools", "kmod", "linux-image-cloud-amd64", "systemd-sysv", "udev")
 DISK_SIZE = "8G"
 RECIPE = "1"
@@ -67,7 +67,7 @@ def system_layer():
 def disk(layers):
     """The disk an emulated node starts from: these layers of a world with the system and the world's services on top."""
     stack = _stack([Path(layer) for layer in layers])
-    key = cache.key([*sorted(GUEST.iterdir())], [*(p.name for p in stack), *services().values(), DISK_SIZE, RECIPE])
+    key = cache.key([Path(__file__), *sorted(GUEST.iterdir())], [p.name for p in stack])
     return cache.obtain("disk", key, lambda into: _make_disk(into, stack))
 
 
