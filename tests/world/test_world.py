@@ -170,6 +170,13 @@ class Running(unittest.TestCase):
     def test_an_existing_world_is_not_changed_into_another(self):
         self.one("up", "--k8s", "1.36", code=2)
 
+    def test_a_world_of_another_cache_is_not_touched(self):
+        before = self.one.status()
+        with tempfile.TemporaryDirectory() as elsewhere:
+            self.one("down", code=1, env={**os.environ, "XDG_CACHE_HOME": elsewhere})
+            self.one("up", code=1, env={**os.environ, "XDG_CACHE_HOME": elsewhere})
+        self.assertEqual(self.one.status(), before)
+
     def test_two_worlds_share_nothing(self):
         one, other = self.one.status(), self.other.status()
         self.assertEqual((one["kubernetes"], one["runtime"]), ("1.35", "containerd-1.7"))

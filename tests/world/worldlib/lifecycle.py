@@ -16,6 +16,7 @@ NETNS_MADE = Path("/run/holdfast-worlds.netns-mount")
 
 def up(world, asked):
     """Makes the world as asked, or makes an existing one whole; returns it with all nodes Ready."""
+    world.check_name_is_ours()
     probes.require()
     probes.require_overlay(cache.root())
     runtime = parts.check_pair(asked.kubernetes or _recorded(world, "kubernetes") or "1.35", asked.runtime or _recorded(world, "runtime"))
@@ -133,6 +134,7 @@ def down(world):
 
 
 def _clear(world, keep_logs=False):
+    world.check_name_is_ours()
     if world.exists:
         # Links first: what dies then is not heard of outside, and nobody waits for a last word.
         network.ip("link", "del", world.at.host_link, may_fail=True)

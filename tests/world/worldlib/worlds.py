@@ -90,14 +90,19 @@ class World:
 
     # --- the index
 
+    def check_name_is_ours(self):
+        """Names of namespaces and cgroups are the machine's, whichever cache a world is in: another's must not be touched."""
+        for directory in claims().values():
+            if directory.name == self.name and directory != self.dir and (directory / "world.json").exists():
+                raise Refusal(f"A world `{self.name}` of another cache ({directory}) uses this machine: take another --name, or `world down` it "
+                              f"there (XDG_CACHE_HOME={directory.parents[2]}).")
+
     def claim(self):
         """An index of this machine, kept until `release`."""
         CLAIMS.mkdir(exist_ok=True)
         for k, directory in claims().items():
             if directory == self.dir:
                 return k
-            if directory.name == self.name:
-                raise Refusal(f"A world `{self.name}` of another cache ({directory}) uses this machine: take another --name, or `world down` it there.")
         while True:
             k = free_index(set(claims()), network.machine_routes())
             if k is None:
@@ -110,7 +115,7 @@ class World:
 
     def release(self):
         for k, directory in claims().items():
-            if directory == self.dir:
+            if directory.name == self.name:  # also one whose cache was deleted under it
                 (CLAIMS / str(k)).unlink(missing_ok=True)
         try:
             CLAIMS.rmdir()
@@ -118,7 +123,7 @@ class World:
             pass  # another world's claim is there, or none ever was
 
     def delete(self, keep_logs=False):
-        if not keep_logs:
+        if not keep_logs or not self.dir.is_dir():
             return shutil.rmtree(self.dir, ignore_errors=True)
         for entry in self.dir.iterdir():
             if entry.name != "log":
