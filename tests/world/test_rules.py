@@ -1,5 +1,6 @@
 """What the world decides without a machine: keys, addresses, the lock, names. Run by test_world.py; needs no root."""
 
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -11,6 +12,7 @@ from worldlib import addresses, cache, cgroups, command, packagelock, parts, pro
 from worldlib.images import Image  # noqa: E402
 from worldlib.refusal import BadUsage, Refusal  # noqa: E402
 
+WORLD = str(Path(__file__).resolve().parent / "world")
 DIGEST = "0123456789abcdef" * 4
 HYBRID = """\
 24 1 0:21 / /sys/fs/cgroup rw - tmpfs tmpfs rw
@@ -121,6 +123,10 @@ class Words(unittest.TestCase):
         self.assertEqual(words.parse_args(["status", "--name", "b"]).name, "b")
         self.assertEqual(words.parse_args(["--name", "a", "node", "kill", "2"]).name, "a")
         self.assertEqual(words.parse_args(["node", "kill", "2", "--name", "b"]).name, "b")
+
+    def test_amounts_to_reserve_are_checked(self):
+        self.assertEqual(command.parser().parse_args(["node", "add", "3", "--reserve", "cpu=500m,memory=1Gi"]).reserve, {"cpu": "500m", "memory": "1Gi"})
+        self.assertEqual(subprocess.run([WORLD, "node", "add", "3", "--reserve", "nonsense"], capture_output=True).returncode, 2)
 
     def test_what_runs_on_a_node_keeps_its_own_flags(self):
         self.assertEqual(command.parser().parse_args(["exec", "1", "ls", "-l", "--all"]).words, ["ls", "-l", "--all"])

@@ -74,8 +74,7 @@ def node(args):
 
 
 def _add(world, args):
-    reserve = dict(item.split("=", 1) for item in args.reserve.split(",")) if args.reserve else {}
-    added = nodes.add(world, args.number, args.bare, args.machine, reserve)
+    added = nodes.add(world, args.number, args.bare, args.machine, args.reserve)
     added.start()
     _wait(world)
 

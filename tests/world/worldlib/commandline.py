@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 
 from . import catalogue, parts
 
@@ -76,7 +77,7 @@ def _nodes(verbs):
         if name == "add":
             change.add_argument("--bare", action="store_true", help="no CRIU, and Debian's runc 1.1")
             change.add_argument("--machine", choices=("native", "vm"), default="native")
-            change.add_argument("--reserve", metavar="cpu=500m,memory=1Gi", help="what pods may not have of the machine, to make nodes of different size")
+            change.add_argument("--reserve", metavar="cpu=500m,memory=1Gi", type=_quantities, help="what pods may not have of the machine, to make nodes of different size")
     execute = _verb(verbs, "exec", "run a command on node N, as root, in the node's namespaces and cgroup; its exit code is ours")
     execute.add_argument("number", type=int, metavar="N")
     execute.add_argument("words", nargs=argparse.REMAINDER, metavar="CMD…", help="default: bash")
@@ -103,3 +104,10 @@ def _numbers(text):
     if not all(word.isdigit() for word in text.split(",")):
         raise argparse.ArgumentTypeError("give numbers of nodes, with commas between")
     return text
+
+
+def _quantities(text):
+    items = dict(item.partition("=")[::2] for item in text.split(","))
+    if not set(items) <= {"cpu", "memory"} or not all(re.fullmatch(r"\d+(\.\d+)?(m|[KMGT]i?)?", amount) for amount in items.values()):
+        raise argparse.ArgumentTypeError("give amounts of cpu and memory, for example cpu=500m,memory=1Gi")
+    return items
