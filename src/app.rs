@@ -9,7 +9,7 @@ use crate::kit::names;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
 use crate::process::runner::Runner;
-use crate::process::{leader, teardown};
+use crate::process::{installation, leader, teardown};
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
 use futures::future::BoxFuture;
@@ -34,7 +34,7 @@ const SLICES: &[Slice] = &[Slice {
 }];
 
 /// Writes of the ground.
-const GROUND_STEPS: &[&[Step]] = &[leader::STEPS, teardown::STEPS];
+const GROUND_STEPS: &[&[Step]] = &[leader::STEPS, installation::STEPS, teardown::STEPS];
 
 /// All CRDs, in the order in which they are printed and installed.
 #[must_use]

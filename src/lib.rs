@@ -28,6 +28,7 @@ pub mod process {
     pub mod faults;
     pub mod flags;
     pub mod health;
+    pub mod installation;
     pub mod leader;
     pub mod lease;
     pub mod listeners;

@@ -13,14 +13,15 @@ use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
 use crate::process::flags::{Election, InstallationFlags, Listening, Logging, Serve};
 use crate::process::health::Health;
+use crate::process::installation::Installation;
 use crate::process::leader::Elector;
 use crate::process::lease::Settings;
 use crate::process::listeners::{Serving, serve_metrics, serve_probes};
 use crate::process::signals::stop_on_signal;
-use crate::process::teardown::Installation;
 use crate::process::telemetry::{Telemetry, start_logging};
 use crate::webhook::tls::Certificate;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +58,9 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
     let front = Front::open(listening, &stop, &health, &telemetry)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %namespace, %identity, "starting");
     let clients = Clients::infer().await?;
+    let loss_limit = settings
+        .as_ref()
+        .map_or(Duration::ZERO, Settings::stop_limit);
     let elector = settings.map(|settings| {
         let health = Arc::clone(&health);
         Elector::new(clients.once.clone(), settings, move || health.beats())
@@ -76,6 +80,8 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         installation,
         identity,
         concurrency,
+        loss_limit,
+        seen_alive: AtomicBool::new(false),
     };
     let ended = Box::pin(manager.run(elector, &stop)).await;
     front.close(&stop).await;

@@ -4,7 +4,8 @@ use crate::cli::arguments::Teardown;
 use crate::cli::print::out;
 use crate::kit::error::Error;
 use crate::process::clients::Clients;
-use crate::process::teardown::{Installation, release_objects};
+use crate::process::installation::Installation;
+use crate::process::teardown::release_objects;
 use kube::api::ApiResource;
 
 /// Releases the installation, or says what it would release.

@@ -105,6 +105,18 @@ impl Error {
         self.code() == Some(403)
     }
 
+    /// Was it this that could not be done?
+    #[must_use]
+    pub fn is_about(&self, tried: &str) -> bool {
+        matches!(self, Self::Api { verb, .. } | Self::TimedOut { verb, .. } if *verb == tried)
+    }
+
+    /// Nobody knows who we are any more (401): our account is gone, and no further try will help.
+    #[must_use]
+    pub fn is_lost_identity(&self) -> bool {
+        self.code() == Some(401)
+    }
+
     /// A short name for a metric's label: bounded, never free text.
     #[must_use]
     pub fn class(&self) -> &'static str {

@@ -29,6 +29,9 @@ write_steps! {
     RELEASE,
 }
 
+/// Below this a leader whose time runs out tries no more.
+const SHORTEST_REST: Duration = Duration::from_millis(50);
+
 /// The proof of leading: since when, and the fencing number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leadership {
@@ -169,10 +172,13 @@ impl Elector {
             let deadline = renewed
                 .checked_add(self.settings.renew_deadline)
                 .unwrap_or(renewed);
-            let pause = self
-                .settings
-                .retry
-                .min(deadline.saturating_duration_since(Instant::now()));
+            let rest = deadline.saturating_duration_since(Instant::now());
+            // Never straight to the deadline: a leadership that began slowly still gets its try.
+            let pause = if rest > SHORTEST_REST {
+                self.settings.retry.min(rest.mul_f64(0.5))
+            } else {
+                rest
+            };
             tokio::select! {
                 () = stop.cancelled() => return End::Stopped,
                 () = tokio::time::sleep(pause) => {}
@@ -188,10 +194,13 @@ impl Elector {
                 };
             }
             let sent = Instant::now();
+            // Half of the time at most for one try, so that one connection that went silent does not cost the leadership.
+            let limit = left.min(self.settings.renew_deadline.mul_f64(0.5));
             let renewal = tokio::select! {
                 () = stop.cancelled() => return End::Stopped,
-                renewal = self.renew(sent, left) => renewal,
+                renewal = tokio::time::timeout_at(deadline, self.renew(sent, limit)) => renewal,
             };
+            let Ok(renewal) = renewal else { continue };
             match renewal {
                 Ok(true) => renewed = sent,
                 Ok(false) => {

@@ -127,6 +127,14 @@ pub(crate) fn judge(settings: &Settings, sight: Option<&Sight>, now: Instant) ->
 }
 
 impl Settings {
+    /// How long running work may take to end after the Lease was lost: it is over before anybody else may lead.
+    #[must_use]
+    pub fn stop_limit(&self) -> Duration {
+        self.duration
+            .saturating_sub(self.renew_deadline)
+            .mul_f64(0.75)
+    }
+
     /// The Lease as it is when we take it. A restart under the same name counts as a change of hands: the fencing number moves.
     pub(crate) fn claim(&self, sight: Option<&Sight>, now: Timestamp) -> Lease {
         let mut lease = self.renewal(sight, now);

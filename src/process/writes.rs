@@ -143,14 +143,20 @@ where
         None => name.clone(),
     };
     let mut fields = fields;
-    if let (Some(version), Some(object)) = (seen.resource_version(), fields.as_object_mut()) {
-        let metadata = object
+    let version = seen.resource_version();
+    let metadata = fields.as_object_mut().and_then(|object| {
+        object
             .entry("metadata")
-            .or_insert_with(|| serde_json::json!({}));
-        if let Some(metadata) = metadata.as_object_mut() {
-            metadata.insert("resourceVersion".into(), version.into());
-        }
-    }
+            .or_insert_with(|| serde_json::json!({}))
+            .as_object_mut()
+    });
+    let (Some(version), Some(metadata)) = (version, metadata) else {
+        return Err(Error::Invalid {
+            what,
+            why: "a merge needs fields, and the resourceVersion that it was decided on".into(),
+        });
+    };
+    metadata.insert("resourceVersion".into(), version.into());
     let params = PatchParams::default();
     around(
         call.step,

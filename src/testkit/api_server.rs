@@ -1,7 +1,7 @@
 //! An API server in memory, for tests of call sequences: it keeps objects, counts `resourceVersion`, answers 404 and 409, honours
 //! finalizers and can be cut off. It has no schemas, no rights and no watches; those are tested on the real one.
 
-use crate::process::farewell::{Carrier, HeldBody};
+use crate::process::farewell::{Carrier, HeldBody, Judged};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::Client;
@@ -9,6 +9,7 @@ use kube::client::Body;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The server, shared by its clients and its test.
 #[derive(Clone, Default)]
@@ -22,6 +23,7 @@ struct State {
     cut_off: bool,
     calls: Vec<String>,
     forbidden: Vec<String>,
+    slow: Option<(Duration, usize)>,
 }
 
 impl ApiServer {
@@ -34,25 +36,42 @@ impl ApiServer {
         )
     }
 
-    /// The same server for last writes.
+    /// The same server for last writes: it judges a request by its head, and acts when the body has come.
     pub(crate) fn carrier(&self) -> Carrier {
         let server = self.clone();
         let service = tower::service_fn(move |request: Request<HeldBody>| {
             let server = server.clone();
             async move {
                 let (head, body) = request.into_parts();
-                let content = body.collect().await?.to_bytes().to_vec();
-                let answer = server
-                    .answer(Request::from_parts(head, Body::from(content)))
-                    .await?;
-                let (head, body) = answer.into_parts();
-                Ok(Response::from_parts(
-                    head,
-                    body.collect_bytes().await?.to_vec(),
-                ))
+                if server.state(|state| state.cut_off) {
+                    std::future::pending::<()>().await;
+                }
+                if !server.state(|state| state.is_forbidden(&head.method, head.uri.path()))
+                    && let Some(judged) = head.extensions.get::<Judged>()
+                {
+                    judged.tell();
+                    let content = body.collect().await?.to_bytes().to_vec();
+                    return server
+                        .whole_answer(Request::from_parts(head, Body::from(content)))
+                        .await;
+                }
+                server
+                    .whole_answer(Request::from_parts(head, Body::empty()))
+                    .await
             }
         });
         Carrier::new(service)
+    }
+
+    async fn whole_answer(
+        self,
+        request: Request<Body>,
+    ) -> Result<Response<Vec<u8>>, tower::BoxError> {
+        let (head, body) = self.answer(request).await?.into_parts();
+        Ok(Response::from_parts(
+            head,
+            body.collect_bytes().await?.to_vec(),
+        ))
     }
 
     /// From now on no call is answered (true), or again each one (false).
@@ -75,6 +94,24 @@ impl ApiServer {
         self.state(|state| state.objects.get(path).cloned())
     }
 
+    /// The finalizers of the object at a path.
+    pub(crate) fn finalizers(&self, path: &str) -> Vec<String> {
+        let object = self.stored(path).unwrap_or_default();
+        let list = object["metadata"]["finalizers"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        list.iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// From now on every answer takes this long, and after so many calls in all there is none any more.
+    pub(crate) fn slow_down(&self, answer: Duration, last_call: usize) {
+        self.state(|state| state.slow = Some((answer, last_call)));
+    }
+
     /// The calls so far, as `METHOD path`.
     pub(crate) fn calls(&self) -> Vec<String> {
         self.state(|state| state.calls.clone())
@@ -91,6 +128,12 @@ impl ApiServer {
         let (parts, body) = request.into_parts();
         if self.state(|state| state.cut_off) {
             std::future::pending::<()>().await;
+        }
+        if let Some((answer, last_call)) = self.state(|state| state.slow) {
+            tokio::time::sleep(answer).await;
+            if self.state(|state| state.calls.len() >= last_call) {
+                std::future::pending::<()>().await;
+            }
         }
         let bytes = body.collect_bytes().await.unwrap_or_default();
         let sent = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
@@ -115,7 +158,7 @@ impl State {
     fn serve(&mut self, method: &Method, path: &str, sent: Value) -> (StatusCode, Value) {
         let call = format!("{method} {path}");
         self.calls.push(call.clone());
-        if self.forbidden.iter().any(|prefix| call.starts_with(prefix)) {
+        if self.is_forbidden(method, path) {
             return refusal(StatusCode::FORBIDDEN, "Forbidden");
         }
         match *method {
@@ -127,6 +170,11 @@ impl State {
             Method::DELETE => self.delete(path),
             _ => refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         }
+    }
+
+    fn is_forbidden(&self, method: &Method, path: &str) -> bool {
+        let call = format!("{method} {path}");
+        self.forbidden.iter().any(|prefix| call.starts_with(prefix))
     }
 
     /// An object, or, where nothing is stored at the path itself, the list of what is stored right below it.

@@ -153,7 +153,7 @@ async fn die_at(world: &World, point: &str) {
         ready((is_dead || has_worked).then_some(()))
     })
     .await;
-    if point.contains("teardown.release") {
+    if point.contains(".release_") {
         world.kubectl(
             "delete deployment/faults serviceaccount/faults --wait=false --ignore-not-found",
         );
@@ -181,7 +181,7 @@ async fn die_at(world: &World, point: &str) {
 /// The next manager finishes what the dead one began.
 async fn finish_after(world: &World, point: &str) {
     let mut next = Running(manager(world, "next").spawn().unwrap());
-    if point.contains("teardown.release") {
+    if point.contains(".release_") {
         eventually(&format!("{point}: the next one tears down"), 40, || {
             ready(is_torn_down(world).then_some(()))
         })

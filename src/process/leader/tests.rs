@@ -131,7 +131,29 @@ async fn a_leader_without_an_api_server_gives_up_before_another_may_take_over() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_outlives_an_outage_shorter_than_the_renew_deadline() {
+async fn a_slow_refusal_and_then_silence_do_not_stretch_the_deadline() {
+    let server = ApiServer::default();
+    let stop = CancellationToken::new();
+    let mut leader = candidate(&server, "a");
+    leader.acquire(&stop).await.unwrap();
+    let led = Instant::now();
+    // Somebody sets a label: the renewal is answered 409, four seconds late, and the look that follows is never answered.
+    server.put(PATH, server.stored(PATH).unwrap());
+    server.slow_down(
+        Duration::from_secs(4),
+        server.calls().len().saturating_add(1),
+    );
+    let end = leader.keep(&stop).await;
+    assert!(matches!(end, End::Lost { .. }), "{end:?}");
+    assert!(
+        led.elapsed() <= Duration::from_secs(10),
+        "{:?}",
+        led.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_silent_connection_does_not_cost_the_leadership() {
     let server = ApiServer::default();
     let stop = CancellationToken::new();
     let mut leader = candidate(&server, "a");
@@ -140,7 +162,26 @@ async fn a_leader_outlives_an_outage_shorter_than_the_renew_deadline() {
         let stop = stop.clone();
         async move { leader.keep(&stop).await }
     });
-    // The first renewal meets an API server that refuses; the calls of a cut-off server would hang for the whole deadline.
+    server.cut_off(true);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    server.cut_off(false);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert!(!kept.is_finished(), "the next try went through");
+    stop.cancel();
+    assert_eq!(kept.await.unwrap(), End::Stopped);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_over_a_label_is_no_loss() {
+    let server = ApiServer::default();
+    let stop = CancellationToken::new();
+    let mut leader = candidate(&server, "a");
+    leader.acquire(&stop).await.unwrap();
+    let kept = tokio::spawn({
+        let stop = stop.clone();
+        async move { leader.keep(&stop).await }
+    });
+    // The first renewal is answered 409.
     let former = server.stored(PATH).unwrap();
     server.put(PATH, former);
     tokio::time::sleep(Duration::from_secs(30)).await;
