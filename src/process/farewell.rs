@@ -263,13 +263,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn none_is_written_when_one_is_never_judged() {
         let server = server();
-        server.cut_off(true);
+        server.stall(&format!("PATCH {B}"));
         assert!(
             write_together(&server.carrier(), vec![release(A), release(B)])
                 .await
                 .is_err()
         );
-        server.cut_off(false);
         assert!(is_held(&server, A) && is_held(&server, B));
     }
 }

@@ -223,6 +223,16 @@ async fn whoever_comes_after_a_death_at_any_point_finishes() {
     world.install().await;
     // The installed leader would judge the template first: here it is the one under test that shall.
     world.kubectl("scale deployment holdfast -n holdfast-system --replicas=0");
+    eventually("the installed managers are gone", 90, || {
+        ready(
+            world
+                .kubectl("get pods -n holdfast-system -o name")
+                .trim()
+                .is_empty()
+                .then_some(()),
+        )
+    })
+    .await;
     let points = fault_points();
     assert!(points.len() >= 16, "{points:?}");
     for point in &points {

@@ -54,8 +54,8 @@ async fn undeploy_leaves_the_objects_and_takes_our_finalizers() {
         said.contains("kubectl delete crd"),
         "it says how to delete the rest:\n{said}"
     );
-    eventually("nothing but CRDs and namespace is left", 30, || async {
-        (left(&world, EVERYTHING).lines().count() <= 1).then_some(())
+    eventually("nothing but CRDs and namespace is left", 60, || async {
+        (left(&world, EVERYTHING) == "namespace/holdfast-system").then_some(())
     })
     .await;
     let held =
@@ -75,6 +75,50 @@ async fn delete_k_ends_although_an_object_has_a_finalizer_of_ours() {
         "delete -k {} --timeout=90s",
         root().join("manifests/default").display()
     ));
+    assert_eq!(left(&world, &format!("{EVERYTHING},crd")), "");
+}
+
+#[tokio::test]
+async fn a_namespace_deleted_alone_ends_and_takes_our_finalizers() {
+    let world = world().await;
+    remove(&world);
+    world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
+    led(&world).await;
+    assert!(world.apply(HELD).status.success());
+    // Kubernetes takes the pods of a namespace first, and nothing can be made in it any more.
+    world.kubectl("delete namespace holdfast-system --timeout=100s");
+    let finalizers = world.kubectl("get fdt held -o jsonpath={.metadata.finalizers}");
+    assert_eq!(finalizers, "", "the object is free");
+    let rest = format!(
+        "delete -k {} --ignore-not-found --timeout=60s",
+        root().join("manifests/default").display()
+    );
+    world.kubectl(&rest);
+    assert_eq!(left(&world, &format!("{EVERYTHING},crd")), "");
+}
+
+#[tokio::test]
+async fn a_slow_removal_piece_by_piece_ends_too() {
+    let world = world().await;
+    remove(&world);
+    world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
+    led(&world).await;
+    assert!(world.apply(HELD).status.success());
+    // As over a slow line: the Deployment first, the rest when its leader has cleaned up.
+    world.kubectl("delete deployment holdfast -n holdfast-system --timeout=60s");
+    eventually("its pods are gone", 90, || async {
+        world
+            .kubectl("get pods -n holdfast-system -o name")
+            .trim()
+            .is_empty()
+            .then_some(())
+    })
+    .await;
+    let rest = format!(
+        "delete -k {} --ignore-not-found --timeout=60s",
+        root().join("manifests/default").display()
+    );
+    world.kubectl(&rest);
     assert_eq!(left(&world, &format!("{EVERYTHING},crd")), "");
 }
 
