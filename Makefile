@@ -171,7 +171,7 @@ install: ## Install the CRDs
 
 .PHONY: uninstall
 uninstall: ## Delete the CRDs, and with them every object of these kinds
-	$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/crds || \
+	@$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/crds || \
 	  { echo '$(still_held)' >&2; exit 1; }
 
 .PHONY: deploy
@@ -183,7 +183,7 @@ deploy: ## Install or upgrade the chart, with the image IMG= (ARGS= for more Hel
 
 .PHONY: undeploy
 undeploy: ## Remove the chart's release; the CRDs and their objects stay
-	$(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m || \
+	@$(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m || \
 	  { echo '$(still_held)' >&2; exit 1; }
 	@echo 'The CRDs and all objects of these kinds are still there. This deletes them:'
 	@echo '  kubectl delete crd -l app.kubernetes.io/part-of=holdfast'
@@ -201,7 +201,7 @@ endif
 
 .PHONY: undeploy-manifests
 undeploy-manifests: ## Remove what deploy-manifests installed: namespace, CRDs and all objects of these kinds
-	$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY) || \
+	@$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY) || \
 	  { echo '$(still_held)' >&2; exit 1; }
 
 .PHONY: build-installer

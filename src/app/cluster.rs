@@ -12,34 +12,43 @@ use std::time::Duration;
 const OLDEST_MINOR: u32 = 33;
 /// How often whoever waits for CRDs looks for them.
 const LOOK_PERIOD: Duration = Duration::from_secs(3);
+/// How often they are looked for when they were there: somebody may delete them.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
 
-/// Says what is missing, and is ready when nothing is.
+/// Says what is missing, and is ready when nothing is. An API server that is away later is no reason not to be ready.
 pub(crate) async fn look(client: &Client, health: &Health) {
     tell_version(client).await;
     health.waits("crds", "the CRDs have not been looked for yet".into());
     health.is_ready("start");
-    let mut said = String::new();
+    let (mut said, mut were_there) = (String::new(), false);
     loop {
         match missing_crds(client).await {
-            Ok(missing) if missing.is_empty() => return health.is_ready("crds"),
+            Ok(missing) if missing.is_empty() => {
+                health.is_ready("crds");
+                said.clear();
+                were_there = true;
+            }
             Ok(missing) => {
+                let names = missing.join(", ");
                 let why = format!(
-                    "CRDs are missing: {}; install them with the chart, or with `holdfast crds | kubectl apply -f -`",
-                    missing.join(", ")
+                    "CRDs are missing: {names}; install them with the chart, or with `holdfast crds | kubectl apply -f -`"
                 );
                 if why != said {
                     tracing::error!("{why}");
                     said.clone_from(&why);
                 }
                 health.waits("crds", why);
+                were_there = false;
             }
             Err(error) => {
                 let why = chain(&error);
                 tracing::warn!(error = %why, "the CRDs could not be looked for; trying again");
-                health.waits("crds", why);
+                if !were_there {
+                    health.waits("crds", why);
+                }
             }
         }
-        tokio::time::sleep(LOOK_PERIOD).await;
+        tokio::time::sleep(if were_there { LOOK_AGAIN } else { LOOK_PERIOD }).await;
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Arguments {
 /// What Holdfast can be asked to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run the webhooks and controllers (the manager)
+    /// Run the manager: controllers on the leader, the others ready to follow
     Serve(Box<Serve>),
     /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
     Crds,

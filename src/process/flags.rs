@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Run the webhooks and controllers.
+/// Run the manager.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
     /// Where to serve.
@@ -104,7 +104,7 @@ pub struct InstallationFlags {
     /// Namespace of this installation
     #[arg(long, env = "HOLDFAST_NAMESPACE", default_value = "holdfast-system")]
     pub namespace: String,
-    /// Common name of our Deployment, ServiceAccount, roles and bindings: the leader holds them while it still has to clean up
+    /// Common name of our Deployment, ServiceAccount, roles and bindings: every replica holds them, so that a removal waits until Holdfast has cleaned up
     #[arg(long, env = "HOLDFAST_INSTALLATION", value_name = "NAME")]
     pub installation: Option<String>,
 }

@@ -8,7 +8,7 @@
 use crate::kit::error::{Error, chain};
 use crate::kit::names::TEARDOWN_FINALIZER;
 use crate::process::farewell::{Carrier, LastWrite, write_together};
-use crate::process::teardown::{LIMIT, without};
+use crate::process::teardown::LIMIT;
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::write_steps;
 use k8s_openapi::api::core::v1::Namespace;
@@ -21,10 +21,8 @@ use tokio::time::Instant;
 write_steps! {
     /// A manager puts its finalizer on an object of its installation.
     HOLD,
-    /// The finalizer is taken from the Deployment.
-    RELEASE_DEPLOYMENT,
-    /// The finalizer is taken from what our rights hang on.
-    RELEASE_RIGHTS,
+    /// The finalizer is taken from an object of the installation.
+    RELEASE_OWN,
 }
 
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -34,11 +32,12 @@ const TRIES: u32 = 5;
 
 /// Group, kind, and whether it lives in the namespace.
 const DEPLOYMENT: (&str, &str, bool) = ("apps", "Deployment", true);
+const ACCOUNT: (&str, &str, bool) = ("", "ServiceAccount", true);
 
 /// What an installation consists of; all of it has the same name.
 const OWN: [(&str, &str, bool); 6] = [
     DEPLOYMENT,
-    ("", "ServiceAccount", true),
+    ACCOUNT,
     ("rbac.authorization.k8s.io", "Role", true),
     ("rbac.authorization.k8s.io", "RoleBinding", true),
     ("rbac.authorization.k8s.io", "ClusterRole", false),
@@ -104,7 +103,15 @@ impl Installation {
     /// The API server's answer.
     pub async fn standing(&self) -> Result<Standing, Error> {
         let Some(deployment) = self.find(&DEPLOYMENT).await? else {
-            return Ok(Standing::Absent);
+            // Somebody let the Deployment go and came no further.
+            let account = self.find(&ACCOUNT).await?;
+            let is_left =
+                account.is_some_and(|account| account.metadata.deletion_timestamp.is_some());
+            return Ok(if is_left {
+                Standing::Going
+            } else {
+                Standing::Absent
+            });
         };
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
         let namespace = bounded(
@@ -175,19 +182,15 @@ impl Installation {
         })
     }
 
-    /// Lets the objects of the installation go; nothing else may be held any more. The Deployment first: its pods are told to end then,
-    /// and have a minute. What our rights hang on goes together. It may be called by anybody who has the rights, as often as they like.
+    /// Lets the objects of the installation go, all together or none; nothing else may be held any more. Its pods are told to end then,
+    /// and have a minute. It may be called by anybody who has the rights, as often as they like.
     ///
     /// # Errors
     /// What could not be released within the limit.
     pub async fn release(&self) -> Result<(), Error> {
         let deadline = Instant::now().checked_add(LIMIT);
         loop {
-            let released = match self.release_deployment().await {
-                Ok(()) => self.release_rights().await,
-                failed => failed,
-            };
-            match released {
+            match self.release_all().await {
                 Err(error)
                     if deadline.is_some_and(|deadline| Instant::now() < deadline)
                         && !error.is_lost_identity() =>
@@ -200,34 +203,9 @@ impl Installation {
         }
     }
 
-    async fn release_deployment(&self) -> Result<(), Error> {
-        let Some(object) = self.find(&DEPLOYMENT).await? else {
-            return Ok(());
-        };
-        if !object
-            .finalizers()
-            .iter()
-            .any(|finalizer| finalizer == TEARDOWN_FINALIZER)
-        {
-            return Ok(());
-        }
-        let rest = without(&object, |finalizer| finalizer == TEARDOWN_FINALIZER);
-        match writes::merge(
-            &self.api(&DEPLOYMENT),
-            (&RELEASE_DEPLOYMENT).into(),
-            &object,
-            rest,
-        )
-        .await
-        {
-            Err(error) if error.is_not_found() => Ok(()),
-            released => released.map(drop),
-        }
-    }
-
-    async fn release_rights(&self) -> Result<(), Error> {
+    async fn release_all(&self) -> Result<(), Error> {
         let mut last = Vec::new();
-        for own in OWN.iter().skip(1) {
+        for own in &OWN {
             let Some(object) = self.find(own).await? else {
                 continue;
             };
@@ -244,7 +222,7 @@ impl Installation {
                 { "op": "remove", "path": finalizer },
             ]);
             last.push(LastWrite {
-                step: &RELEASE_RIGHTS,
+                step: &RELEASE_OWN,
                 path: format!("{}/{}", self.api(own).resource_url(), self.name),
                 patch: operations,
             });
@@ -260,14 +238,14 @@ mod tests {
 
     const NAMESPACE: &str = "/api/v1/namespaces/hf";
     const DEPLOYMENT_PATH: &str = "/apis/apps/v1/namespaces/hf/deployments/holdfast";
-    const ACCOUNT: &str = "/api/v1/namespaces/hf/serviceaccounts/holdfast";
+    const ACCOUNT_PATH: &str = "/api/v1/namespaces/hf/serviceaccounts/holdfast";
     const BINDING: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/holdfast";
 
     fn installed() -> ApiServer {
         let server = ApiServer::default();
         for (path, kind) in [
             (DEPLOYMENT_PATH, "Deployment"),
-            (ACCOUNT, "ServiceAccount"),
+            (ACCOUNT_PATH, "ServiceAccount"),
             (BINDING, "ClusterRoleBinding"),
         ] {
             server.put(path, json!({ "kind": kind, "metadata": { "name": "holdfast", "finalizers": ["other.dev/x"] } }));
@@ -298,7 +276,7 @@ mod tests {
         let server = installed();
         installation(&server).hold().await.unwrap();
         installation(&server).hold().await.unwrap();
-        for path in [DEPLOYMENT_PATH, ACCOUNT, BINDING] {
+        for path in [DEPLOYMENT_PATH, ACCOUNT_PATH, BINDING] {
             assert_eq!(
                 finalizers(&server, path),
                 ["other.dev/x", TEARDOWN_FINALIZER],
@@ -323,11 +301,22 @@ mod tests {
             assert_eq!(ours.standing().await.unwrap(), Standing::Going, "{going}");
             ours.hold().await.unwrap();
             assert_eq!(
-                finalizers(&server, ACCOUNT),
+                finalizers(&server, ACCOUNT_PATH),
                 ["other.dev/x"],
                 "nothing is held any more"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_somebody_left_half_released_is_going() {
+        let server = installed();
+        server.remove(DEPLOYMENT_PATH);
+        begin_deletion(&server, ACCOUNT_PATH);
+        assert_eq!(
+            installation(&server).standing().await.unwrap(),
+            Standing::Going
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -346,7 +335,7 @@ mod tests {
         ours.hold().await.unwrap();
         for _again in 0..2 {
             ours.release().await.unwrap();
-            for path in [DEPLOYMENT_PATH, ACCOUNT, BINDING] {
+            for path in [DEPLOYMENT_PATH, ACCOUNT_PATH, BINDING] {
                 assert_eq!(finalizers(&server, path), ["other.dev/x"], "{path}");
             }
         }
@@ -360,7 +349,7 @@ mod tests {
         server.forbid("PATCH /apis/rbac.authorization.k8s.io/v1/clusterrolebindings");
         assert!(ours.release().await.unwrap_err().is_forbidden());
         assert!(
-            finalizers(&server, ACCOUNT).contains(&TEARDOWN_FINALIZER.to_owned()),
+            finalizers(&server, ACCOUNT_PATH).contains(&TEARDOWN_FINALIZER.to_owned()),
             "all go together, or none"
         );
     }

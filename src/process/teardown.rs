@@ -23,7 +23,7 @@ pub const LIMIT: Duration = Duration::from_secs(25);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// The finalizers of an object without those that match, as a merge patch.
-pub(crate) fn without(object: &DynamicObject, goes: impl Fn(&str) -> bool) -> serde_json::Value {
+fn without(object: &DynamicObject, goes: impl Fn(&str) -> bool) -> serde_json::Value {
     let rest: Vec<_> = object
         .finalizers()
         .iter()

@@ -93,6 +93,11 @@ impl ApiServer {
         self.state(|state| state.store(path, object));
     }
 
+    /// Takes away the object at a path.
+    pub(crate) fn remove(&self, path: &str) {
+        self.state(|state| state.objects.remove(path));
+    }
+
     /// What is stored at a path.
     pub(crate) fn stored(&self, path: &str) -> Option<Value> {
         self.state(|state| state.objects.get(path).cloned())
