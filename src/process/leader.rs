@@ -56,6 +56,8 @@ pub struct Elector {
     api: Api<Lease>,
     settings: Settings,
     sight: Option<Sight>,
+    /// When a Lease that somebody held was seen to be gone.
+    vanished: Option<Instant>,
     /// Called once a round: the sign that this loop is alive.
     beat: Box<dyn Fn() + Send + Sync>,
 }
@@ -72,6 +74,7 @@ impl Elector {
             api,
             settings,
             sight: None,
+            vanished: None,
             beat: Box::new(beat),
         }
     }
@@ -105,7 +108,7 @@ impl Elector {
     async fn attempt(&mut self) -> Result<Result<Leadership, Instant>, Error> {
         self.look(self.settings.renew_deadline).await?;
         let now = Instant::now();
-        let (step, lease) = match judge(&self.settings, self.sight.as_ref(), now) {
+        let (step, lease) = match judge(&self.settings, self.sight.as_ref(), self.vanished, now) {
             Turn::Wait { until } => return Ok(Err(until)),
             Turn::Create => (
                 &CREATE,
@@ -146,18 +149,25 @@ impl Elector {
     async fn look(&mut self, limit: Duration) -> Result<(), Error> {
         let what = format!("lease {}/{}", self.settings.namespace, self.settings.lease);
         let found = bounded(limit, "get", what, self.api.get_opt(&self.settings.lease)).await?;
-        self.sight = found.map(|lease| {
-            let fresh = Sight {
-                lease,
-                unchanged_since: Instant::now(),
-            };
-            match self.sight.take() {
-                Some(former) if former.record() == fresh.record() => Sight {
-                    unchanged_since: former.unchanged_since,
-                    ..fresh
-                },
-                _ => fresh,
+        let former = self.sight.take();
+        let Some(lease) = found else {
+            // Somebody deleted the Lease: its holder may work until it notices.
+            if former.is_some_and(|former| !former.holder().is_empty()) {
+                self.vanished = Some(Instant::now());
             }
+            return Ok(());
+        };
+        self.vanished = None;
+        let fresh = Sight {
+            lease,
+            unchanged_since: Instant::now(),
+        };
+        self.sight = Some(match former {
+            Some(former) if former.record() == fresh.record() => Sight {
+                unchanged_since: former.unchanged_since,
+                ..fresh
+            },
+            _ => fresh,
         });
         Ok(())
     }

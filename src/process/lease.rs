@@ -3,6 +3,7 @@
 //! | observed | a candidate does |
 //! |---|---|
 //! | no Lease | creates it (a 409 means that somebody was quicker) |
+//! | no Lease, but one that was held a lease duration ago or less | waits: its holder may not have noticed |
 //! | nobody holds it | takes it |
 //! | another holds it, record changed less than a lease duration ago | waits |
 //! | another holds it, record unchanged for a lease duration | takes it |
@@ -105,9 +106,17 @@ pub(crate) enum Turn {
     Wait { until: Instant },
 }
 
-pub(crate) fn judge(settings: &Settings, sight: Option<&Sight>, now: Instant) -> Turn {
+pub(crate) fn judge(
+    settings: &Settings,
+    sight: Option<&Sight>,
+    vanished: Option<Instant>,
+    now: Instant,
+) -> Turn {
     let Some(sight) = sight else {
-        return Turn::Create;
+        return match vanished.and_then(|since| since.checked_add(settings.duration)) {
+            Some(until) if until > now => Turn::Wait { until },
+            _ => Turn::Create,
+        };
     };
     if sight.holder().is_empty() || sight.holder() == settings.identity {
         return Turn::Take;

@@ -224,6 +224,26 @@ async fn no_clock_but_its_own_is_believed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lease_that_somebody_deletes_does_not_make_two_leaders() {
+    let server = ApiServer::default();
+    let stop = CancellationToken::new();
+    let mut leader = candidate(&server, "a");
+    leader.acquire(&stop).await.unwrap();
+    let mut other = candidate(&server, "b");
+    let waiting = tokio::spawn(async move { other.acquire(&CancellationToken::new()).await });
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    server.remove(PATH);
+    let deleted = Instant::now();
+    assert!(matches!(leader.keep(&stop).await, End::Lost { .. }));
+    waiting.await.unwrap().unwrap();
+    assert!(
+        deleted.elapsed() >= Duration::from_secs(15),
+        "{:?}",
+        deleted.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_longer_promise_of_the_holder_is_respected() {
     let server = ApiServer::default();
     server.put(PATH, json!({ "metadata": { "name": "holdfast", "namespace": "ns" }, "spec": {
