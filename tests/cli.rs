@@ -128,10 +128,3 @@ fn without_a_cluster_it_says_what_to_set() {
         text(&output.stderr)
     );
 }
-
-#[test]
-fn teardown_writes_nothing_unless_told() {
-    let output = holdfast(&["teardown"]);
-    assert!(output.status.success());
-    assert!(text(&output.stdout).contains("Nothing was written"));
-}

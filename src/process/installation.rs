@@ -130,6 +130,23 @@ impl Installation {
         })
     }
 
+    /// The objects that have our finalizer, as people write them.
+    ///
+    /// # Errors
+    /// The API server's answer.
+    pub async fn held(&self) -> Result<Vec<String>, Error> {
+        let mut held = Vec::new();
+        for own in &OWN {
+            let object = self.find(own).await?;
+            if object
+                .is_some_and(|object| object.finalizers().iter().any(|f| f == TEARDOWN_FINALIZER))
+            {
+                held.push(format!("{} {}", own.1.to_lowercase(), self.name));
+            }
+        }
+        Ok(held)
+    }
+
     /// Puts our finalizer on all objects of an installation that is alive. Call it again now and then.
     ///
     /// # Errors

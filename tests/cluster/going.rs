@@ -1,6 +1,6 @@
 //! An installation goes away cleanly, in whatever order it is deleted, and takes nobody's objects hostage.
 
-use crate::world::{IMAGE, World, eventually, leader, ready_managers, root, succeed, world};
+use crate::world::{IMAGE, World, eventually, leader, ready_managers, root, succeed, text, world};
 use kube::Client;
 use std::process::Command;
 
@@ -36,6 +36,13 @@ async fn led(world: &World) -> Client {
 }
 
 pub(crate) fn remove(world: &World) {
+    // A test that failed may have left it without a manager, and nobody would release what it holds.
+    if !world
+        .kubectl("get deployment holdfast -n holdfast-system --ignore-not-found -o name")
+        .is_empty()
+    {
+        world.kubectl("scale deployment holdfast -n holdfast-system --replicas=2");
+    }
     world.make(&["undeploy"]);
     world.kubectl("delete namespace holdfast-system --ignore-not-found --timeout=90s");
     world.kubectl(
@@ -176,6 +183,20 @@ async fn a_deletion_that_hangs_because_nobody_runs_any_more_is_freed_by_hand() {
     world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
     let client = led(&world).await;
     assert!(world.apply(HELD).status.success());
+    let teardown = |words: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_holdfast"))
+            .arg("teardown")
+            .args(words)
+            .env("KUBECONFIG", &world.kubeconfig)
+            .output()
+            .unwrap()
+    };
+    let refused = teardown(&["--yes"]);
+    assert!(
+        text(&refused.stderr).contains("scale it to zero first"),
+        "a manager leads: {}",
+        text(&refused.stderr)
+    );
     world.kubectl("scale deployment holdfast -n holdfast-system --replicas=0");
     eventually("no manager runs", 60, || async {
         world
@@ -190,11 +211,14 @@ async fn a_deletion_that_hangs_because_nobody_runs_any_more_is_freed_by_hand() {
         root().join("manifests/default").display()
     ));
     assert_ne!(left(&world, "deployment"), "", "it hangs");
-    succeed(
-        Command::new(env!("CARGO_BIN_EXE_holdfast"))
-            .args(["teardown", "--yes"])
-            .env("KUBECONFIG", &world.kubeconfig),
+    let told = text(&teardown(&[]).stdout);
+    assert!(
+        told.contains("flexdaemonsettemplates.flexdaemonsets.xai held")
+            && told.contains("deployment holdfast"),
+        "{told}"
     );
+    assert_ne!(left(&world, "deployment"), "", "nothing was written");
+    assert!(teardown(&["--yes"]).status.success());
     eventually("everything is gone", 60, || async {
         left(&world, &format!("{EVERYTHING},crd"))
             .is_empty()
