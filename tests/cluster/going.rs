@@ -50,6 +50,24 @@ pub(crate) fn remove(world: &World) {
     );
 }
 
+/// The manifests, with a leader at work and an object that has a finalizer of ours.
+async fn install_and_hold(world: &World) {
+    remove(world);
+    world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
+    led(world).await;
+    assert!(world.apply(HELD).status.success());
+}
+
+/// What a deletion of a part leaves, by the manifests; then nothing of ours is left.
+fn remove_the_rest(world: &World) {
+    let manifests = root().join("manifests/default");
+    world.kubectl(&format!(
+        "delete -k {} --ignore-not-found --timeout=60s",
+        manifests.display()
+    ));
+    assert_eq!(left(world, &format!("{EVERYTHING},crd")), "");
+}
+
 #[tokio::test]
 async fn undeploy_leaves_the_objects_and_takes_our_finalizers() {
     let world = world().await;
@@ -74,10 +92,7 @@ async fn undeploy_leaves_the_objects_and_takes_our_finalizers() {
 #[tokio::test]
 async fn delete_k_ends_although_an_object_has_a_finalizer_of_ours() {
     let world = world().await;
-    remove(&world);
-    world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
-    led(&world).await;
-    assert!(world.apply(HELD).status.success());
+    install_and_hold(&world).await;
     world.kubectl(&format!(
         "delete -k {} --timeout=90s",
         root().join("manifests/default").display()
@@ -88,29 +103,18 @@ async fn delete_k_ends_although_an_object_has_a_finalizer_of_ours() {
 #[tokio::test]
 async fn a_namespace_deleted_alone_ends_and_takes_our_finalizers() {
     let world = world().await;
-    remove(&world);
-    world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
-    led(&world).await;
-    assert!(world.apply(HELD).status.success());
+    install_and_hold(&world).await;
     // Kubernetes takes the pods of a namespace first, and nothing can be made in it any more.
     world.kubectl("delete namespace holdfast-system --timeout=100s");
     let finalizers = world.kubectl("get fdt held -o jsonpath={.metadata.finalizers}");
     assert_eq!(finalizers, "", "the object is free");
-    let rest = format!(
-        "delete -k {} --ignore-not-found --timeout=60s",
-        root().join("manifests/default").display()
-    );
-    world.kubectl(&rest);
-    assert_eq!(left(&world, &format!("{EVERYTHING},crd")), "");
+    remove_the_rest(&world);
 }
 
 #[tokio::test]
 async fn a_slow_removal_piece_by_piece_ends_too() {
     let world = world().await;
-    remove(&world);
-    world.make(&["deploy-manifests", &format!("IMG={IMAGE}")]);
-    led(&world).await;
-    assert!(world.apply(HELD).status.success());
+    install_and_hold(&world).await;
     // As over a slow line: the Deployment first, the rest when its leader has cleaned up.
     world.kubectl("delete deployment holdfast -n holdfast-system --timeout=60s");
     eventually("its pods are gone", 90, || async {
@@ -121,12 +125,7 @@ async fn a_slow_removal_piece_by_piece_ends_too() {
             .then_some(())
     })
     .await;
-    let rest = format!(
-        "delete -k {} --ignore-not-found --timeout=60s",
-        root().join("manifests/default").display()
-    );
-    world.kubectl(&rest);
-    assert_eq!(left(&world, &format!("{EVERYTHING},crd")), "");
+    remove_the_rest(&world);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
     reason = "a test says that it failed by panicking, and reads its environment itself"
 )]
 
+mod certificates;
 mod faults;
 mod going;
 mod leading;

@@ -139,7 +139,16 @@ impl World {
 
     /// Installs the chart with this program's image, and waits until both replicas are ready and one leads.
     pub(crate) async fn install(&self) -> Client {
-        self.make(&["deploy", &format!("IMG={IMAGE}")]);
+        // The image's name stays the same; what was packed last is what is to be tested.
+        let packed = std::fs::metadata(root().join("dist/holdfast.tar"))
+            .and_then(|file| file.modified())
+            .unwrap();
+        let packed = packed
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_millis();
+        let values = format!("ARGS=--set-string podAnnotations.packed={packed}");
+        self.make(&["deploy", &format!("IMG={IMAGE}"), &values]);
         let client = self.client().await;
         eventually("both replicas are ready", 90, || async {
             (ready_managers(&client).await.len() == 2).then_some(())

@@ -1,18 +1,17 @@
 """The scenes of the demo, in order. Each later capability adds one."""
 
-from stage import NAMESPACE
 
 
 def two_managers(stage):
     """One of two managers leads; its node loses power; the other one takes over."""
-    leader = stage.leader()
+    leader, _ = stage.wait("a leader", 40, stage.leader)
     node = leader["spec"]["nodeName"]
     print(f"  {leader['metadata']['name']} leads, on {node}.")
     stage.world("node", "kill", node.removeprefix("node"))
     print(f"  {node} has lost power.")
 
     def another():
-        now = stage.get("lease", "holdfast", "-n", NAMESPACE)["spec"].get("holderIdentity")
+        now = stage.holder()
         return now if now and now != leader["metadata"]["name"] else None
 
     name, seconds = stage.wait("another leader", 45, another)

@@ -1,5 +1,6 @@
 """What every scene of the demo stands on: the cluster, the installed program, and waiting for something to become true."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -26,7 +27,10 @@ class Stage:
         self.world("load", "dist/holdfast.tar")
         self.kubeconfig = self.world("kubeconfig").strip()
         self.kubectl_path = self.world("tool", "kubectl").strip()
-        self.run("make", "--no-print-directory", "deploy", f"IMG={IMAGE}")
+        # The image's name stays the same from demo to demo; its content rolls the Deployment out anew.
+        content = hashlib.sha256((self.root / "dist/holdfast.tar").read_bytes()).hexdigest()[:16]
+        values = f"ARGS=--set-string podAnnotations.packed={content}"
+        self.run("make", "--no-print-directory", "deploy", f"IMG={IMAGE}", values)
         self.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/holdfast", "--timeout=120s")
         self.wait("a leader", 40, self.leader)
 
@@ -51,8 +55,13 @@ class Stage:
 
     def leader(self):
         """The pod that leads and is ready, or None."""
-        holder = self.get("lease", "holdfast", "-n", NAMESPACE)["spec"].get("holderIdentity")
+        holder = self.holder()
         return next((pod for pod in self.managers() if pod["metadata"]["name"] == holder), None)
+
+    def holder(self):
+        """Whose name stands in the Lease; None before there is one."""
+        name = "jsonpath={.spec.holderIdentity}"
+        return self.kubectl("get", "lease", "holdfast", "-n", NAMESPACE, "--ignore-not-found", "-o", name).strip() or None
 
     def managers(self):
         pods = self.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=manager")["items"]
