@@ -9,6 +9,9 @@ from pathlib import Path
 TEST_WORLDS = re.compile(r"(?:hf-|holdfast-|worlds/)(tw-[a-z0-9-]+)")
 ANY_WORLD = re.compile(r"hf-[a-z0-9]|holdfast-[a-z0-9]|hf\d+-(?:host|tap)|holdfast/worlds/|/run/netns|10\.77\.\d+\.|10\.1[2-5]\d\.0\.0/16")
 
+# Counters and identities: they change by themselves.
+MOVING_SETTINGS = re.compile(r"random/|quota/|-nr$|-state$|_nr$|ns_last_pid|pty/nr|sched_domain|tainted|dentry|inode|cad_pid|stat_refresh|compact_memory|drop_caches")
+
 
 def _output(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
@@ -69,3 +72,22 @@ def machine():
         "world directories": {str(p) for p in Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "holdfast", "worlds").glob("*")},
     }
     return {kind: {line for line in lines if not _is_foreign(line)} for kind, lines in seen.items()}
+
+
+def kernel_settings():
+    """{file: value} of the settings below /proc/sys that belong to the whole machine and that stand still while nobody sets them."""
+    found = {}
+    for file in Path("/proc/sys").rglob("*"):
+        name = str(file.relative_to("/proc/sys"))
+        if name.startswith(("net/", "fs/binfmt_misc/")) or MOVING_SETTINGS.search(name) or not file.is_file():
+            continue
+        try:
+            found[name] = file.read_text().strip()
+        except (OSError, UnicodeDecodeError):
+            continue
+    return found
+
+
+def differences(before, after):
+    """What is different in two dictionaries, as lines."""
+    return [f"{name}: {before.get(name)} -> {after.get(name)}" for name in sorted({*before, *after}) if before.get(name) != after.get(name)]

@@ -98,6 +98,24 @@ class LeavesNothing(unittest.TestCase):
         self.assertEqual(cluster("status", code=1).strip(), "world tw-trace: down")
 
 
+class Kernel(unittest.TestCase):
+    """Settings of the kernel that have no namespace are the machine's: a world changes none of them."""
+
+    def test_up_and_down_leave_the_kernels_settings_as_they_are(self):
+        probe = Path("/proc/sys/kernel/keys/root_maxkeys")  # the kubelet would set it to another value than this one
+        was = probe.read_text()
+        self.addCleanup(probe.write_text, was)
+        probe.write_text(str(int(was) + 1))
+        before = observed.kernel_settings()
+        cluster = Cluster("tw-kernel")
+        self.addCleanup(cluster, "down")
+        cluster("up", "--nodes", 1)
+        self.assertEqual(observed.differences(before, observed.kernel_settings()), [])
+        self.assertEqual(cluster("exec", 1, "cat", str(probe)).strip(), "1000000")
+        cluster("down")
+        self.assertEqual(observed.differences(before, observed.kernel_settings()), [])
+
+
 class Crashes(unittest.TestCase):
     """`up` ended in the middle, at the moments when a certain file has just appeared."""
 

@@ -11,6 +11,17 @@ mkdir -p dev proc sys run tmp witness lib/modules var/lib/containerd var/lib/kub
 
 mount -t proc proc proc
 mount --bind "$HF_BOOT_ID" proc/sys/kernel/random/boot_id
+# What the kubelet wants of the kernel. These settings have no namespace: it finds them so here, and the machine keeps its own.
+settings=$HF_DISK/kernel-settings
+rm -rf "$settings"
+for setting in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 kernel/keys/root_maxkeys=1000000 \
+	kernel/keys/root_maxbytes=25000000; do
+	name=${setting%=*}
+	[ -e "proc/sys/$name" ] || continue
+	mkdir -p "$settings/$(dirname "$name")"
+	echo "${setting#*=}" > "$settings/$name"
+	mount --bind "$settings/$name" "proc/sys/$name"
+done
 mount -t sysfs sysfs sys
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
