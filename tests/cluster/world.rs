@@ -149,6 +149,7 @@ impl World {
             .as_millis();
         let values = format!("ARGS=--set-string podAnnotations.packed={packed}");
         self.make(&["deploy", &format!("IMG={IMAGE}"), &values]);
+        self.kubectl("rollout status deployment/holdfast -n holdfast-system --timeout=120s");
         let client = self.client().await;
         eventually("both replicas are ready", 90, || async {
             (ready_managers(&client).await.len() == 2).then_some(())
