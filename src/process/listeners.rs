@@ -1,4 +1,8 @@
 //! The two plain listeners: probes, and metrics (over TLS when there is a certificate).
+//!
+//! Whoever connects may be anybody: a connection has to say what it wants within [`Limits`], and may not take another one's seat.
+
+mod seats;
 
 use crate::kit::error::Error;
 use crate::process::flags::Listen;
@@ -9,8 +13,10 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum_server::Handle;
-use axum_server::tls_rustls::RustlsConfig;
+use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
+use axum_server::{Handle, Server};
+use hyper_util::rt::TokioTimer;
+use seats::Seats;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,12 +25,33 @@ use tokio::task::JoinHandle;
 /// How long running requests may take after the stop.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// What a connection may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// How many there may be at once.
+    connections: usize,
+    /// How many of them one address may have: one client's flood leaves seats for the others.
+    connections_of_one: usize,
+    /// How long it may be silent before a request, and how long the head of one may take.
+    head: Duration,
+    /// How long the TLS handshake may take.
+    handshake: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: 256,
+    connections_of_one: 64,
+    head: Duration::from_secs(10),
+    handshake: Duration::from_secs(5),
+};
+
 /// A listener that serves until it is stopped.
 pub struct Serving {
     /// Where it listens; none where it is off.
     pub address: Option<SocketAddr>,
     handle: Handle<SocketAddr>,
-    task: JoinHandle<Result<(), Error>>,
+    /// None where it is off, and after its early end was told.
+    task: Option<JoinHandle<Result<(), Error>>>,
 }
 
 impl Serving {
@@ -34,10 +61,32 @@ impl Serving {
     /// The server had ended before, with this error.
     pub async fn stop(self) -> Result<(), Error> {
         self.handle.graceful_shutdown(Some(GRACE));
-        self.task.await.map_err(|error| Error::Ended {
-            part: "a listener",
-            why: error.to_string(),
-        })?
+        match self.task {
+            Some(task) => task.await.map_err(|error| ended(error.to_string()))?,
+            None => Ok(()),
+        }
+    }
+
+    /// Returns, once, when the server ended although nobody stopped it; never while it serves, and never where it is off. It may be
+    /// dropped and asked again.
+    pub async fn ended(&mut self) -> Error {
+        let Some(task) = &mut self.task else {
+            return std::future::pending().await;
+        };
+        let outcome = task.await;
+        self.task = None;
+        match outcome {
+            Ok(Ok(())) => ended("it stopped by itself".into()),
+            Ok(Err(error)) => error,
+            Err(error) => ended(error.to_string()),
+        }
+    }
+}
+
+fn ended(why: String) -> Error {
+    Error::Ended {
+        part: "a listener",
+        why,
     }
 }
 
@@ -97,12 +146,22 @@ fn serve(
     router: Router,
     tls: Option<RustlsConfig>,
 ) -> Result<Serving, Error> {
+    serve_within(LIMITS, listen, what, router, tls)
+}
+
+fn serve_within(
+    limits: Limits,
+    listen: Listen,
+    what: &'static str,
+    router: Router,
+    tls: Option<RustlsConfig>,
+) -> Result<Serving, Error> {
     let handle = Handle::new();
     let Listen::At(address) = listen else {
         return Ok(Serving {
             address: None,
             handle,
-            task: tokio::spawn(async { Ok(()) }),
+            task: None,
         });
     };
     let failed = move |verb| move |source| Error::io(verb, format!("{what} {address}"), source);
@@ -110,22 +169,23 @@ fn serve(
         .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
         .map_err(failed("listen on"))?;
     let address = listener.local_addr().ok();
-    let service = router.into_make_service();
-    let server_handle = handle.clone();
+    let seats = Seats::new(limits.connections, limits.connections_of_one);
+    let server = axum_server::from_tcp(listener)
+        .map_err(failed("serve on"))?
+        .handle(handle.clone());
     let task = tokio::spawn(async move {
         match tls {
             Some(tls) => {
-                axum_server::from_tcp_rustls(listener, tls)
-                    .map_err(failed("serve on"))?
-                    .handle(server_handle)
-                    .serve(service)
+                let tls = RustlsAcceptor::new(tls)
+                    .handshake_timeout(limits.handshake)
+                    .acceptor(seats);
+                guarded(server.acceptor(tls), limits)
+                    .serve(router.into_make_service())
                     .await
             }
             None => {
-                axum_server::from_tcp(listener)
-                    .map_err(failed("serve on"))?
-                    .handle(server_handle)
-                    .serve(service)
+                guarded(server.acceptor(seats), limits)
+                    .serve(router.into_make_service())
                     .await
             }
         }
@@ -134,88 +194,40 @@ fn serve(
     Ok(Serving {
         address,
         handle,
-        task,
+        task: Some(task),
     })
+}
+
+/// Without a timer hyper has no guard against slow heads at all, and axum-server sets none. After the acceptor, which resets it.
+fn guarded<A>(server: Server<SocketAddr, A>, limits: Limits) -> Server<SocketAddr, A> {
+    let mut server = server.http1_only();
+    server
+        .http_builder()
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head);
+    server
 }
 
 /// `[::]` means every address; where there is no IPv6, that is every IPv4 address.
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     match TcpListener::bind(address) {
-        Err(_) if address.ip().is_unspecified() && address.is_ipv6() => {
+        Err(error)
+            if address.ip().is_unspecified() && address.is_ipv6() && is_without_ipv6(&error) =>
+        {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port()))
         }
         bound => bound,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    async fn ask(address: SocketAddr, path: &str) -> String {
-        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-        stream
-            .write_all(
-                format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes(),
-            )
-            .await
-            .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).await.unwrap();
-        text
-    }
-
-    fn anywhere() -> Listen {
-        Listen::At("127.0.0.1:0".parse().unwrap())
-    }
-
-    #[tokio::test]
-    async fn probes_say_what_is_waited_for() {
-        let health = Arc::new(Health::new(Duration::from_secs(1)));
-        let serving = serve_probes(anywhere(), Arc::clone(&health)).unwrap();
-        let address = serving.address.unwrap();
-        assert!(ask(address, "/livez").await.starts_with("HTTP/1.1 200"));
-        let answer = ask(address, "/readyz").await;
-        assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.contains("starting"),
-            "{answer}"
-        );
-        health.is_ready("start");
-        assert!(ask(address, "/readyz").await.starts_with("HTTP/1.1 200"));
-        assert!(ask(address, "/nothing").await.starts_with("HTTP/1.1 404"));
-        serving.stop().await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn metrics_are_served_and_off_means_off() {
-        let serving = serve_metrics(anywhere(), Arc::default(), None).unwrap();
-        let answer = ask(serving.address.unwrap(), "/metrics").await;
-        assert!(
-            answer.contains("openmetrics-text") && answer.contains("holdfast_build_info"),
-            "{answer}"
-        );
-        serving.stop().await.unwrap();
-        assert_eq!(
-            serve_metrics(Listen::Off, Arc::default(), None)
-                .unwrap()
-                .address,
-            None
-        );
-    }
-
-    #[tokio::test]
-    async fn an_address_in_use_is_a_sentence() {
-        let first = serve_metrics(anywhere(), Arc::default(), None).unwrap();
-        let taken = Listen::At(first.address.unwrap());
-        let error = serve_metrics(taken, Arc::default(), None)
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            error.starts_with("cannot listen on the metrics' address"),
-            "{error}"
-        );
-        first.stop().await.unwrap();
-    }
+/// Whether it failed because this machine has no IPv6: a port that is taken, or may not be taken, is taken on IPv4 no better.
+fn is_without_ipv6(error: &std::io::Error) -> bool {
+    /// The kernel was built or started without IPv6. The standard library has no stable name for it.
+    const EAFNOSUPPORT: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
+    error.kind() == std::io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(EAFNOSUPPORT)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,25 @@
 //! Runs a reconciler: so many objects at once, a time limit on each pass, a back-off with jitter after a failure, metrics for each
-//! outcome, and a stop that lets running passes end. What it must not do: decide anything about an object.
+//! outcome, and a stop that lets running passes end. A pass that panics ends them all, with an error: what it left half done nobody knows.
+//! What it must not do: decide anything about an object.
 
 use crate::kit::error::{Error, chain};
 use crate::process::telemetry::Telemetry;
-use futures::StreamExt;
-use kube::Resource;
-use kube::runtime::Controller;
+use futures::{FutureExt, TryStreamExt};
 use kube::runtime::controller::{self, Action};
 use kube::runtime::reflector::ObjectRef;
+use kube::runtime::{Controller, watcher};
+use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -42,11 +46,20 @@ struct Run<Ctx> {
     failures: Failures,
 }
 
+/// Why a pass did not do its work.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Failed(#[from] Error),
+    #[error("a pass over {object} panicked: {said}")]
+    Panicked { object: String, said: String },
+}
+
 impl Runner {
-    /// Runs `reconcile` over everything that `controller` triggers, until the stop.
+    /// Runs `reconcile` over everything that `controller` triggers, until the stop; passes that are running then may end.
     ///
     /// # Errors
-    /// The trigger stream ended by itself, which it must not.
+    /// The trigger stream ended by itself, which it must not, or a pass panicked.
     pub async fn run<K, Ctx, Pass>(
         &self,
         name: &'static str,
@@ -66,26 +79,76 @@ impl Runner {
             telemetry: Arc::clone(&self.telemetry),
             failures: Failures::default(),
         });
-        controller
+        self.work(controller, run, reconcile).await
+    }
+
+    async fn work<K, Ctx, Pass>(
+        &self,
+        controller: Controller<K>,
+        run: Arc<Run<Ctx>>,
+        reconcile: fn(Arc<K>, Arc<Ctx>) -> Pass,
+    ) -> Result<(), Error>
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        Ctx: Send + Sync + 'static,
+        Pass: Future<Output = Result<Action, Error>> + Send + 'static,
+    {
+        let name = run.name;
+        let (passes, remembering) = (TaskTracker::new(), Arc::clone(&run));
+        let tracked = passes.clone();
+        let outcomes = controller
             .with_config(controller::Config::default().concurrency(self.concurrency))
             .graceful_shutdown_on(self.stop.clone().cancelled_owned())
-            .run(move |object, run| pass(object, run, reconcile), after_failure, run)
-            .for_each(|outcome| async move {
-                if let Err(error) = outcome
-                    && !matches!(error, controller::Error::ReconcilerFailed(..) | controller::Error::ObjectNotFound(_))
-                {
-                    tracing::warn!(controller = name, error = %chain(&error), "a watch is being renewed");
-                }
-            })
-            .await;
+            .run(
+                move |object, run| tracked.track_future(pass(object, run, reconcile)),
+                after_failure,
+                run,
+            );
+        let worked = outcomes
+            .map_ok(drop)
+            .or_else(|error| std::future::ready(remembering.hear(error)))
+            .try_collect::<()>();
+        tokio::select! {
+            biased;
+            ended = worked => ended?,
+            // kube's own stop waits for the first list, which never comes where the CRDs are missing.
+            () = self.stop_of(&passes) => {}
+        }
         if self.stop.is_cancelled() {
             Ok(())
         } else {
-            Err(Error::Ended {
-                part: name,
-                why: "its watch ended".into(),
-            })
+            Err(ended(name, "its watch ended".into()))
         }
+    }
+
+    /// Returns after the stop, when no pass is running.
+    async fn stop_of(&self, passes: &TaskTracker) {
+        self.stop.cancelled().await;
+        passes.close();
+        passes.wait().await;
+    }
+}
+
+fn ended(part: &'static str, why: String) -> Error {
+    Error::Ended { part, why }
+}
+
+impl<Ctx> Run<Ctx> {
+    /// What a controller says went wrong; an error ends it.
+    fn hear(&self, error: controller::Error<Fault, watcher::Error>) -> Result<(), Error> {
+        match error {
+            controller::Error::ReconcilerFailed(fault @ Fault::Panicked { .. }, _) => {
+                return Err(ended(self.name, fault.to_string()));
+            }
+            // Told where it failed.
+            controller::Error::ReconcilerFailed(Fault::Failed(_), _) => {}
+            // What is to be tried again after a failure is found gone, sooner or later, if it is gone.
+            controller::Error::ObjectNotFound(object) => self.failures.forget(&object.to_string()),
+            renewed => {
+                tracing::warn!(controller = self.name, error = %chain(&renewed), "a watch is being renewed");
+            }
+        }
+        Ok(())
     }
 }
 
@@ -93,55 +156,76 @@ async fn pass<K, Ctx, Pass>(
     object: Arc<K>,
     run: Arc<Run<Ctx>>,
     reconcile: fn(Arc<K>, Arc<Ctx>) -> Pass,
-) -> Result<Action, Error>
+) -> Result<Action, Fault>
 where
     K: Resource<DynamicType = ()>,
     Pass: Future<Output = Result<Action, Error>>,
 {
     let key = ObjectRef::from_obj(object.as_ref()).to_string();
     let began = Instant::now();
-    let outcome =
-        match tokio::time::timeout(run.pass_limit, reconcile(object, Arc::clone(&run.context)))
-            .await
-        {
-            Ok(outcome) => outcome,
-            Err(_elapsed) => Err(Error::TimedOut {
-                verb: "reconcile",
-                object: key.clone(),
-                limit: run.pass_limit,
-            }),
-        };
-    run.telemetry.reconciled(
-        run.name,
-        outcome.as_ref().err().map_or("done", Error::class),
-        began.elapsed(),
-    );
+    let work = async { reconcile(object, Arc::clone(&run.context)).await };
+    // What a panic leaves behind in the context is never looked at: all passes end with it.
+    let work = AssertUnwindSafe(work).catch_unwind();
+    let outcome = match tokio::time::timeout(run.pass_limit, work).await {
+        Ok(Ok(outcome)) => outcome.map_err(Fault::from),
+        Ok(Err(panic)) => Err(Fault::Panicked {
+            object: key.clone(),
+            said: said(panic.as_ref()),
+        }),
+        Err(_elapsed) => Err(Fault::from(Error::TimedOut {
+            verb: "reconcile",
+            object: key.clone(),
+            limit: run.pass_limit,
+        })),
+    };
+    let class = match &outcome {
+        Ok(_) => "done",
+        Err(Fault::Failed(error)) => error.class(),
+        Err(Fault::Panicked { .. }) => "panicked",
+    };
+    run.telemetry.reconciled(run.name, class, began.elapsed());
     match &outcome {
         Ok(_) => run.failures.forget(&key),
-        Err(error) if error.is_conflict() => {
+        Err(Fault::Failed(error)) if error.is_conflict() => {
             tracing::debug!(controller = run.name, object = %key, "somebody else wrote first; observing again");
         }
-        Err(error) => {
+        Err(Fault::Failed(error)) => {
             tracing::warn!(controller = run.name, object = %key, error = %chain(error), "a pass failed; trying again");
+        }
+        Err(Fault::Panicked { said, .. }) => {
+            tracing::error!(controller = run.name, object = %key, said, "a pass panicked; the process ends");
         }
     }
     outcome
 }
 
+/// The words of a panic, where it has any.
+fn said(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let owned = || panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(owned).unwrap_or("no words").to_owned()
+}
+
 fn after_failure<K: Resource<DynamicType = ()>, Ctx>(
     object: Arc<K>,
-    _error: &Error,
+    _fault: &Fault,
     run: Arc<Run<Ctx>>,
 ) -> Action {
-    Action::requeue(
-        run.failures
-            .pause(&ObjectRef::from_obj(object.as_ref()).to_string()),
-    )
+    let key = ObjectRef::from_obj(object.as_ref()).to_string();
+    let uid = object.uid().unwrap_or_default();
+    Action::requeue(run.failures.pause(&key, &uid))
 }
 
 /// How often each object has failed in a row. A cache: after a restart everything is tried at once again.
 #[derive(Default)]
-struct Failures(Mutex<HashMap<String, u32>>);
+struct Failures(Mutex<HashMap<String, Count>>);
+
+/// Failures of one object. Its namesake, created after it was deleted, begins anew.
+#[derive(Default)]
+struct Count {
+    uid: String,
+    failures: u32,
+}
 
 impl Failures {
     fn forget(&self, key: &str) {
@@ -151,11 +235,17 @@ impl Failures {
             .remove(key);
     }
 
-    fn pause(&self, key: &str) -> Duration {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(key.to_owned()).or_default();
-        *count = count.saturating_add(1);
-        back_off(key, *count)
+    fn pause(&self, key: &str, uid: &str) -> Duration {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(key.to_owned()).or_default();
+        if count.uid != uid {
+            *count = Count {
+                uid: uid.to_owned(),
+                failures: 0,
+            };
+        }
+        count.failures = count.failures.saturating_add(1);
+        back_off(key, count.failures)
     }
 }
 
@@ -173,31 +263,4 @@ fn back_off(key: &str, failures: u32) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backs_off_longer_each_time_but_never_for_ever() {
-        let pauses: Vec<_> = (1..=40).map(|n| back_off("nodeop a", n)).collect();
-        assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE);
-        assert!(pauses[8] > pauses[4] && pauses[4] > pauses[1]);
-        assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
-        assert!(*pauses.last().unwrap() >= LONGEST_PAUSE / 2);
-    }
-
-    #[test]
-    fn spreads_what_failed_together() {
-        let pauses: std::collections::BTreeSet<_> =
-            (0..50).map(|n| back_off(&format!("pod {n}"), 5)).collect();
-        assert!(pauses.len() > 25, "{}", pauses.len());
-    }
-
-    #[test]
-    fn forgets_failures_after_a_success() {
-        let failures = Failures::default();
-        let first = failures.pause("x");
-        assert!(failures.pause("x") > first);
-        failures.forget("x");
-        assert_eq!(failures.pause("x"), first);
-    }
-}
+mod tests;

@@ -1,15 +1,23 @@
 //! An API server in memory, for tests of call sequences: it keeps objects, counts `resourceVersion`, answers 404 and 409, honours
-//! finalizers and can be cut off. It has no schemas, no rights and no watches; those are tested on the real one.
+//! finalizers, answers watches and can be cut off. It has no schemas and no rights; those are tested on the real one.
+
+mod watching;
 
 use crate::process::farewell::{Carrier, HeldBody, Judged};
+use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use watching::History;
+
+/// The body of an answer: whole, or a watch that stays open.
+type Answer = UnsyncBoxBody<Bytes, std::convert::Infallible>;
 
 /// The server, shared by its clients and its test.
 #[derive(Clone, Default)]
@@ -25,6 +33,8 @@ struct State {
     forbidden: Vec<String>,
     slow: Option<(Duration, usize)>,
     stalled: Vec<String>,
+    refused_once: Vec<(String, StatusCode)>,
+    history: History,
 }
 
 impl ApiServer {
@@ -74,7 +84,7 @@ impl ApiServer {
         let (head, body) = self.answer(request).await?.into_parts();
         Ok(Response::from_parts(
             head,
-            body.collect_bytes().await?.to_vec(),
+            body.collect().await?.to_bytes().to_vec(),
         ))
     }
 
@@ -88,6 +98,11 @@ impl ApiServer {
         self.state(|state| state.forbidden.push(prefix.to_owned()));
     }
 
+    /// The next call whose `METHOD path` starts with this text is refused with this code; the ones after it are not.
+    pub(crate) fn refuse_once(&self, prefix: &str, code: StatusCode) {
+        self.state(|state| state.refused_once.push((prefix.to_owned(), code)));
+    }
+
     /// Puts an object at a path, as some other client would.
     pub(crate) fn put(&self, path: &str, object: Value) {
         self.state(|state| state.store(path, object));
@@ -95,7 +110,7 @@ impl ApiServer {
 
     /// Takes away the object at a path.
     pub(crate) fn remove(&self, path: &str) {
-        self.state(|state| state.objects.remove(path));
+        self.state(|state| state.take_away(path));
     }
 
     /// What is stored at a path.
@@ -138,7 +153,7 @@ impl ApiServer {
     async fn answer(
         self,
         request: Request<Body>,
-    ) -> Result<Response<Body>, std::convert::Infallible> {
+    ) -> Result<Response<Answer>, std::convert::Infallible> {
         let (parts, body) = request.into_parts();
         if self.state(|state| state.cut_off) {
             std::future::pending::<()>().await;
@@ -152,7 +167,10 @@ impl ApiServer {
         let bytes = body.collect_bytes().await.unwrap_or_default();
         let sent = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         let (code, answer) = self.state(|state| state.serve(&parts.method, parts.uri.path(), sent));
-        let body = Body::from(serde_json::to_vec(&answer).unwrap());
+        let body = match watching::since(parts.uri.query()) {
+            Some(since) if code == StatusCode::OK => self.watch(parts.uri.path(), since),
+            _ => Full::from(serde_json::to_vec(&answer).unwrap()).boxed_unsync(),
+        };
         Ok(Response::builder()
             .status(code)
             .header("content-type", "application/json")
@@ -175,6 +193,11 @@ impl State {
         if self.is_forbidden(method, path) {
             return refusal(StatusCode::FORBIDDEN, "Forbidden");
         }
+        let once = |(prefix, _): &(String, _)| call.starts_with(prefix);
+        if let Some(at) = self.refused_once.iter().position(once) {
+            let (_, code) = self.refused_once.remove(at);
+            return refusal(code, "Refused");
+        }
         match *method {
             Method::GET => self.read(path),
             Method::POST => self.create(path, sent),
@@ -196,18 +219,13 @@ impl State {
         if let Some(object) = self.objects.get(path) {
             return (StatusCode::OK, object.clone());
         }
-        let below = |key: &str| {
-            key.strip_prefix(path)
-                .and_then(|rest| rest.strip_prefix('/'))
-                .is_some_and(|rest| !rest.contains('/'))
-        };
         let items: Vec<_> = self
             .objects
             .iter()
-            .filter(|(key, _)| below(key))
+            .filter(|(key, _)| is_in(path, key))
             .map(|(_, object)| object.clone())
             .collect();
-        let is_collection = !items.is_empty() || self.objects.contains_key(&format!("{path}/"));
+        let is_collection = !items.is_empty() || self.history.knows(path);
         if is_collection {
             return (
                 StatusCode::OK,
@@ -248,21 +266,31 @@ impl State {
         next["metadata"]["uid"] = former["metadata"]["uid"].clone();
         self.store(path, next.clone());
         if next["metadata"]["deletionTimestamp"].is_string() && !has_finalizers(&next) {
-            self.objects.remove(path);
+            self.take_away(path);
             return (StatusCode::OK, next);
         }
         (StatusCode::OK, self.objects[path].clone())
     }
 
     fn delete(&mut self, path: &str) -> (StatusCode, Value) {
-        let Some(mut object) = self.objects.remove(path) else {
+        let Some(mut object) = self.objects.get(path).cloned() else {
             return refusal(StatusCode::NOT_FOUND, "NotFound");
         };
         if has_finalizers(&object) {
             object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             self.store(path, object.clone());
+        } else {
+            self.take_away(path);
         }
         (StatusCode::OK, object)
+    }
+
+    fn take_away(&mut self, path: &str) {
+        if let Some(mut object) = self.objects.remove(path) {
+            self.version = self.version.saturating_add(1);
+            object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+            self.history.tell(self.version, path, "DELETED", object);
+        }
     }
 
     fn store(&mut self, path: &str, mut object: Value) {
@@ -272,8 +300,17 @@ impl State {
             self.uids = self.uids.saturating_add(1);
             object["metadata"]["uid"] = json!(format!("uid-{}", self.uids));
         }
-        self.objects.insert(path.to_owned(), object);
+        let known = self.objects.insert(path.to_owned(), object.clone());
+        let kind = known.map_or("ADDED", |_| "MODIFIED");
+        self.history.tell(self.version, path, kind, object);
     }
+}
+
+/// Whether an object's path lies right below a collection's.
+fn is_in(collection: &str, path: &str) -> bool {
+    path.strip_prefix(collection)
+        .and_then(|rest| rest.strip_prefix('/'))
+        .is_some_and(|rest| !rest.contains('/'))
 }
 
 fn has_finalizers(object: &Value) -> bool {
