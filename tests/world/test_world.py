@@ -13,11 +13,13 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import observed  # noqa: E402
 from test_rules import *  # noqa: E402,F403 - the tests that need no machine run here too
+from worldlib import cgroups, processes  # noqa: E402
 from worldlib.images import Image  # noqa: E402
 
 COMMAND = str(Path(__file__).resolve().parent / "world")
@@ -114,6 +116,57 @@ class Kernel(unittest.TestCase):
         self.assertEqual(cluster("exec", 1, "cat", str(probe)).strip(), "1000000")
         cluster("down")
         self.assertEqual(observed.differences(before, observed.kernel_settings()), [])
+
+
+class CgroupsOfVersionTwo(unittest.TestCase):
+    """How a node gets its controllers on v2, tried with what this machine's v2 hierarchy offers (on a hybrid machine: few)."""
+
+    def setUp(self):
+        self.v2 = next((h for h in cgroups.hierarchies() if h.is_v2), None)
+        offered = (self.v2.mount / "cgroup.controllers").read_text().split() if self.v2 else []
+        if not offered:
+            self.skipTest("no v2 hierarchy with a controller is mounted")
+        handed_on = self.v2.mount / "cgroup.subtree_control"
+        for controller in set(offered) - set(handed_on.read_text().split()):
+            self.addCleanup(handed_on.write_text, f"-{controller}")
+        self.enterContext(mock.patch.object(cgroups, "hierarchies", lambda: [self.v2]))
+        self.enterContext(mock.patch.object(cgroups, "V2_CONTROLLERS", tuple(offered)))
+        self.offered, self.world = offered, cgroups.Subtree("holdfast-tw-two")
+        self.addCleanup(self.world.remove)
+
+    def boot(self, node, take_away):
+        """Starts what machine.py starts, as far as cgroups go: (exit code of the hand-on, what it said, what is handed on)."""
+        hand_on = Path(cgroups.__file__).parent / "node" / "hand-on.sh"
+        command = [*node.entry(), "unshare", "--cgroup", "--pid", "--fork", "--kill-child", "sh", str(hand_on), str(node.directories()[0])]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as outer:
+            if take_away:
+                eventually(lambda: processes.children(outer.pid) and Path(f"/proc/{outer.pid}/comm").read_text() == "unshare\n", 5, "unshare has forked")
+                self.world.part("control").take(outer.pid)
+            said = outer.stderr.read()
+        return outer.returncode, said, (node.directories()[0] / "cgroup.subtree_control").read_text().split()
+
+    def test_a_node_hands_its_controllers_on_in_every_boot(self):
+        node = self.world.part("node1")
+        self.world.part("control").make()
+        for _ in range(2):
+            node.make()
+            node.clear()
+            code, said, handed_on = self.boot(node, take_away=True)
+            self.assertEqual((code, said, sorted(handed_on)), (0, "", sorted(self.offered)))
+            self.assertTrue(node.entry()[1].endswith("/init"))
+            node.kill_all()
+
+    def test_a_cgroup_that_keeps_a_process_says_so(self):
+        node = self.world.part("node1")
+        node.make()
+        code, said, _ = self.boot(node, take_away=False)
+        self.assertEqual(code, 1)
+        self.assertRegex(said, "^world: this kernel does not hand the cgroup controllers .* on to a node")
+
+    def test_the_probe_says_what_is_refused_and_leaves_nothing(self):
+        self.assertIsNone(cgroups.handing_on_problem(self.v2.mount, self.offered))
+        self.assertRegex(cgroups.handing_on_problem(self.v2.mount, ["nonsense"]), r"\+nonsense > \S+subtree_control: \w")
+        self.assertEqual(list(self.v2.mount.glob("holdfast-probe-*")), [])
 
 
 class Crashes(unittest.TestCase):

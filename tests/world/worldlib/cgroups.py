@@ -80,6 +80,12 @@ class Subtree:
         places = [str(d / "init" if (d / "init").is_dir() else d) for d in self.directories()]
         return ["env", f"HF_CGROUPS={' '.join(places)}", "/bin/sh", "-c", ENTER, "world"]
 
+    def take(self, pid):
+        """Moves a process here, in the v2 hierarchy."""
+        for h in hierarchies():
+            if h.is_v2:
+                (h.mount / self.path / "cgroup.procs").write_text(str(pid))
+
     def pids(self):
         found = set()
         for top in self.directories():
@@ -114,11 +120,15 @@ class Subtree:
                     _write(Path(folder, "freezer.state"), "THAWED")
 
     def clear(self):
-        """Removes the cgroups below, as a boot would find them."""
+        """Removes the cgroups below, as a boot would find them; then it hands nothing on and may hold processes again."""
         for top in self.directories():
             for folder, _, _ in os.walk(top, topdown=False):
                 if Path(folder) != top:
                     _remove(folder)
+            handed_on = top / "cgroup.subtree_control"
+            if handed_on.exists():
+                for controller in handed_on.read_text().split():
+                    _write(handed_on, f"-{controller}")
 
     def remove(self):
         for top in self.directories():
@@ -140,6 +150,27 @@ def _delegate(mount, path):
         for controller in set(offered) & set(V2_CONTROLLERS):
             _write(here / "cgroup.subtree_control", f"+{controller}")
         here = here / step
+
+
+def handing_on_problem(mount, controllers):
+    """Why a cgroup below a v2 `mount` cannot hand these controllers to a child of its own, in the kernel's words; None if it can."""
+    top = mount / f"holdfast-probe-{os.getpid()}"
+    what = f"mkdir {top}"
+    try:
+        (top / "child").mkdir(parents=True)
+        for controller in sorted(controllers):
+            for folder in (mount, top):
+                file = folder / "cgroup.subtree_control"
+                if controller not in file.read_text().split():
+                    what = f"+{controller} > {file}"
+                    file.write_text(f"+{controller}")
+    except OSError as refused:
+        return f"{what}: {refused.strerror}"
+    finally:
+        for folder in (top / "child", top):
+            if folder.is_dir():
+                _remove(folder)
+    return None
 
 
 def _write(file, text):

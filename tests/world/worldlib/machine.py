@@ -43,6 +43,11 @@ class Machine:
         with subprocess.Popen(self._command(), env={**processes.BARE_ENV, **self._environment()}, stdin=subprocess.DEVNULL) as outer:
             init = processes.wait_until(lambda: outer.poll() is not None or self._init_of(outer.pid), 10)
             who = processes.identity(init) if isinstance(init, int) and init > 1 else None
+            if who and cgroups.version() == 2:
+                # `unshare` had to start in the node's cgroup, to make that the root of what the node sees; but a cgroup with a process
+                # hands no controllers to its children, so now it leaves (boot.sh waits for that).
+                self.world.cgroup.part("control").take(outer.pid)
+            processes.wait_until(lambda: outer.poll() is not None or self._has_booted(init), 15)
             self.world.write(f"nodes/{self.n}/running.json", {"machine": processes.identity(os.getpid()), "init": who, "boot_id": boot_id})
             return self._watch(outer, who)
 
@@ -76,6 +81,14 @@ class Machine:
         except FileNotFoundError:
             return None
         return (processes.children(pid) or [None])[0] if is_unshare else None
+
+    @staticmethod
+    def _has_booted(init):
+        """Whether boot.sh has become the node's own first program."""
+        try:
+            return Path(f"/proc/{init}/comm").read_text() == "init\n"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
 
     def _watch(self, outer, init):
         """Waits for the end. A frozen container would hold it up for ever: once init is exiting, everything is killed and thawed.

@@ -56,6 +56,10 @@ def _require_cgroups():
         raise ProbeFailed(f"The cgroup controllers {', '.join(sorted(missing))} are missing: {cure}.")
     if not all(os.access(h.mount, os.W_OK) for h in found):
         raise ProbeFailed("The cgroup hierarchies are mounted read-only: in a container, run it privileged with its own writable /sys/fs/cgroup.")
+    problem = cgroups.handing_on_problem(found[0].mount, V2_NEEDED) if cgroups.version() == 2 else None
+    if problem:
+        raise ProbeFailed(f"The cgroup controllers {', '.join(sorted(V2_NEEDED))} cannot be handed on ({problem}): in a container, move its processes out of the "
+                          "cgroup's root into a cgroup below (only one without processes hands controllers on), or start it with the host's cgroup namespace.")
 
 
 def require_overlay(cache_root):

@@ -56,13 +56,8 @@ if [ -n "$HF_V1" ]; then
 		mount -t cgroup -o "${hierarchy#*=}" cgroup "sys/fs/cgroup/${hierarchy%%=*}"
 	done
 else
-	# In v2 only a cgroup without processes hands controllers to its children: this node's own go one step down.
 	mount -t cgroup2 cgroup2 sys/fs/cgroup
-	mkdir -p sys/fs/cgroup/init
-	for pid in $(cat sys/fs/cgroup/cgroup.procs); do echo "$pid" > sys/fs/cgroup/init/cgroup.procs 2>/dev/null || true; done
-	for controller in $(cat sys/fs/cgroup/cgroup.controllers); do
-		echo "+$controller" > sys/fs/cgroup/cgroup.subtree_control || true
-	done
+	/bin/sh "${0%/*}/hand-on.sh" sys/fs/cgroup
 fi
 
 pivot_root . old-root
