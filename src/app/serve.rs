@@ -55,7 +55,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
     let stop = stop_on_signal()?;
     let telemetry = Arc::<Telemetry>::default();
     let health = Arc::new(Health::new(BEAT_LIMIT));
-    let front = Front::open(listening, &stop, &health, &telemetry)?;
+    let mut front = Front::open(listening, &stop, &health, &telemetry)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %namespace, %identity, "starting");
     let clients = Clients::infer().await?;
     let loss_limit = settings
@@ -83,7 +83,11 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         loss_limit,
         seen_alive: AtomicBool::new(false),
     };
-    let ended = Box::pin(manager.run(elector, &stop)).await;
+    let ended = tokio::select! {
+        ended = Box::pin(manager.run(elector, &stop)) => ended,
+        // A manager that nobody can probe or scrape is started again.
+        error = front.ended() => Err(error),
+    };
     front.close(&stop).await;
     ended
 }
@@ -141,6 +145,15 @@ impl Front {
             lame_duck,
             certificate_stop,
         })
+    }
+
+    /// Returns when a listener ended by itself.
+    async fn ended(&mut self) -> Error {
+        let [probes, metrics] = &mut self.servers;
+        tokio::select! {
+            error = probes.ended() => error,
+            error = metrics.ended() => error,
+        }
     }
 
     async fn close(self, stop: &CancellationToken) {

@@ -189,7 +189,10 @@ mod tests {
         going.metadata.finalizers = Some(vec!["somebody.example/else".into()]);
         let server = with(&going);
         let path = context(&server);
-        let deleted = path.templates.delete("t", &Default::default()).await;
+        let deleted = path
+            .templates
+            .delete("t", &kube::api::DeleteParams::default())
+            .await;
         deleted.unwrap();
         let pass = reconcile(stored(&server).await, path).await;
         pass.unwrap();

@@ -24,6 +24,20 @@ fn candidate(server: &ApiServer, identity: &str) -> Elector {
     Elector::new(server.client(), settings(identity), || {})
 }
 
+/// A candidate that has just begun to lead.
+async fn leading(server: &ApiServer) -> (Elector, CancellationToken) {
+    let stop = CancellationToken::new();
+    let mut leader = candidate(server, "a");
+    leader.acquire(&stop).await.unwrap();
+    (leader, stop)
+}
+
+/// It keeps its Lease in the background.
+fn kept(mut leader: Elector, stop: &CancellationToken) -> tokio::task::JoinHandle<End> {
+    let stop = stop.clone();
+    tokio::spawn(async move { leader.keep(&stop).await })
+}
+
 fn holder(server: &ApiServer) -> String {
     server
         .stored(PATH)
@@ -116,9 +130,7 @@ async fn a_dead_leader_is_followed_after_a_lease_duration_and_not_before() {
 #[tokio::test(start_paused = true)]
 async fn a_leader_without_an_api_server_gives_up_before_another_may_take_over() {
     let server = ApiServer::default();
-    let stop = CancellationToken::new();
-    let mut leader = candidate(&server, "a");
-    leader.acquire(&stop).await.unwrap();
+    let (mut leader, stop) = leading(&server).await;
     server.cut_off(true);
     let cut_off = Instant::now();
     let end = leader.keep(&stop).await;
@@ -133,9 +145,7 @@ async fn a_leader_without_an_api_server_gives_up_before_another_may_take_over() 
 #[tokio::test(start_paused = true)]
 async fn a_slow_refusal_and_then_silence_do_not_stretch_the_deadline() {
     let server = ApiServer::default();
-    let stop = CancellationToken::new();
-    let mut leader = candidate(&server, "a");
-    leader.acquire(&stop).await.unwrap();
+    let (mut leader, stop) = leading(&server).await;
     let led = Instant::now();
     // Somebody sets a label: the renewal is answered 409, four seconds late, and the look that follows is never answered.
     server.put(PATH, server.stored(PATH).unwrap());
@@ -155,13 +165,8 @@ async fn a_slow_refusal_and_then_silence_do_not_stretch_the_deadline() {
 #[tokio::test(start_paused = true)]
 async fn one_silent_connection_does_not_cost_the_leadership() {
     let server = ApiServer::default();
-    let stop = CancellationToken::new();
-    let mut leader = candidate(&server, "a");
-    leader.acquire(&stop).await.unwrap();
-    let kept = tokio::spawn({
-        let stop = stop.clone();
-        async move { leader.keep(&stop).await }
-    });
+    let (leader, stop) = leading(&server).await;
+    let kept = kept(leader, &stop);
     server.cut_off(true);
     tokio::time::sleep(Duration::from_secs(5)).await;
     server.cut_off(false);
@@ -174,13 +179,8 @@ async fn one_silent_connection_does_not_cost_the_leadership() {
 #[tokio::test(start_paused = true)]
 async fn a_conflict_over_a_label_is_no_loss() {
     let server = ApiServer::default();
-    let stop = CancellationToken::new();
-    let mut leader = candidate(&server, "a");
-    leader.acquire(&stop).await.unwrap();
-    let kept = tokio::spawn({
-        let stop = stop.clone();
-        async move { leader.keep(&stop).await }
-    });
+    let (leader, stop) = leading(&server).await;
+    let kept = kept(leader, &stop);
     // The first renewal is answered 409.
     let former = server.stored(PATH).unwrap();
     server.put(PATH, former);
@@ -226,9 +226,7 @@ async fn no_clock_but_its_own_is_believed() {
 #[tokio::test(start_paused = true)]
 async fn a_lease_that_somebody_deletes_does_not_make_two_leaders() {
     let server = ApiServer::default();
-    let stop = CancellationToken::new();
-    let mut leader = candidate(&server, "a");
-    leader.acquire(&stop).await.unwrap();
+    let (mut leader, stop) = leading(&server).await;
     let mut other = candidate(&server, "b");
     let waiting = tokio::spawn(async move { other.acquire(&CancellationToken::new()).await });
     tokio::time::sleep(Duration::from_secs(1)).await;
@@ -259,9 +257,7 @@ async fn a_longer_promise_of_the_holder_is_respected() {
 #[tokio::test(start_paused = true)]
 async fn whoever_was_overtaken_says_who_leads_now() {
     let server = ApiServer::default();
-    let stop = CancellationToken::new();
-    let mut leader = candidate(&server, "a");
-    leader.acquire(&stop).await.unwrap();
+    let (mut leader, stop) = leading(&server).await;
     let mut stolen = server.stored(PATH).unwrap();
     stolen["spec"]["holderIdentity"] = json!("thief");
     server.put(PATH, stolen);

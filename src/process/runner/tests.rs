@@ -72,7 +72,9 @@ fn reconcile(
     script: Arc<Script>,
 ) -> BoxFuture<'static, Result<Action, Error>> {
     Box::pin(async move {
-        script.begun.send_modify(|count| *count += 1);
+        script
+            .begun
+            .send_modify(|count| *count = count.saturating_add(1));
         match script.act {
             Act::Hang => std::future::pending().await,
             Act::Fail => return Err(ended("a thing", "it was told to fail".into())),
