@@ -172,6 +172,10 @@ class CgroupsOfVersionTwo(unittest.TestCase):
 class Crashes(unittest.TestCase):
     """`up` ended in the middle, at the moments when a certain file has just appeared."""
 
+    @classmethod
+    def setUpClass(cls):
+        world("build", "kube-1.35", "runc", "debian", "criu", "images")  # so that what is waited for below is `up` alone
+
     def setUp(self):
         self.cluster = Cluster("tw-crash")
         self.folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "holdfast", "worlds", "tw-crash")
@@ -179,9 +183,13 @@ class Crashes(unittest.TestCase):
 
     def end_up_at(self, file, signum):
         process = subprocess.Popen([COMMAND, "up", "--name", "tw-crash", "--nodes", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        eventually((self.folder / file).exists, 60, f"{file} of the world that is to be interrupted")
-        process.send_signal(signum)
-        return process.wait(60)
+        try:
+            eventually(lambda: (self.folder / file).exists() or process.poll() is not None, 120, f"{file} of the world that is to be interrupted")
+            process.send_signal(signum)
+            return process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
 
     def test_up_after_a_kill_in_the_middle_starts_over(self):
         for file in ("world.json", "nodes/1/layer", "processes/kube-apiserver.json", "processes/kube-scheduler.json"):
@@ -202,6 +210,28 @@ class Crashes(unittest.TestCase):
         self.assertEqual(self.end_up_at("processes/etcd.json", signal.SIGINT), 1)
         self.assertEqual(observed.processes(), set())
         self.assertEqual(self.cluster("status", code=1).strip(), "world tw-crash: down")
+        self.assertTrue((self.folder / "log/node1/machine.log").exists(), "the node's logs are kept beside the control plane's")
+
+    def test_a_record_of_a_former_boot_of_the_machine_harms_nobody(self):
+        """The claims are gone, so another world has the index, and another process the pid."""
+        other = Cluster("tw-boot")
+        self.addCleanup(other, "down")
+        self.cluster("up", "--nodes", 1)
+        other("up", "--nodes", 1)
+        stranger = subprocess.Popen(["sleep", "300"])
+        self.addCleanup(stranger.wait)
+        self.addCleanup(stranger.kill)
+        before = other.status()
+        self.cluster("down")
+        self.folder.mkdir()
+        (self.folder / "processes").mkdir()
+        record = json.loads((self.folder.parent / "tw-boot/world.json").read_text())
+        (self.folder / "world.json").write_text(json.dumps({**record, "name": "tw-crash"}))
+        (self.folder / "processes/etcd.json").write_text(json.dumps({**processes.identity(stranger.pid), "boot": "a former one"}))
+        self.cluster("down")
+        self.assertIsNone(stranger.poll())
+        self.assertEqual(other.status(), before)
+        self.assertTrue(all(n["ready"] for n in before["nodes"]))
 
 
 class Running(unittest.TestCase):
@@ -375,6 +405,17 @@ class Faults(unittest.TestCase):
         self.cluster("node", "kill", 2)
         self.assertLess(time.monotonic() - began, 5)
         self.cluster("node", "start", 2)
+
+    def test_a_node_is_waited_for_alone(self):
+        self.cluster("node", "partition", 1)
+        began = time.monotonic()
+        self.cluster("node", "kill", 2)
+        self.cluster("node", "start", 2)
+        self.cluster("node", "reboot", 2)
+        self.cluster("node", "reboot", 1)
+        self.assertLess(time.monotonic() - began, 40)
+        self.cluster("node", "heal", 1)
+        eventually(lambda: self.kubelet_says(1)[1] == "True", 60, "the node is Ready again")
 
     def test_a_partitioned_node_is_not_ready_until_it_is_healed(self):
         self.cluster.run_pod("alone", "while :; do date +%s > /data/now; sleep 0.2; done", node=2)

@@ -76,25 +76,31 @@ def node(args):
 def _add(world, args):
     added = nodes.add(world, args.number, args.bare, args.machine, args.reserve)
     added.start()
-    _wait(world)
+    _wait_for(added)
 
 
 def _start(world, args):
-    nodes.find(world, args.number).start()
-    _wait(world)
+    started = nodes.find(world, args.number)
+    started.start()
+    _wait_for(started)
 
 
 def _reboot(world, args):
     rebooted, api = nodes.find(world, args.number), api_of(world)
     before = boot_id(api.nodes().get(rebooted.name))
     rebooted.reboot()
+    if rebooted.is_partitioned:
+        return _wait_for(rebooted)
     if not wait_until(lambda: boot_id(api.nodes().get(rebooted.name)) not in ("", before), REBOOT_WITHIN_S, 0.2):
         raise Refusal(f"node {args.number} did not come back in another boot within {REBOOT_WITHIN_S} s: `world logs node {args.number}` shows why.")
-    _wait(world)
+    _wait_for(rebooted)
 
 
-def _wait(world):
-    lifecycle.wait_for_nodes(world, api_of(world))
+def _wait_for(node):
+    """Until this node is Ready, whatever the others are; nobody hears of a partitioned one."""
+    if node.is_partitioned:
+        return say(f"node {node.n} is partitioned, so nobody waits for it to be Ready: `world node heal {node.n}` puts its cable back")
+    lifecycle.wait_for_nodes(node.world, api_of(node.world), only=[node.n])
 
 
 VERBS = {
@@ -150,6 +156,9 @@ def list_worlds(args):
             print(f"{name}  of another cache: {everywhere[name]}")
             continue
         known = status.describe(World(name))
+        if not known["up"]:
+            print(f"{name}  left over, without a record: `world down --name {name}` clears it")
+            continue
         ready = sum(n["ready"] for n in known.get("nodes", []))
         print(f"{name}  Kubernetes {known['kubernetes']}, {known['runtime']}, {ready} of {len(known['nodes'])} nodes Ready, {known['kubeconfig']}")
 

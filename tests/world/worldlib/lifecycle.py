@@ -36,7 +36,7 @@ def up(world, asked):
             return _make_whole(world, asked)
         except BaseException:
             if is_new:
-                say(f"clearing what was begun; its logs stay in {world.dir / 'log'}")
+                say(f"clearing what was begun; its logs stay in {world.dir / 'log'}, those of node N in {world.dir / 'log'}/nodeN")
                 _clear(world, keep_logs=True)
             raise
 
@@ -109,11 +109,12 @@ def _check_bare(world, asked):
             raise BadUsage(f"Node {n} is not bare: --bare is for nodes that this `up` makes (1 to --nodes); else `world node add N --bare`.")
 
 
-def wait_for_nodes(world, api):
-    """Every node Ready, in its present boot."""
-    is_slow = any(spec["machine"] == "vm" for spec in world.nodes.values())
+def wait_for_nodes(world, api, only=None):
+    """Every node (or only those with these numbers) Ready, in its present boot."""
+    waited_for = [node for node in nodes.all_of(world) if only is None or node.n in only]
+    is_slow = any(world.nodes[node.n]["machine"] == "vm" for node in waited_for)
     deadline_s = READY_WITHIN_S * (3 if is_slow else 1)
-    missing = wait_ready(api, {node.name: node.boot_id for node in nodes.all_of(world) if node.is_on}, deadline_s)
+    missing = wait_ready(api, {node.name: node.boot_id for node in waited_for if node.is_on}, deadline_s)
     if missing:
         raise Refusal(f"{missing}: `world logs node N` shows why.")
 
@@ -135,17 +136,18 @@ def down(world):
 
 def _clear(world, keep_logs=False):
     world.check_name_is_ours()
-    if world.exists:
+    has_link = world.has_its_index  # after a boot of this machine the link of that index may be another world's
+    if has_link:
         # Links first: what dies then is not heard of outside, and nobody waits for a last word.
-        network.ip("link", "del", world.at.host_link, may_fail=True)
+        network.cut(world.at)
     world.cgroup.kill_all()
     if world.exists:
         for record in world.dir.glob("processes/*.json"):
             who = world.process(record.stem)
             processes.end(who, 0)
-        network.raze(world.at)
-    for netns in network.world_namespaces(world.name):
-        network.ip("netns", "del", netns)
+    network.raze(world.name)
+    if has_link:
+        network.see_cut(world.at)
     world.cgroup.remove()
     world.delete(keep_logs)
     world.release()

@@ -112,10 +112,17 @@ def world_namespaces(name):
     return nodes + ([f"hf-{name}"] if exists(f"hf-{name}") else [])
 
 
-def raze(at):
-    """Deletes every namespace of the world and, with them, every link, address, route and rule."""
+def cut(at):
+    """Deletes this machine's link to the world; with it go its address and its routes. `at` must be of an index that is the world's."""
     ip("link", "del", at.host_link, may_fail=True)
-    for netns in world_namespaces(at.name):
+
+
+def raze(name):
+    """Deletes every namespace of the world and, with them, every link, address, route and rule."""
+    for netns in world_namespaces(name):
         ip("netns", "del", netns)
+
+
+def see_cut(at):
     if not processes.wait_until(lambda: not has_link(at.host_link), 10):
         raise Refusal(f"the link {at.host_link} stays although its namespace is gone: `ip link del {at.host_link}`.")

@@ -1,4 +1,4 @@
-"""Processes that the world started: known by pid and start time, so that a pid used again by another is never touched."""
+"""Processes that the world started: known by pid, start time and boot of this machine, so that a pid used again by another is never touched."""
 
 import os
 import signal
@@ -20,15 +20,20 @@ def _stat(pid):
         return None
 
 
+def machine_boot():
+    """The boot of this machine: start times count from there, so those of another boot say nothing."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
 def identity(pid):
-    """{"pid", "started"}: enough to know this very process again. None if it is gone."""
+    """{"pid", "started", "boot"}: enough to know this very process again. None if it is gone."""
     fields = _stat(pid)
-    return {"pid": pid, "started": int(fields[19])} if fields else None
+    return {"pid": pid, "started": int(fields[19]), "boot": machine_boot()} if fields else None
 
 
 def is_alive(who):
     """Whether it runs; a zombie does not, nor does a process that is on its way out."""
-    fields = _stat(who["pid"]) if who else None
+    fields = _stat(who["pid"]) if who and who.get("boot", machine_boot()) == machine_boot() else None
     return bool(fields) and int(fields[19]) == who["started"] and fields[0] not in "ZX" and not is_exiting(who["pid"])
 
 

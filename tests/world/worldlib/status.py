@@ -12,7 +12,7 @@ def describe(world):
         return {"name": world.name, "up": False, "leftovers": leftovers(world.name)}
     at, record = world.at, world.record
     # Without the link to the world its addresses would be looked for on the way out of this machine.
-    seen = api_of(world).nodes() if network.has_link(at.host_link) else {}
+    seen = api_of(world).nodes() if world.has_its_index and network.has_link(at.host_link) else {}
     components = [*controlplane.ORDER, *(["kwok"] if world.process("kwok") else [])]
     return {
         "name": world.name, "up": True, "index": at.k, "directory": str(world.dir), "kubernetes": record["kubernetes"], "runtime": record["runtime"],

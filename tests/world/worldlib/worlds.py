@@ -113,6 +113,11 @@ class World:
             except FileExistsError:
                 continue
 
+    @property
+    def has_its_index(self):
+        """Whether the recorded index is still this world's: claims do not outlive a boot of this machine, the record does."""
+        return self.exists and claims().get(self.record["index"]) == self.dir
+
     def release(self):
         for k, directory in claims().items():
             if directory.name == self.name:  # also one whose cache was deleted under it
@@ -125,6 +130,11 @@ class World:
     def delete(self, keep_logs=False):
         if not keep_logs or not self.dir.is_dir():
             return shutil.rmtree(self.dir, ignore_errors=True)
+        for log in self.dir.glob("nodes/*/log"):
+            kept = self.dir / "log" / f"node{log.parent.name}"
+            shutil.rmtree(kept, ignore_errors=True)
+            kept.parent.mkdir(exist_ok=True)
+            log.rename(kept)
         for entry in self.dir.iterdir():
             if entry.name != "log":
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
