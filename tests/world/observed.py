@@ -1,4 +1,7 @@
-"""What a world could leave behind on this machine, looked at from outside: for the tests that prove it leaves nothing."""
+"""What a world could leave behind on this machine, looked at from outside: for the tests that prove it leaves nothing.
+
+Only what bears the world's own name or index is looked for, so other worlds may come and go meanwhile.
+"""
 
 import json
 import os
@@ -6,72 +9,123 @@ import re
 import subprocess
 from pathlib import Path
 
-TEST_WORLDS = re.compile(r"(?:hf-|holdfast-|worlds/)(tw-[a-z0-9-]+)")
-ANY_WORLD = re.compile(r"hf-[a-z0-9]|holdfast-[a-z0-9]|hf\d+-(?:host|tap)|holdfast/worlds/|/run/netns|10\.77\.\d+\.|10\.1[2-5]\d\.0\.0/16")
-
 # Counters and identities: they change by themselves.
 MOVING_SETTINGS = re.compile(r"random/|quota/|-nr$|-state$|_nr$|ns_last_pid|pty/nr|sched_domain|tainted|dentry|inode|cad_pid|stat_refresh|compact_memory|drop_caches")
+CLAIMS = Path("/run/holdfast-worlds")
+KINDS = ("net", "mnt", "pid", "uts", "ipc", "cgroup")
 
 
 def _output(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
-def _is_foreign(line):
-    """Whether it belongs to a world that is not of these tests: others may use this machine meanwhile."""
-    return bool(ANY_WORLD.search(line)) and not TEST_WORLDS.search(line) and _has_foreign_worlds()
+def _worlds():
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "holdfast", "worlds")
 
 
-def _has_foreign_worlds():
-    claims = Path("/run/holdfast-worlds")
-    return claims.is_dir() and any(not Path(os.readlink(c)).name.startswith("tw-") for c in claims.iterdir())
-
-
-def processes():
-    """Processes of test worlds, by cgroup, by what they were started with, or by a network namespace that has a name of theirs."""
-    found = set()
+def _running():
+    """(pid folder, its cgroups) of every process but this; not of zombies, which hold nothing and go when their parent looks."""
     for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) == os.getpid():
-            continue
+        if folder.name.isdigit() and int(folder.name) != os.getpid():
+            try:
+                if (folder / "stat").read_text().rpartition(") ")[2][0] not in "ZX":
+                    yield folder, (folder / "cgroup").read_text()
+            except (OSError, ProcessLookupError):
+                continue
+
+
+def _named(name):
+    """Finds the world's name in a path or a file of /proc: the whole name, as others begin alike."""
+    return re.compile(rf"holdfast-{name}(?![a-z0-9-])|holdfast/worlds/{name}(?![a-z0-9-])|/hf-{name}(?:-n\d+)?(?![a-z0-9-])")
+
+
+def processes(name):
+    """Processes of the world, by cgroup or by what they were started with; not the commands of a test, which only name it."""
+    mine, found = _named(name), set()
+    for folder, cgroup in _running():
         try:
-            told = (folder / "cgroup").read_text() + (folder / "environ").read_bytes().decode(errors="replace")
+            told = (folder / "environ").read_bytes().decode(errors="replace")
             command = (folder / "cmdline").read_bytes().decode(errors="replace")
         except (OSError, ProcessLookupError):
-            continue
-        if "holdfast-tw-" in told or "holdfast/worlds/tw-" in told + command:
+            told = command = ""
+        if mine.search(f"{cgroup}\n{told}\n{command}"):
             found.add(f"{folder.name} {command[:100]}")
     return found
 
 
-def namespaces():
-    """Namespaces in use other than those there are without any world: {kind:[id]} by any process or name."""
-    found = set()
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                if "holdfast-" in (folder / "cgroup").read_text() and "holdfast-tw-" not in (folder / "cgroup").read_text():
-                    continue
-                found.update(os.readlink(folder / "ns" / kind) for kind in ("net", "mnt", "pid", "uts", "ipc", "cgroup"))
-            except (OSError, ProcessLookupError):
-                continue
+def namespaces(name):
+    """The namespaces that the world's processes are in and this one is not."""
+    mine, found = _named(name), set()
+    for folder, cgroup in _running():
+        if mine.search(cgroup):
+            found.update(_namespaces_of(folder))
+    return found - _namespaces_of(Path("/proc/self"))
+
+
+def in_use(spaces):
+    """Which of these namespaces a process of no world is in. (Their numbers are given again, so other worlds' do not count.)"""
+    return {space for folder, cgroup in _running() if "holdfast-" not in cgroup for space in _namespaces_of(folder) & spaces}
+
+
+def _namespaces_of(folder):
+    try:
+        return {os.readlink(folder / "ns" / kind) for kind in KINDS}
+    except (OSError, ProcessLookupError):
+        return set()
+
+
+def belongings(name, index=None):
+    """Everything of the world on this machine, by kind, as sets of lines; with its index also what bears only that."""
+    mine = _named(name)
+    claims = {str(c): os.readlink(c) for c in (CLAIMS.iterdir() if CLAIMS.is_dir() else ()) if c.is_symlink()}
+    return {
+        "processes": processes(name),
+        "mounts": {line for line in Path("/proc/self/mountinfo").read_text().splitlines() if mine.search(line)} | _mounts_elsewhere(name),
+        "named namespaces": {n["name"] for n in json.loads(_output("ip", "-j", "netns") or "[]") if mine.search(f"/{n['name']}")},
+        "links": set() if index is None else _of_index(name, index),
+        "cgroups": {str(d) for pattern in ("*", "*/*", "*/*/*") for d in Path("/sys/fs/cgroup").glob(pattern) if d.is_dir() and mine.search(str(d))},
+        "claims": {f"{claim} {target}" for claim, target in claims.items() if Path(target).name == name},
+        "directories": {str(d) for d in [_worlds() / name] if d.exists()},
+    }
+
+
+def _mounts_elsewhere(name):
+    """Mounts of the world's directory in any mount namespace of this machine."""
+    seen, found = set(), set()
+    for folder, _ in _running():
+        try:
+            space = os.readlink(folder / "ns/mnt")
+            if space not in seen:
+                seen.add(space)
+                found.update(line for line in (folder / "mountinfo").read_text().splitlines() if re.search(rf"holdfast/worlds/{name}(?![a-z0-9-])", line))
+        except (OSError, ProcessLookupError):
+            continue
     return found
 
 
+def _of_index(name, index):
+    """Links and routes of an index, unless another world claims it before or after."""
+    def is_anothers():
+        try:
+            return Path(os.readlink(CLAIMS / str(index))).name != name
+        except OSError:
+            return False
+
+    before = is_anothers()
+    links = {link["ifname"] for link in json.loads(_output("ip", "-j", "link") or "[]") if link["ifname"].startswith(f"hf{index}-")}
+    routes = {line for line in _output("ip", "route").splitlines() if re.search(rf"dev hf{index}-", line)}
+    return set() if before or is_anothers() else links | routes
+
+
 def machine():
-    """Everything else, as sets of lines."""
-    cgroups = {str(d) for pattern in ("*", "*/*", "*/*/*") for d in Path("/sys/fs/cgroup").glob(pattern) if d.is_dir() and "holdfast-" in str(d)}
+    """What no world may touch at all: this machine's own rules, its forwarding, and links and routes that no world makes."""
     rules = re.sub(r"\[\d+:\d+\]|^#.*$", "", _output("iptables-save"), flags=re.M)
-    seen = {
-        "mounts": set(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "named namespaces": {n["name"] for n in json.loads(_output("ip", "-j", "netns") or "[]")},
-        "links": {link["ifname"] for link in json.loads(_output("ip", "-j", "link") or "[]")},
-        "routes": set(_output("ip", "route").splitlines()),
-        "cgroups": cgroups,
+    return {
         "iptables": set(rules.splitlines()),
         "forwarding": {Path("/proc/sys/net/ipv4/ip_forward").read_text()},
-        "world directories": {str(p) for p in Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "holdfast", "worlds").glob("*")},
+        "links": {link["ifname"] for link in json.loads(_output("ip", "-j", "link") or "[]") if not re.match(r"hf\d+-", link["ifname"])},
+        "routes": {line for line in _output("ip", "route").splitlines() if not re.search(r"dev hf\d+-", line)},
     }
-    return {kind: {line for line in lines if not _is_foreign(line)} for kind, lines in seen.items()}
 
 
 def kernel_settings():

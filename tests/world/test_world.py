@@ -21,6 +21,7 @@ import observed  # noqa: E402
 from test_rules import *  # noqa: E402,F403 - the tests that need no machine run here too
 from worldlib import cgroups, processes  # noqa: E402
 from worldlib.images import Image  # noqa: E402
+from worldlib.worlds import World  # noqa: E402
 
 COMMAND = str(Path(__file__).resolve().parent / "world")
 
@@ -79,9 +80,12 @@ class Cluster:
         return self.kubectl("get", "pod", pod, "-o", "jsonpath={.status.containerStatuses[0].containerID}").removeprefix("containerd://")
 
 
+NOTHING = {kind: set() for kind in observed.belongings("tw-never")}
+
+
 class LeavesNothing(unittest.TestCase):
     def test_after_down_the_machine_is_as_before(self):
-        before, spaces = observed.machine(), observed.namespaces()
+        before = observed.machine()
         cluster = Cluster("tw-trace")
         self.addCleanup(cluster, "down")
         cluster("up", "--nodes", 1)
@@ -89,15 +93,64 @@ class LeavesNothing(unittest.TestCase):
         container = cluster.container_of("left")
         # A frozen container is the hardest thing to be rid of on cgroup v1: it does not even die by SIGKILL.
         cluster("exec", 1, "runc", "--root", "/run/containerd/runc/k8s.io", "pause", container)
-        self.assertTrue(observed.processes())
+        index, spaces = cluster.status()["index"], observed.namespaces("tw-trace")
+        self.assertEqual([kind for kind, seen in observed.belongings("tw-trace", index).items() if not seen], [])
+        self.assertGreater(len(spaces), 6)
         cluster("down")
-        self.assertEqual(observed.processes(), set())
-        after = observed.machine()
-        for kind in before:
-            with self.subTest(kind):
-                self.assertEqual(after[kind] ^ before[kind], set())
-        self.assertEqual(observed.namespaces() - spaces, set())
+        self.assertEqual(observed.belongings("tw-trace", index), NOTHING)
+        self.assertEqual(observed.machine(), before)
+        eventually(lambda: not observed.in_use(spaces), 5, "nobody is in a namespace of the world")
         self.assertEqual(cluster("status", code=1).strip(), "world tw-trace: down")
+
+
+class Planted(unittest.TestCase):
+    """What a world could leave is seen by the tests that look for it, and another world's is not."""
+
+    NAME, INDEX = "tw-planted", 15
+
+    def assert_seen(self, kind):
+        seen = observed.belongings(self.NAME, self.INDEX)
+        self.assertEqual([k for k, lines in seen.items() if lines], [kind])
+        self.assertEqual(observed.belongings("tw-plant"), NOTHING)
+        self.assertEqual(observed.belongings("tw-other-still", 14), NOTHING)
+
+    def call(self, *command):
+        subprocess.run(command, check=True)
+
+    def test_a_process_in_its_cgroup(self):
+        cgroup = cgroups.Subtree(f"holdfast-{self.NAME}")
+        self.addCleanup(cgroup.remove)
+        cgroup.make()
+        self.assert_seen("cgroups")
+        with subprocess.Popen([*cgroup.entry(), "sleep", "100"], env=processes.BARE_ENV) as left:
+            try:
+                eventually(lambda: observed.processes(self.NAME), 5, "the process is seen")
+            finally:
+                left.kill()
+
+    def test_a_namespace_of_its_name(self):
+        self.addCleanup(self.call, "ip", "netns", "del", f"hf-{self.NAME}-n3")
+        self.call("ip", "netns", "add", f"hf-{self.NAME}-n3")
+        seen = observed.belongings(self.NAME, self.INDEX)
+        self.assertEqual(seen["named namespaces"], {f"hf-{self.NAME}-n3"})
+        self.assertTrue(seen["mounts"])
+
+    def test_a_link_of_its_index(self):
+        self.addCleanup(self.call, "ip", "link", "del", f"hf{self.INDEX}-host")
+        self.call("ip", "link", "add", f"hf{self.INDEX}-host", "type", "veth", "peer", "name", f"hf{self.INDEX}-peer")
+        self.assert_seen("links")
+
+    def test_a_mount_below_its_directory_also_in_another_namespace(self):
+        folder = World(self.NAME).dir
+        self.addCleanup(folder.rmdir)
+        folder.mkdir(parents=True)
+        self.assert_seen("directories")
+        script = f"mount -t tmpfs tmpfs {folder}; echo ready; exec cat"
+        with subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as left:
+            self.assertEqual(left.stdout.readline(), "ready\n")
+            self.assertTrue(observed.belongings(self.NAME)["mounts"])
+            left.stdin.close()
+        self.assertEqual(observed.belongings(self.NAME)["mounts"], set())
 
 
 class Kernel(unittest.TestCase):
@@ -202,13 +255,14 @@ class Crashes(unittest.TestCase):
     def test_down_after_a_kill_in_the_middle_leaves_nothing(self):
         before = observed.machine()
         self.end_up_at("processes/etcd.json", signal.SIGKILL)
+        index = json.loads((self.folder / "world.json").read_text())["index"]
         self.cluster("down")
-        self.assertEqual(observed.processes(), set())
+        self.assertEqual(observed.belongings("tw-crash", index), NOTHING)
         self.assertEqual(observed.machine(), before)
 
     def test_ctrl_c_leaves_nothing_half(self):
         self.assertEqual(self.end_up_at("processes/etcd.json", signal.SIGINT), 1)
-        self.assertEqual(observed.processes(), set())
+        self.assertEqual(observed.processes("tw-crash"), set())
         self.assertEqual(self.cluster("status", code=1).strip(), "world tw-crash: down")
         self.assertTrue((self.folder / "log/node1/machine.log").exists(), "the node's logs are kept beside the control plane's")
 
