@@ -118,6 +118,55 @@ fn is_stream(query: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    /// A server that is asked too often, twice, and then answers; and how often it was asked.
+    async fn busy_server() -> (SocketAddr, Arc<AtomicU32>) {
+        let asked = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&asked);
+        let answer = move || {
+            let is_busy = counted.fetch_add(1, Ordering::SeqCst) < 2;
+            std::future::ready(if is_busy {
+                (http::StatusCode::TOO_MANY_REQUESTS, "not now")
+            } else {
+                (http::StatusCode::OK, "well")
+            })
+        };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = Router::new().fallback(answer).into_make_service();
+        tokio::spawn(async move { axum::serve(listener, service).await });
+        (address, asked)
+    }
+
+    fn clients_of(server: SocketAddr) -> Clients {
+        crate::install_crypto();
+        Clients::from_config(Config::new(format!("http://{server}").parse().unwrap())).unwrap()
+    }
+
+    fn question() -> Request<Vec<u8>> {
+        Request::get("/version").body(Vec::new()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn once_takes_a_429_for_an_answer() {
+        let (server, asked) = busy_server().await;
+        let refused = clients_of(server).once.request_text(question()).await;
+        let error = Error::api("ask", "the server", refused.unwrap_err());
+        assert_eq!(error.code(), Some(429), "{error:?}");
+        assert_eq!(asked.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn api_asks_again_after_a_429() {
+        let (server, asked) = busy_server().await;
+        let answer = clients_of(server).api.request_text(question()).await;
+        assert_eq!(answer.unwrap(), "well");
+        assert_eq!(asked.load(Ordering::SeqCst), 3);
+    }
 
     #[test]
     fn knows_a_stream_by_its_query() {
