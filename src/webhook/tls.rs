@@ -27,6 +27,8 @@ struct Pair {
 pub struct Certificate {
     directory: PathBuf,
     pair: Pair,
+    /// What was found last, if it could not be used, and why: told already.
+    refused: Option<(Option<Pair>, String)>,
     config: RustlsConfig,
 }
 
@@ -41,6 +43,7 @@ impl Certificate {
         Ok(Self {
             directory: directory.to_owned(),
             pair,
+            refused: None,
             config,
         })
     }
@@ -70,15 +73,31 @@ impl Certificate {
         }
     }
 
+    /// Whether there is a new pair, which is then served. What cannot be used is an error when it is first seen, not each time.
     fn look_again(&mut self) -> Result<bool, Error> {
-        let pair = read(&self.directory)?;
-        if pair == self.pair {
+        let found = read(&self.directory);
+        if found.as_ref().is_ok_and(|pair| *pair == self.pair) {
+            self.refused = None;
             return Ok(false);
         }
-        self.config
-            .reload_from_config(Arc::new(server_config(&self.directory, &pair)?));
-        self.pair = pair;
-        Ok(true)
+        let (pair, error) = match found {
+            Ok(pair) => match server_config(&self.directory, &pair) {
+                Ok(config) => {
+                    self.config.reload_from_config(Arc::new(config));
+                    self.pair = pair;
+                    self.refused = None;
+                    return Ok(true);
+                }
+                Err(error) => (Some(pair), error),
+            },
+            Err(error) => (None, error),
+        };
+        let refused = Some((pair, chain(&error)));
+        if self.refused == refused {
+            return Ok(false);
+        }
+        self.refused = refused;
+        Err(error)
     }
 }
 
@@ -181,6 +200,30 @@ mod tests {
         secret.write("v3", &second.0, &second.1);
         assert!(certificate.look_again().unwrap());
         assert_ne!(Arc::as_ptr(&certificate.config.get_inner()), served);
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told_when_it_changes() {
+        install_crypto();
+        let secret = Secret::new("told");
+        let (good, other) = (issue(), issue());
+        secret.write("v1", &good.0, &good.1);
+        let mut certificate = Certificate::read(&secret.0).unwrap();
+        secret.write("v2", &other.0, &good.1);
+        assert!(certificate.look_again().is_err());
+        assert!(!certificate.look_again().unwrap(), "told already");
+        secret.write("v3", &good.0, &other.1);
+        assert!(certificate.look_again().is_err(), "another bad pair");
+        std::fs::remove_file(secret.0.join("..data").join("tls.key")).unwrap();
+        assert!(certificate.look_again().is_err(), "no pair at all");
+        assert!(!certificate.look_again().unwrap(), "told already");
+        secret.write("v4", &good.0, &good.1);
+        assert!(
+            !certificate.look_again().unwrap(),
+            "the pair that is served"
+        );
+        secret.write("v5", &other.0, &good.1);
+        assert!(certificate.look_again().is_err(), "it was well meanwhile");
     }
 
     #[test]
