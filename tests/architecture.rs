@@ -1,6 +1,7 @@
 //! The floors of `src/lib.rs`, held by a test: an import points down, never up, and never sideways except within a module or to
-//! another slice's `api`. And: writes to the API server happen in `process::writes` alone; every module that declares writes stands
-//! in the table of `app.rs`; no file outgrows one room.
+//! another slice's `api`. And: writes to the API server happen in `process::writes` and `process::farewell` alone; every module that
+//! declares writes stands in the table of `app.rs`; decisions are pure; mains choose their cryptography; no banned package comes in;
+//! no file outgrows one room.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,30 +28,71 @@ fn floor(module: &str) -> Option<u8> {
     })
 }
 
-/// `use` of a module of ours: `crate::` in the library, `holdfast::` in a main.
+/// Paths to modules of ours, grouped ones too: `crate::` in the library, `holdfast::` in a main.
 fn imports(source: &str) -> Vec<(String, Option<String>)> {
+    let code = squeezed(&code(source));
     let mut found = Vec::new();
-    for line in code(source).lines() {
-        for root in ["crate::", "holdfast::"] {
-            let mut rest = line;
-            while let Some(at) = rest.find(root) {
-                let begins = at == 0
-                    || !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$');
-                rest = &rest[at + root.len()..];
-                let mut path = rest.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
-                let mut parts = path.next().unwrap_or_default().split("::");
-                let module = parts.next().unwrap_or_default().to_owned();
-                let part = parts
-                    .next()
-                    .filter(|part| !part.is_empty())
-                    .map(str::to_owned);
-                if begins && !module.is_empty() {
-                    found.push((module, part));
+    for root in ["crate::", "holdfast::"] {
+        for tail in after(&code, root) {
+            for path in branches(tail) {
+                let mut parts = path.split("::").map(str::to_owned);
+                let module = parts.next().unwrap_or_default();
+                if !module.is_empty() {
+                    found.push((module, parts.next().filter(|part| !part.is_empty())));
                 }
             }
         }
     }
     found
+}
+
+/// What follows each place where `word` stands by itself.
+fn after<'a>(code: &'a str, word: &str) -> Vec<&'a str> {
+    code.match_indices(word)
+        .filter(|(at, _)| {
+            !code[..*at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '$')
+        })
+        .map(|(at, _)| &code[at + word.len()..])
+        .collect()
+}
+
+/// The paths that a tail of an import stands for: `{a::{b,c},d}` for `a::b`, `a::c` and `d`.
+fn branches(tail: &str) -> Vec<String> {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '*';
+    let stem = &tail[..tail.find(|c| !is_path(c)).unwrap_or(tail.len())];
+    let Some(group) = tail[stem.len()..].strip_prefix('{') else {
+        return vec![stem.to_owned()];
+    };
+    let mut found = Vec::new();
+    let (mut depth, mut begin) = (0, 0);
+    for (at, c) in group.char_indices() {
+        match c {
+            ',' | '}' if depth == 0 => {
+                let inner = branches(&group[begin..at]);
+                found.extend(inner.iter().map(|path| format!("{stem}{path}")));
+                begin = at + 1;
+                if c == '}' {
+                    break;
+                }
+            }
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Code without white space, but where it parts two words: rustfmt may break a line anywhere.
+fn squeezed(code: &str) -> String {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    code.split_whitespace()
+        .fold(String::new(), |mut text, piece| {
+            if text.ends_with(is_word) && piece.starts_with(is_word) {
+                text.push(' ');
+            }
+            text + piece
+        })
 }
 
 /// A source without comments, and without its tests.
@@ -75,7 +117,11 @@ fn violations(module: &str, source: &str) -> Vec<String> {
             "{module} stands on no floor: add it to the table of this test"
         )];
     };
-    imports(source)
+    let climbs = after(&squeezed(&code(source)), "super::")
+        .into_iter()
+        .any(|tail| branches(tail).iter().any(|path| path.starts_with("super")));
+    let climbing = climbs.then(|| format!("{module} climbs with super::super: say crate::"));
+    let wrong = imports(source)
         .into_iter()
         .filter(|(to, _)| to != module && !root_items.contains(&to.as_str()))
         .filter_map(|(to, part)| match floor(&to) {
@@ -84,8 +130,8 @@ fn violations(module: &str, source: &str) -> Vec<String> {
             Some(floor) if floor == from && from == 2 && part.as_deref() == Some("api") => None,
             Some(floor) if floor == from => Some(format!("{module} imports {to} sideways")),
             Some(_) => Some(format!("{module} imports {to}, which stands above it")),
-        })
-        .collect()
+        });
+    climbing.into_iter().chain(wrong).collect()
 }
 
 fn sources() -> BTreeMap<PathBuf, String> {
@@ -156,8 +202,21 @@ fn planted_violations_are_seen() {
         ("unheard_of", "use crate::kit::names;"),
         (
             "sizing",
-            "use crate::{unheard_of::x};\nuse crate::unheard_of::y;",
+            "use crate::{unheard_of::x};\nuse crate::kit::names;",
         ),
+        ("kit", "use crate::{kit::names, process::clock};"),
+        (
+            "kit",
+            "use crate::{\n    kit::names,\n    process::{\n        clock,\n    },\n};",
+        ),
+        (
+            "sizing",
+            "use crate::{kit::{error::{Error, chain}, names}, app};",
+        ),
+        ("process", "use crate::*;"),
+        ("sizing", "use super::super::app::crds;"),
+        ("sizing", "use super::{api, super::app::crds};"),
+        ("sizing", "let x = super::\n    super::app::crds();"),
     ] {
         assert!(
             !violations(module, planted).is_empty(),
@@ -169,6 +228,11 @@ fn planted_violations_are_seen() {
         ("process", "use crate::process::clock;"),
         ("sizing", "// see crate::app::crds"),
         ("app", "use crate::sizing::plan::x;"),
+        (
+            "process",
+            "use crate::{kit::{error::Error, names}, process::clock};",
+        ),
+        ("process", "use super::flags::Listen;"),
         (
             "sizing",
             "#[cfg(test)]\nmod tests { use crate::app::crds; }",
@@ -183,46 +247,238 @@ fn planted_violations_are_seen() {
 }
 
 /// Calls of kube's API handles that change something.
-const WRITES: [&str; 10] = [
-    ".create(",
-    ".replace(",
-    ".patch(",
-    ".delete(",
-    ".evict(",
-    ".patch_status(",
-    ".replace_status(",
-    ".delete_collection(",
-    ".create_subresource",
-    ".patch_subresource",
+const WRITES: [&str; 20] = [
+    "create",
+    "replace",
+    "patch",
+    "delete",
+    "evict",
+    "patch_status",
+    "replace_status",
+    "delete_collection",
+    "create_subresource",
+    "patch_subresource",
+    "replace_subresource",
+    "patch_scale",
+    "replace_scale",
+    "patch_metadata",
+    "patch_ephemeral_containers",
+    "create_token_request",
+    "restart",
+    "cordon",
+    "uncordon",
+    "publish",
 ];
 
-fn writes(source: &str) -> Vec<&'static str> {
-    let code = code(source);
-    WRITES
-        .into_iter()
-        .filter(|call| {
-            code.lines().any(|line| {
-                line.contains(call)
-                    && (line.contains("api") || line.contains("Params") || line.contains("await"))
-            })
-        })
-        .collect()
+/// What is called like a write and is none: `str::replace`, and opening a file.
+const NO_WRITES: [&str; 3] = [".replace(\"", ".replace('", ".create(true"];
+
+/// The writes in a source, wherever its lines are broken and whatever the receiver is called.
+fn writes(source: &str) -> Vec<String> {
+    let mut code = squeezed(&code(source));
+    for no_write in NO_WRITES {
+        code = code.replace(no_write, "");
+    }
+    let mut found: Vec<_> = WRITES
+        .iter()
+        .flat_map(|name| [".", "Api::", ">::"].map(|on| format!("{on}{name}")))
+        .filter(|call| code.contains(&format!("{call}(")) || code.contains(&format!("{call}::<")))
+        .collect();
+    // kube's helper puts finalizers up and takes them away by itself.
+    let defined = code.matches("fn finalizer(").count();
+    if after(&code, "finalizer(").len() > defined {
+        found.push("finalizer".into());
+    }
+    found
 }
 
 #[test]
 fn the_api_server_is_written_to_in_one_place() {
     for (path, source) in sources() {
-        if path != Path::new("src/process/writes.rs") {
+        let is_of_tests = path.ends_with("tests.rs") || module_of(&path) == "testkit";
+        let writers = ["src/process/writes.rs", "src/process/farewell.rs"];
+        if !is_of_tests && !writers.contains(&path.to_string_lossy().as_ref()) {
             assert_eq!(
                 writes(&source),
-                Vec::<&str>::new(),
+                Vec::<String>::new(),
                 "{}: use process::writes, which has limits and fault points",
                 path.display()
             );
         }
     }
-    assert!(!writes("let x = api.patch(&name, &params, &patch).await?;").is_empty());
-    assert!(!writes("self.nodes.delete(&name, &DeleteParams::default());").is_empty());
+}
+
+#[test]
+fn planted_writes_are_seen() {
+    for planted in [
+        "let x = api.patch(&name, &params, &patch).await?;",
+        "self.nodes.delete(&name, &DeleteParams::default());",
+        "nodes\n    .patch(\n        &name,\n        &params,\n    )\n    .await",
+        "leases\n    .replace(&name, &params, &lease)",
+        "nodes.cordon(&name).await",
+        "deployments.restart(&name)",
+        "sets.patch_scale(&name, &params, &patch)",
+        "pods.patch_metadata(&name, &params, &patch)",
+        "pods.create_subresource::<Eviction, Status>(\"eviction\", name, &params, body)",
+        "Api::delete(&nodes, name, &params)",
+        "Api::<Node>::delete(&nodes, name, &params)",
+        "finalizer(&api, NAME, object, |event| async { act(event) })",
+        "return finalizer(&api, NAME, object, act);",
+        "kube::runtime::finalizer::finalizer(&api, NAME, object, act)",
+        "recorder\n    .publish(&event, &regarding)",
+    ] {
+        assert!(!writes(planted).is_empty(), "{planted}");
+    }
+    for fine in [
+        "module.replace(\"::\", \".\")",
+        "std::mem::replace(&mut a, b)",
+        "writes::create(&api, call, &object).await",
+        "fn finalizer(name: &str) {}",
+        "object.finalizers()",
+        "// nodes.delete(name)",
+    ] {
+        assert_eq!(writes(fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
+/// What makes a decision depend on more than it was given. The types of Kubernetes, and a `Timestamp` as a value, are fine.
+fn impurities(source: &str) -> Vec<String> {
+    let code = squeezed(&code(source));
+    let names = ["Client", "Api", "tokio", "SystemTime", "Instant"];
+    let words: Vec<_> = code
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .collect();
+    let mut found: Vec<_> = names
+        .into_iter()
+        .filter(|name| words.contains(name))
+        .map(str::to_owned)
+        .collect();
+    let asks_a_clock = code.split("::now").skip(1);
+    if asks_a_clock
+        .filter(|tail| !tail.starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+        .count()
+        > 0
+    {
+        found.push("::now".into());
+    }
+    if !after(&code, "process::").is_empty()
+        || imports(source)
+            .iter()
+            .any(|(module, _)| module == "process")
+    {
+        found.push("process".into());
+    }
+    found
+}
+
+#[test]
+fn decisions_are_pure() {
+    let sources = sources();
+    let pure: Vec<_> = sources
+        .iter()
+        .filter(|(path, _)| path.ends_with("plan.rs") || path.ends_with("admission.rs"))
+        .collect();
+    assert!(!pure.is_empty());
+    for (path, source) in pure {
+        assert_eq!(
+            impurities(source),
+            Vec::<String>::new(),
+            "{}",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn planted_impurities_are_seen() {
+    for planted in [
+        "use kube::Client;",
+        "use kube::{Client, ResourceExt};",
+        "fn plan(nodes: &Api<Node>) {}",
+        "let nodes = kube::Api::all(client);",
+        "use crate::process::clock;",
+        "use crate::{\n    kit::names,\n    process,\n};",
+        "use crate::{kit::names, process::{clock, writes}};",
+        "std::process::exit(1)",
+        "tokio::spawn(work)",
+        "let now = Timestamp::now();",
+        "let now = jiff::Timestamp::\n    now();",
+        "map(Timestamp::now)",
+        "let now = std::time::SystemTime::UNIX_EPOCH;",
+    ] {
+        assert!(!impurities(planted).is_empty(), "{planted}");
+    }
+    for fine in [
+        "use jiff::Timestamp;\nfn plan(seen: &Seen, now: Timestamp) {}",
+        "use k8s_openapi::api::core::v1::{Node, Pod};",
+        "use kube::ResourceExt;",
+        "// tokio is not used here",
+    ] {
+        assert_eq!(impurities(fine), Vec::<String>::new(), "{fine}");
+    }
+}
+
+/// Packages that must not be among ours: a second cryptography panics at the first connection, C libraries do not fit the static
+/// image, and one is no longer maintained. `deny.toml` says the same, but is not asked on every run.
+const BANNED: [&str; 5] = [
+    "aws-lc-rs",
+    "aws-lc-sys",
+    "openssl-sys",
+    "native-tls",
+    "serde_yaml",
+];
+
+fn banned(lock: &str) -> Vec<&'static str> {
+    let has = |name: &&str| {
+        lock.lines()
+            .any(|line| line == format!("name = \"{name}\""))
+    };
+    BANNED.into_iter().filter(has).collect()
+}
+
+#[test]
+fn no_banned_package_comes_in() {
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+    assert_eq!(
+        banned(&fs::read_to_string(lock).unwrap()),
+        Vec::<&str>::new()
+    );
+    let planted = "[[package]]\nname = \"native-tls\"\nversion = \"0.2.0\"";
+    assert_eq!(banned(planted), ["native-tls"]);
+}
+
+/// Whether every main in a source chooses its cryptography before anything else.
+fn mains_install_crypto(source: &str) -> Vec<bool> {
+    let code = squeezed(&code(source));
+    let bodies = after(&code, "fn main(").into_iter();
+    let body = bodies.map(|tail| tail.split_once('{').map_or("", |(_, body)| body));
+    body.map(|body| {
+        let first = body.strip_prefix("holdfast::").unwrap_or(body);
+        first.starts_with("install_crypto();")
+    })
+    .collect()
+}
+
+#[test]
+fn every_main_chooses_its_cryptography_first() {
+    let mut mains = 0;
+    for (path, source) in sources() {
+        let found = mains_install_crypto(&source);
+        mains += found.len();
+        assert!(found.iter().all(|first| *first), "{}", path.display());
+    }
+    assert!(mains > 0, "no main was found");
+    for (planted, expected) in [
+        (
+            "async fn main() -> ExitCode {\n    install_crypto();\n}",
+            [true],
+        ),
+        ("fn main() {\n    holdfast::install_crypto();\n}", [true]),
+        ("fn main() {\n    run();\n    install_crypto();\n}", [false]),
+        ("fn main() {}", [false]),
+    ] {
+        assert_eq!(mains_install_crypto(planted), expected, "{planted}");
+    }
 }
 
 #[test]
