@@ -219,7 +219,7 @@ mod tests {
         let settled = "holdfast_reconcile_total{controller=\"sizing\",outcome=\"done\"} 2";
         let waited = tokio::time::timeout(IN_TIME, async {
             while !runner.telemetry.text().contains(settled) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         });
         waited.await.unwrap();
