@@ -1,7 +1,7 @@
 //! The Make targets as a user of the earlier projects types them. Those that install and remove are at work in `going.rs` and in
 //! `World::install`.
 
-use crate::world::{IMAGE, World, eventually, root, succeed, text, world};
+use crate::world::{IMAGE, World, eventually, make_command, root, succeed, text, world};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ impl Drop for Copy {
 }
 
 fn make(words: &[&str]) -> String {
-    succeed(Command::new("make").current_dir(root()).args(words))
+    succeed(&mut make_command(words))
 }
 
 #[test]
@@ -114,14 +114,7 @@ fn docker_build_and_push_work_without_docker_and_say_so() {
     std::fs::write(stub.join("docker"), "#!/bin/sh\nexit 1\n").unwrap();
     std::fs::set_permissions(stub.join("docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", stub.display(), std::env::var("PATH").unwrap());
-    let make = |words: &[&str]| {
-        succeed(
-            Command::new("make")
-                .current_dir(root())
-                .args(words)
-                .env("PATH", &path),
-        )
-    };
+    let make = |words: &[&str]| succeed(make_command(words).env("PATH", &path));
     let registry = Registry::start();
     let image = format!("{}/team/holdfast:t1", registry.address);
     let built = make(&["docker-build", &format!("IMG={image}")]);
@@ -175,8 +168,7 @@ impl Drop for Registry {
 async fn run_serves_here_until_it_is_interrupted() {
     let world = world().await;
     world.install().await;
-    let mut command = Command::new("make");
-    command.current_dir(root()).args([
+    let mut command = make_command(&[
         "run",
         "ARGS=--health-probe-bind-address=127.0.0.1:18081 --metrics-bind-address=127.0.0.1:18080",
     ]);

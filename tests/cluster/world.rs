@@ -25,6 +25,19 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// `make` at the root of the checkout, without what cargo told this test: build scripts look at it, and would build all anew.
+pub(crate) fn make_command(words: &[&str]) -> Command {
+    let mut command = Command::new("make");
+    command.current_dir(root()).args(words);
+    let kept = ["CARGO_TARGET_DIR", "CARGO_HOME", "CARGO_TERM_COLOR"];
+    for (name, _) in std::env::vars()
+        .filter(|(name, _)| name.starts_with("CARGO") && !kept.contains(&name.as_str()))
+    {
+        command.env_remove(name);
+    }
+    command
+}
+
 /// Runs a command that must succeed, and hands out what it printed.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command
@@ -95,12 +108,7 @@ impl World {
     }
 
     pub(crate) fn make(&self, words: &[&str]) -> String {
-        succeed(
-            Command::new("make")
-                .current_dir(root())
-                .args(words)
-                .env("KUBECONFIG", &self.kubeconfig),
-        )
+        succeed(make_command(words).env("KUBECONFIG", &self.kubeconfig))
     }
 
     /// A line for kubectl, which must succeed; its words have no spaces in them.
