@@ -142,16 +142,12 @@ impl Manager {
         tracing::info!(
             "the installation is being deleted: waiting for its leader to clean up, or to lead"
         );
-        let enough = CancellationToken::new();
-        let waited = async {
-            tokio::time::sleep(teardown::LIMIT).await;
-            enough.cancel();
-            std::future::pending::<()>().await;
-        };
-        tokio::select! {
-            leadership = elector.acquire(&enough) => leadership.map(|leadership| leadership.transitions),
-            () = waited => None,
-        }
+        let never = CancellationToken::new();
+        let acquired = tokio::time::timeout(teardown::LIMIT, elector.acquire(&never)).await;
+        acquired
+            .ok()
+            .flatten()
+            .map(|leadership| leadership.transitions)
     }
 
     async fn hand_back(&self, elector: &mut Elector) {

@@ -2,9 +2,6 @@
 //!
 //! Names that users of the earlier projects know stay as they are; new ones are `holdfast.dev/*`.
 
-/// The domain of our own annotations, labels and finalizers.
-pub const DOMAIN: &str = "holdfast.dev";
-
 /// Who writes, in `managedFields` and in the reports of events.
 pub const MANAGER: &str = "holdfast.dev/manager";
 
