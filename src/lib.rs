@@ -41,6 +41,8 @@ pub mod process {
 
 /// Serving to the API server and to scrapers over TLS.
 pub mod webhook {
+    pub mod endpoint;
+    pub mod review;
     pub mod tls;
 }
 
