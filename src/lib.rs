@@ -48,9 +48,14 @@ pub mod webhook {
 
 /// Shares: `DaemonSet` pods get a part of the node that they land on.
 pub mod sizing {
+    mod amounts;
     pub mod api;
+    mod landing;
     mod plan;
+    mod recipe;
     pub(crate) mod reconcile;
+    mod rules;
+    mod view;
 }
 
 pub mod app;

@@ -3,15 +3,27 @@
 //! The grammar is Kubernetes' own: a signed decimal number, then one of `n u m "" k M G T P E`, `Ki Mi Gi Ti Pi Ei`, or a decimal
 //! exponent (`e3`, `E-2`). What is finer than a nano-unit is rounded up, as the API server does; what does not fit is refused.
 
+mod arithmetic;
+mod print;
+
 use std::str::FromStr;
 
 const NANO: i128 = 1_000_000_000;
 
 /// An amount of a resource, in billionths of its unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Quantity(i128);
 
 impl Quantity {
+    /// Nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// So many nano-units.
+    #[must_use]
+    pub const fn from_nanos(nanos: i128) -> Self {
+        Self(nanos)
+    }
+
     /// The amount in nano-units.
     #[must_use]
     pub fn nanos(self) -> i128 {

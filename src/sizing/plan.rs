@@ -27,6 +27,9 @@ pub(crate) fn plan(template: &FlexDaemonsetTemplate, now: Timestamp) -> Option<P
         .map(|c| c.status == "True");
     let status = FlexDaemonsetTemplateStatus {
         observed_generation: generation,
+        daemon_sets: former.daemon_sets,
+        pods: former.pods,
+        reasons: former.reasons.clone(),
         conditions: merge(
             &former.conditions,
             std::slice::from_ref(&finding),

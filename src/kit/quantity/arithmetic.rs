@@ -1,0 +1,122 @@
+//! What can be done with quantities. Sums stop at the largest amount instead of wrapping round: nothing real is that large.
+
+use crate::kit::quantity::Quantity;
+
+impl Quantity {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left, and nothing where more is taken than there is.
+    #[must_use]
+    pub fn less(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0).max(0))
+    }
+
+    /// So many hundredths of it, rounded down to whole nano-units.
+    #[must_use]
+    pub fn percent(self, percent: u32) -> Self {
+        self.scaled(i128::from(percent), 100)
+    }
+
+    /// `part / whole` of it, rounded down to whole nano-units; all of it where the whole is nothing.
+    #[must_use]
+    pub fn scaled(self, part: i128, whole: i128) -> Self {
+        match self.0.checked_mul(part) {
+            Some(product) => product.checked_div(whole).map_or(self, Self),
+            // Too large to be multiplied first: dividing first loses less than `part` nano-units.
+            None => self
+                .0
+                .checked_div(whole)
+                .map_or(self, |one| Self(one.saturating_mul(part))),
+        }
+    }
+
+    /// How many whole grains there are in it.
+    #[must_use]
+    pub fn grains(self, grain: Self) -> i128 {
+        self.0.checked_div(grain.0).unwrap_or_default()
+    }
+
+    /// Rounded down to whole grains.
+    #[must_use]
+    pub fn floor_to(self, grain: Self) -> Self {
+        Self(self.grains(grain).saturating_mul(grain.0))
+    }
+
+    /// Rounded up to whole grains.
+    #[must_use]
+    pub fn ceil_to(self, grain: Self) -> Self {
+        let floor = self.floor_to(grain);
+        if floor < self {
+            floor.plus(grain)
+        } else {
+            floor
+        }
+    }
+}
+
+impl std::iter::Sum for Quantity {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::ZERO, Self::plus)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn quantity(text: &str) -> Quantity {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_share_is_exact_where_floats_are_not() {
+        for (base, percent, share) in [
+            ("100m", 29, "29m"),
+            ("100m", 57, "57m"),
+            ("100m", 58, "58m"),
+            ("3920m", 10, "392m"),
+            ("16777216000", 15, "2516582400"),
+            ("1930m", 15, "289.5m"),
+        ] {
+            assert_eq!(quantity(base).percent(percent), quantity(share), "{base}");
+        }
+    }
+
+    #[test]
+    fn rounds_to_grains() {
+        let milli = quantity("1m");
+        assert_eq!(quantity("289.5m").floor_to(milli), quantity("289m"));
+        assert_eq!(quantity("289.5m").ceil_to(milli), quantity("290m"));
+        assert_eq!(quantity("290m").ceil_to(milli), quantity("290m"));
+        assert_eq!(quantity("2").grains(milli), 2000);
+    }
+
+    #[test]
+    fn takes_no_more_than_there_is() {
+        assert_eq!(quantity("1").less(quantity("3")), Quantity::ZERO);
+        assert_eq!(quantity("3").less(quantity("1")), quantity("2"));
+    }
+
+    #[test]
+    fn stops_at_the_largest_amount() {
+        let most = Quantity::from_nanos(i128::MAX);
+        assert_eq!(most.plus(most), most);
+        assert!(most.percent(50) < most && most.percent(50) > Quantity::ZERO);
+        assert_eq!(most.scaled(3, 0), most);
+    }
+
+    proptest! {
+        #[test]
+        fn a_percentage_is_never_more_than_a_grain_off(base in 0_i64.., percent in 1_u32..=100) {
+            let whole = Quantity::from_nanos(i128::from(base));
+            let share = whole.percent(percent).nanos();
+            let off = i128::from(base) * i128::from(percent) - share * 100;
+            prop_assert!((0..100).contains(&off));
+        }
+    }
+}
