@@ -48,13 +48,20 @@ pub mod webhook {
 
 /// Shares: `DaemonSet` pods get a part of the node that they land on.
 pub mod sizing {
+    mod admission;
     mod amounts;
     pub mod api;
+    mod desire;
     mod landing;
+    mod notes;
+    mod patch;
     mod plan;
+    mod pod;
     mod recipe;
     pub(crate) mod reconcile;
     mod rules;
+    mod share;
+    mod split;
     mod view;
 }
 

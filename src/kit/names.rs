@@ -16,6 +16,15 @@ pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io
 /// The category under which `kubectl get holdfast` shows all objects of ours.
 pub const CATEGORY: &str = "holdfast";
 
+/// On a DaemonSet, or on its pod template: which template gives its pods their share.
+pub const TEMPLATE_ANNOTATION: &str = "flexdaemonsets.xai/resource-template";
+
+/// On a pod: the share that it was given at admission, for people to read.
+pub const SHARE_ANNOTATION: &str = "holdfast.dev/share";
+
+/// On a namespace: `enabled` lets pods of kube-system be sized, `disabled` keeps pods of any other namespace from it.
+pub const SIZING_LABEL: &str = "holdfast.dev/sizing";
+
 /// Is this finalizer one of ours?
 #[must_use]
 pub fn is_our_finalizer(finalizer: &str) -> bool {

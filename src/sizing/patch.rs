@@ -1,0 +1,149 @@
+//! The patch that gives a pod its share, as JSON Patch operations on the pod as it was sent. Pure.
+//!
+//! It only adds, below parents that were seen to be there, and only what differs: a patch that does not apply would refuse the pod
+//! whatever the failure policy says, and a second look has to find nothing to do.
+
+use crate::kit::names;
+use crate::kit::quantity::Quantity;
+use crate::sizing::amounts::{Amounts, Resource};
+use crate::sizing::desire::{Desired, Slot, Wanted};
+use crate::sizing::pod::{Annotations, Container, Pod};
+use std::fmt::{Arguments, Write};
+
+/// The operations as the text of a JSON array; none where the pod has all of it already.
+pub(crate) fn patch(pod: &Pod, slots: &[Slot], desired: &Desired, summary: &str) -> Option<String> {
+    let mut operations = Operations::default();
+    let wanted = slots.iter().zip(&desired.containers);
+    for ((list, at, container), (slot, wanted)) in pod.containers().zip(wanted) {
+        resize(&mut operations, (list, at), container, slot, wanted);
+    }
+    annotate(&mut operations, pod.metadata.annotations.as_ref(), summary);
+    operations.finish()
+}
+
+fn resize(
+    operations: &mut Operations,
+    (list, at): (&str, usize),
+    container: &Container,
+    slot: &Slot,
+    wanted: &Wanted,
+) {
+    let (requests, limits) = (&wanted.requests, &wanted.limits);
+    let changes = (
+        differs(requests, &slot.requests),
+        differs(limits, &slot.limits),
+    );
+    let Some(resources) = &container.resources else {
+        if changes != (false, false) {
+            operations.add(format_args!("/spec/{list}/{at}/resources"), |text| {
+                text.push('{');
+                text.push_str("\"requests\":");
+                write_amounts(text, requests);
+                if *limits != Amounts::default() {
+                    text.push_str(",\"limits\":");
+                    write_amounts(text, limits);
+                }
+                text.push('}');
+            });
+        }
+        return;
+    };
+    let lists = [
+        (
+            "requests",
+            requests,
+            &slot.requests,
+            resources.requests.is_some(),
+        ),
+        ("limits", limits, &slot.limits, resources.limits.is_some()),
+    ];
+    for (name, wanted, now, is_there) in lists {
+        let path = format_args!("/spec/{list}/{at}/resources/{name}");
+        if !is_there && differs(wanted, now) {
+            operations.add(path, |text| write_amounts(text, wanted));
+        }
+        for resource in Resource::ALL.into_iter().filter(|_| is_there) {
+            let amount = *wanted.of(resource);
+            if let Some(amount) = amount.filter(|_| amount != *now.of(resource)) {
+                operations.add(format_args!("{path}/{}", resource.key()), |text| {
+                    write_amount(text, resource, amount);
+                });
+            }
+        }
+    }
+}
+
+fn differs(wanted: &Amounts, now: &Amounts) -> bool {
+    Resource::ALL.into_iter().any(|resource| {
+        let wanted = wanted.of(resource);
+        wanted.is_some() && wanted != now.of(resource)
+    })
+}
+
+/// The share, for people who look at the pod.
+fn annotate(operations: &mut Operations, annotations: Option<&Annotations>, summary: &str) {
+    match annotations {
+        Some(found) if found.share.as_deref() == Some(summary) => {}
+        Some(_) => {
+            let key = names::SHARE_ANNOTATION.replace('/', "~1");
+            let path = format_args!("/metadata/annotations/{key}");
+            operations.add(path, |text| write_text(text, summary));
+        }
+        None => operations.add(format_args!("/metadata/annotations"), |text| {
+            text.push_str("{\"");
+            text.push_str(names::SHARE_ANNOTATION);
+            text.push_str("\":");
+            write_text(text, summary);
+            text.push('}');
+        }),
+    }
+}
+
+/// Operations that add, as they are written.
+#[derive(Default)]
+struct Operations(String);
+
+impl Operations {
+    fn add(&mut self, path: Arguments, value: impl FnOnce(&mut String)) {
+        let text = &mut self.0;
+        if text.is_empty() {
+            text.reserve(1024);
+        }
+        text.push(if text.is_empty() { '[' } else { ',' });
+        // A text takes whatever is written to it.
+        let _written = write!(text, r#"{{"op":"add","path":"{path}","value":"#);
+        value(text);
+        text.push('}');
+    }
+
+    fn finish(mut self) -> Option<String> {
+        (!self.0.is_empty()).then(|| {
+            self.0.push(']');
+            self.0
+        })
+    }
+}
+
+fn write_amounts(text: &mut String, amounts: &Amounts) {
+    text.push('{');
+    for resource in Resource::ALL {
+        if let Some(amount) = *amounts.of(resource) {
+            text.push_str(if text.ends_with('{') { "\"" } else { ",\"" });
+            text.push_str(resource.key());
+            text.push_str("\":");
+            write_amount(text, resource, amount);
+        }
+    }
+    text.push('}');
+}
+
+fn write_amount(text: &mut String, resource: Resource, amount: Quantity) {
+    text.push('"');
+    text.push_str(&resource.text(amount));
+    text.push('"');
+}
+
+fn write_text(text: &mut String, plain: &str) {
+    // A text can always be written as JSON.
+    text.push_str(&serde_json::to_string(plain).unwrap_or_else(|_| "\"\"".into()));
+}

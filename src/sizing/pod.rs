@@ -1,0 +1,342 @@
+//! A pod, read from an admission review only as far as its share depends on it: borrowed, in one pass, and without a list of what a pod
+//! may be, so that fields newer than ours are neither read nor lost.
+
+use crate::kit::names;
+use crate::sizing::amounts::{Amounts, Each};
+use crate::sizing::desire::Slot;
+use crate::sizing::view::Role;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::fmt;
+
+/// A pod under review.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Pod<'a> {
+    #[serde(borrow, default)]
+    pub(crate) metadata: Metadata<'a>,
+    #[serde(borrow, default)]
+    pub(crate) spec: Spec<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Metadata<'a> {
+    #[serde(borrow, default)]
+    pub(crate) annotations: Option<Annotations<'a>>,
+    #[serde(borrow, default)]
+    labels: Option<PodLabels<'a>>,
+    #[serde(borrow, default)]
+    owner_references: Option<Vec<Owner<'a>>>,
+}
+
+/// Who made the pod.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Owner<'a> {
+    #[serde(borrow, default)]
+    api_version: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kind: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(crate) name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    pub(crate) uid: Cow<'a, str>,
+    #[serde(default)]
+    controller: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Spec<'a> {
+    #[serde(borrow, default)]
+    node_name: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    affinity: Option<Affinity<'a>>,
+    #[serde(borrow, default)]
+    init_containers: Option<Vec<Container<'a>>>,
+    #[serde(borrow, default)]
+    containers: Option<Vec<Container<'a>>>,
+    /// Resources of the pod as a whole.
+    #[serde(default)]
+    resources: Option<IgnoredAny>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Affinity<'a> {
+    #[serde(borrow, default)]
+    node_affinity: Option<NodeAffinity<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeAffinity<'a> {
+    #[serde(
+        borrow,
+        default,
+        rename = "requiredDuringSchedulingIgnoredDuringExecution"
+    )]
+    required: Option<NodeSelector<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NodeSelector<'a> {
+    #[serde(borrow, default)]
+    node_selector_terms: Option<Vec<SelectorTerm<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SelectorTerm<'a> {
+    #[serde(borrow, default)]
+    match_fields: Option<Vec<MatchField<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct MatchField<'a> {
+    #[serde(borrow, default)]
+    key: Cow<'a, str>,
+    #[serde(borrow, default)]
+    operator: Cow<'a, str>,
+    #[serde(borrow, default)]
+    values: Option<Vec<Cow<'a, str>>>,
+}
+
+/// A container under review.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Container<'a> {
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    restart_policy: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    pub(crate) resources: Option<Resources<'a>>,
+}
+
+/// The resources of a container; which of its lists are there matters to a patch.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Resources<'a> {
+    #[serde(borrow, default)]
+    pub(crate) requests: Option<ResourceList<'a>>,
+    #[serde(borrow, default)]
+    pub(crate) limits: Option<ResourceList<'a>>,
+}
+
+/// The three resources of a list that a share is of, as they are written.
+#[derive(Debug, Default)]
+pub(crate) struct ResourceList<'a>(pub(crate) Each<Option<Written<'a>>>);
+
+/// An amount as it is written: the API server writes texts, and reads numbers too.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Written<'a> {
+    #[serde(borrow)]
+    Text(Cow<'a, str>),
+    Number(serde_json::Number),
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ResourceList<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = ResourceList<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+                out.write_str("a map of resources")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut list = ResourceList::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    match &*key {
+                        "cpu" => list.0.cpu = Some(map.next_value()?),
+                        "memory" => list.0.memory = Some(map.next_value()?),
+                        "ephemeral-storage" => list.0.storage = Some(map.next_value()?),
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(list)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// A borrowed text. (`Cow` alone is never borrowed inside of a container.)
+#[derive(Debug, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// What a pod's annotations say about its share.
+#[derive(Debug, Default)]
+pub(crate) struct Annotations<'a> {
+    pub(crate) template: Option<Cow<'a, str>>,
+    pub(crate) share: Option<Cow<'a, str>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Keys;
+        impl<'de> Visitor<'de> for Keys {
+            type Value = Annotations<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+                out.write_str("a map of annotations")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut found = Annotations::default();
+                while let Some(Text(key)) = map.next_key()? {
+                    match &*key {
+                        names::TEMPLATE_ANNOTATION => {
+                            found.template = Some(map.next_value::<Text>()?.0)
+                        }
+                        names::SHARE_ANNOTATION => found.share = Some(map.next_value::<Text>()?.0),
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(found)
+            }
+        }
+        deserializer.deserialize_map(Keys)
+    }
+}
+
+/// The number of the pod template that a pod was made from.
+#[derive(Debug, Default, Deserialize)]
+struct PodLabels<'a> {
+    #[serde(borrow, default, rename = "pod-template-generation")]
+    generation: Option<Cow<'a, str>>,
+}
+
+/// Why a pod's node is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoNode {
+    /// Nothing names one.
+    Unnamed,
+    /// More than one is possible.
+    Several,
+}
+
+impl Pod<'_> {
+    /// The DaemonSet that controls the pod.
+    pub(crate) fn daemonset(&self) -> Option<&Owner<'_>> {
+        let owners = self
+            .metadata
+            .owner_references
+            .as_deref()
+            .unwrap_or_default();
+        owners.iter().find(|owner| {
+            owner.controller == Some(true)
+                && owner.kind == "DaemonSet"
+                && owner.api_version.starts_with("apps/")
+        })
+    }
+
+    /// The template that the pod itself names; an empty name is none.
+    pub(crate) fn template(&self) -> Option<&str> {
+        let named = self.metadata.annotations.as_ref()?.template.as_deref()?;
+        Some(named).filter(|name| !name.is_empty())
+    }
+
+    pub(crate) fn template_generation(&self) -> Option<i64> {
+        let label = self.metadata.labels.as_ref()?.generation.as_deref()?;
+        label.parse().ok()
+    }
+
+    pub(crate) fn has_pod_resources(&self) -> bool {
+        self.spec.resources.is_some()
+    }
+
+    /// The node that the pod is bound to, or the one that every term of its required affinity names: the DaemonSet controller puts
+    /// exactly one there. Node names are not labels, so only the field counts.
+    pub(crate) fn node(&self) -> Result<&str, NoNode> {
+        if let Some(name) = self
+            .spec
+            .node_name
+            .as_deref()
+            .filter(|name| !name.is_empty())
+        {
+            return Ok(name);
+        }
+        let required = self
+            .spec
+            .affinity
+            .as_ref()
+            .and_then(|affinity| affinity.node_affinity.as_ref()?.required.as_ref());
+        let terms = required.and_then(|required| required.node_selector_terms.as_deref());
+        let mut named = None;
+        for term in terms.unwrap_or_default() {
+            let name = term.node()?;
+            if named.is_some_and(|named| named != name) {
+                return Err(NoNode::Several);
+            }
+            named = Some(name);
+        }
+        named.ok_or(NoNode::Unnamed)
+    }
+
+    /// All containers, init containers first, each with the path of its place.
+    pub(crate) fn containers(&self) -> impl Iterator<Item = (&'static str, usize, &Container<'_>)> {
+        let init = self.spec.init_containers.iter().flatten().enumerate();
+        let main = self.spec.containers.iter().flatten().enumerate();
+        init.map(|(at, container)| ("initContainers", at, container))
+            .chain(main.map(|(at, container)| ("containers", at, container)))
+    }
+
+    /// What each container is and asks for, in the same order.
+    pub(crate) fn slots(&self) -> Vec<Slot<'_>> {
+        self.containers()
+            .map(|(list, _, container)| Slot {
+                name: &container.name,
+                role: match (list, container.restart_policy.as_deref()) {
+                    ("containers", _) => Role::Main,
+                    (_, Some("Always")) => Role::Sidecar,
+                    _ => Role::Init,
+                },
+                requests: container.amounts(|resources| resources.requests.as_ref()),
+                limits: container.amounts(|resources| resources.limits.as_ref()),
+            })
+            .collect()
+    }
+}
+
+impl SelectorTerm<'_> {
+    fn node(&self) -> Result<&str, NoNode> {
+        let mut named = None;
+        for field in self.match_fields.iter().flatten() {
+            if field.key != "metadata.name" || field.operator != "In" {
+                continue;
+            }
+            match field.values.as_deref().unwrap_or_default() {
+                [one] if named.is_none() || named == Some(&**one) => named = Some(&**one),
+                [] => {}
+                _ => return Err(NoNode::Several),
+            }
+        }
+        named.ok_or(NoNode::Unnamed)
+    }
+}
+
+impl Container<'_> {
+    fn amounts<'s>(
+        &'s self,
+        list: impl Fn(&'s Resources<'s>) -> Option<&'s ResourceList<'s>>,
+    ) -> Amounts {
+        let list = self.resources.as_ref().and_then(list);
+        list.map_or_else(Amounts::default, |list| {
+            Each::from_fn(|resource| list.0.of(resource).as_ref()?.amount())
+        })
+    }
+}
+
+impl Written<'_> {
+    fn amount(&self) -> Option<crate::kit::quantity::Quantity> {
+        match self {
+            Self::Text(text) => text.parse().ok(),
+            Self::Number(number) => number.to_string().parse().ok(),
+        }
+    }
+}

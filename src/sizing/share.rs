@@ -1,0 +1,140 @@
+//! The share of one pod on one node, for each resource: percentage of the base, bounded by min and max and by what the node has. Pure.
+//!
+//! ```text
+//! base = allocatable (less other DaemonSets)    raw = base × percent ÷ 100, rounded down to whole millicores or bytes
+//! share = min ≤ raw ≤ max, not above allocatable, scaled where the node is over-committed, within the pod's LimitRange
+//! ```
+
+use crate::kit::quantity::Quantity;
+use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::api::Base;
+use crate::sizing::notes::Note;
+use crate::sizing::recipe::{Recipe, ShareRule};
+use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView};
+use std::sync::Arc;
+
+/// All that a share depends on.
+#[derive(Clone, Copy)]
+pub(crate) struct Inputs<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) node: &'a NodeView,
+    pub(crate) daemonset: &'a DaemonSetView,
+    pub(crate) limit_ranges: &'a [Arc<LimitRangeView>],
+    /// What other DaemonSets on the node ask for; only some templates care.
+    pub(crate) others: &'a Amounts,
+    /// By what the share is made smaller, as a fraction; only some templates care.
+    pub(crate) scale: &'a Each<Option<(Quantity, Quantity)>>,
+}
+
+/// Which bound made a share what it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Bound {
+    #[default]
+    None,
+    Min,
+    Max,
+}
+
+/// A share, and how it came about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Share {
+    /// What the pod gets; none: the resource is left as it is.
+    pub(crate) amount: Option<Quantity>,
+    pub(crate) rule: ShareRule,
+    pub(crate) base: Option<Quantity>,
+    pub(crate) raw: Quantity,
+    pub(crate) bound: Bound,
+}
+
+/// The shares of a pod on a node. `excluded`: what containers that keep their own resources ask for.
+pub(crate) fn shares(inputs: &Inputs, excluded: &Amounts, notes: &mut Vec<Note>) -> Each<Share> {
+    let rules = inputs.recipe.shares_on(&inputs.node.labels);
+    Each::from_fn(|resource| {
+        let mut share = share(inputs, resource, *rules.of(resource), notes);
+        if let Some(amount) = share.amount {
+            let excluded = excluded.of(resource).unwrap_or_default();
+            share.amount = Some(within_pod_bounds(inputs, resource, amount, excluded, notes));
+        }
+        share
+    })
+}
+
+fn share(inputs: &Inputs, resource: Resource, rule: ShareRule, notes: &mut Vec<Note>) -> Share {
+    let mut share = Share {
+        rule,
+        ..Share::default()
+    };
+    let Some(percent) = rule.percent else {
+        return share;
+    };
+    let Some(allocatable) = *inputs.node.allocatable.of(resource) else {
+        notes.push(Note::Absent(resource));
+        return share;
+    };
+    let base = match inputs.recipe.base {
+        Base::Allocatable => allocatable,
+        Base::AllocatableMinusDaemonSets => {
+            allocatable.less(inputs.others.of(resource).unwrap_or_default())
+        }
+    };
+    let grain = resource.grain();
+    share.base = Some(base);
+    share.raw = base.percent(percent).floor_to(grain);
+    let mut amount = share.raw;
+    if let Some(min) = rule
+        .min
+        .map(|min| min.ceil_to(grain))
+        .filter(|min| *min > amount)
+    {
+        (amount, share.bound) = (min, Bound::Min);
+    }
+    if let Some(max) = rule
+        .max
+        .map(|max| max.floor_to(grain))
+        .filter(|max| *max < amount)
+    {
+        (amount, share.bound) = (max, Bound::Max);
+    }
+    if amount > allocatable {
+        notes.push(Note::MinAboveAllocatable(resource, amount));
+        amount = allocatable.floor_to(grain);
+    }
+    if let Some((part, whole)) = *inputs.scale.of(resource) {
+        let scaled = amount
+            .scaled(part.grains(grain), whole.grains(grain))
+            .floor_to(grain);
+        if scaled < amount {
+            notes.push(Note::Scaled(resource, scaled));
+            amount = scaled;
+        }
+    }
+    if amount == Quantity::ZERO {
+        notes.push(Note::TooSmall(resource));
+        return share;
+    }
+    share.amount = Some(amount);
+    share
+}
+
+/// What the pod may ask for, where a LimitRange says it, less what containers ask for that keep their own.
+fn within_pod_bounds(
+    inputs: &Inputs,
+    resource: Resource,
+    amount: Quantity,
+    excluded: Quantity,
+    notes: &mut Vec<Note>,
+) -> Quantity {
+    let mut amount = amount;
+    for range in inputs.limit_ranges {
+        let max = range.pod.max.of(resource).map(|max| max.less(excluded));
+        let min = range.pod.min.of(resource).map(|min| min.less(excluded));
+        let clamped = match (min, max) {
+            (_, Some(max)) if amount > max => max.floor_to(resource.grain()),
+            (Some(min), _) if amount < min => min.ceil_to(resource.grain()),
+            _ => continue,
+        };
+        notes.push(Note::PodBound(resource, Arc::clone(&range.name), clamped));
+        amount = clamped;
+    }
+    amount
+}

@@ -1,0 +1,75 @@
+//! How an amount is split over containers: by weights, in whole grains, and nothing is lost. Pure.
+
+/// Splits so many grains by these weights. What is left after rounding down goes, grain by grain, to those that lost most by it; of
+/// equal ones to the first. Without any weight nobody gets anything.
+pub(crate) fn split(grains: i128, weights: &[i128]) -> Vec<i128> {
+    let whole: i128 = weights
+        .iter()
+        .fold(0, |sum, weight| sum.saturating_add(*weight));
+    let mut parts: Vec<(i128, i128)> = weights
+        .iter()
+        .map(|weight| {
+            let product = grains.saturating_mul(*weight);
+            (
+                product.checked_div(whole).unwrap_or_default(),
+                product.checked_rem(whole).unwrap_or_default(),
+            )
+        })
+        .collect();
+    let given = parts
+        .iter()
+        .fold(0_i128, |sum, part| sum.saturating_add(part.0));
+    let mut left = if whole > 0 {
+        grains.saturating_sub(given)
+    } else {
+        0
+    };
+    while left > 0 {
+        // The first of the largest remainders.
+        let next = parts
+            .iter_mut()
+            .reduce(|best, part| if part.1 > best.1 { part } else { best });
+        let Some(part) = next else { break };
+        part.0 = part.0.saturating_add(1);
+        part.1 = -1;
+        left = left.saturating_sub(1);
+    }
+    parts.into_iter().map(|part| part.0).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn splits_by_weight_and_loses_nothing() {
+        for (grains, weights, parts) in [
+            (392, &[1, 1][..], &[196, 196][..]),
+            (392, &[3, 1], &[294, 98]),
+            (100, &[1, 1, 1], &[34, 33, 33]),
+            (101, &[1, 1, 1], &[34, 34, 33]),
+            (1, &[1, 5], &[0, 1]),
+            (0, &[1, 5], &[0, 0]),
+            (7, &[4], &[7]),
+            (7, &[], &[]),
+            (7, &[0, 0], &[0, 0]),
+        ] {
+            assert_eq!(split(grains, weights), parts, "{grains} by {weights:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_are_the_whole_and_fair(grains in 0_i64..1_000_000_000_000, weights in prop::collection::vec(1_i64..1_000_000_000_000, 1..12)) {
+            let weights: Vec<i128> = weights.into_iter().map(i128::from).collect();
+            let grains = i128::from(grains);
+            let parts = split(grains, &weights);
+            prop_assert_eq!(parts.iter().sum::<i128>(), grains);
+            let whole: i128 = weights.iter().sum();
+            for (part, weight) in parts.iter().zip(&weights) {
+                prop_assert!((part * whole - grains * weight).abs() < whole, "no part is a grain off");
+            }
+        }
+    }
+}
