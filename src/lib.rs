@@ -53,6 +53,7 @@ pub mod sizing {
     pub mod api;
     mod desire;
     mod landing;
+    mod load;
     mod notes;
     mod patch;
     mod plan;
