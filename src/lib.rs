@@ -52,6 +52,7 @@ pub mod sizing {
     mod amounts;
     pub mod api;
     mod desire;
+    mod judge;
     mod landing;
     mod load;
     mod notes;
