@@ -64,6 +64,8 @@ pub mod sizing {
     mod rules;
     mod share;
     mod split;
+    #[cfg(test)]
+    mod testkit;
     mod view;
 }
 

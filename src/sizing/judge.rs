@@ -210,3 +210,6 @@ fn given(sized: Sized) -> Judged {
         left: None,
     }
 }
+
+#[cfg(test)]
+mod tests;
