@@ -1,0 +1,193 @@
+//! What else a template may say, and what else bounds a share.
+
+use super::*;
+use crate::sizing::testkit::{amounts, container, patched, pod};
+use crate::sizing::view::{Bounds, Labels, Role};
+
+#[test]
+fn f05_the_share_is_split_by_weights_and_fixed_amounts_and_may_leave_a_container_out() {
+    let spec = json!({ "cpuPercentage": 50, "containers": [
+        { "name": "heavy", "weight": 3 }, { "name": "fixed", "fixed": { "cpu": "200m" } }, { "name": "own", "exclude": true },
+    ] });
+    let names = ["heavy", "light", "fixed", "own"];
+    let containers = names
+        .iter()
+        .map(|name| container(name, Role::Main, ""))
+        .collect();
+    let cluster =
+        cluster()
+            .template("default", spec)
+            .daemonset("agent", Some("default"), containers);
+    let given = json!([{ "name": "heavy" }, { "name": "light" }, { "name": "fixed" }, { "name": "own", "resources": { "requests": { "cpu": "5m" } } }, { "name": "injected" }]);
+    let admitted = cluster.admit(&pod("agent", "small", given));
+    let cpu: Vec<_> = (0..5)
+        .map(|at| resources(&admitted, at)["requests"]["cpu"].clone())
+        .collect();
+    assert_eq!(
+        cpu,
+        [
+            json!("600m"),
+            json!("200m"),
+            json!("200m"),
+            json!("5m"),
+            Value::Null
+        ]
+    );
+}
+
+#[test]
+fn f06_limits_follow_the_templates_policy() {
+    let spec = json!({ "cpuPercentage": 10, "memoryPercentage": 10, "storagePercentage": 10, "limits": { "cpu": "None", "memory": "200%" } });
+    let cluster = cluster().template("default", spec);
+    let own = json!({ "limits": { "cpu": "1" } });
+    let admitted = cluster.admit(&pod(
+        "agent",
+        "small",
+        json!([{ "name": "agent", "resources": own }]),
+    ));
+    let expected = json!({
+        "requests": { "cpu": "200m", "memory": "429496729", "ephemeral-storage": "2Gi" },
+        "limits": { "cpu": "1", "memory": "858993458", "ephemeral-storage": "2Gi" },
+    });
+    assert_eq!(resources(&admitted, 0), expected);
+    let low = json!({ "limits": { "cpu": "10m" } });
+    let raised = cluster.admit(&pod(
+        "agent",
+        "small",
+        json!([{ "name": "agent", "resources": low }]),
+    ));
+    assert_eq!(
+        resources(&raised, 0)["limits"]["cpu"],
+        "200m",
+        "a limit below its request would refuse the pod"
+    );
+}
+
+#[test]
+fn f08_a_template_named_on_the_pod_counts_and_the_daemonset_goes_before_it() {
+    let cluster = cluster()
+        .template("other", json!({ "cpuPercentage": 50 }))
+        .daemonset("plain", None, vec![container("agent", Role::Main, "")]);
+    let mut named = pod("plain", "small", one());
+    named["metadata"]["annotations"] =
+        json!({ "flexdaemonsets.xai/resource-template": "other", "a/b": "c" });
+    let admitted = cluster.admit(&named);
+    assert_eq!(resources(&admitted, 0), both(json!({ "cpu": "1" })));
+    assert_eq!(admitted["metadata"]["annotations"]["a/b"], "c");
+    named["metadata"]["ownerReferences"][0]["name"] = json!("agent");
+    assert_eq!(
+        resources(&cluster.admit(&named), 0)["requests"]["cpu"],
+        "200m"
+    );
+}
+
+#[test]
+fn f12_the_patch_touches_nothing_but_resources_and_the_share() {
+    let given = pod(
+        "agent",
+        "n4",
+        json!([{ "name": "agent" }, { "name": "injected" }]),
+    );
+    let judged = cluster().judge(&given);
+    let patch: Vec<Value> = serde_json::from_str(&judged.answer.patch.unwrap()).unwrap();
+    let paths: Vec<_> = patch
+        .iter()
+        .map(|operation| operation["path"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        paths,
+        ["/spec/containers/0/resources", "/metadata/annotations"]
+    );
+    assert!(patch.iter().all(|operation| operation["op"] == "add"));
+}
+
+#[test]
+fn a_pod_with_resources_of_its_own_as_a_whole_is_left_alone() {
+    let mut whole = pod("agent", "n4", one());
+    whole["spec"]["resources"] = json!({ "requests": { "cpu": "1" } });
+    assert_eq!(cluster().judge(&whole).left, Some("pod_resources"));
+}
+
+#[test]
+fn a_limit_range_bounds_pods_and_containers_and_is_told() {
+    let range = LimitRangeView {
+        name: "tight".into(),
+        container: Bounds {
+            max: amounts("cpu=150m"),
+            min: amounts("memory=512Mi"),
+            ratio: amounts("memory=1"),
+        },
+        pod: Bounds {
+            max: amounts("storage=512Mi"),
+            ..Bounds::default()
+        },
+    };
+    let cluster = cluster()
+        .template("default", json!({ "cpuPercentage": 10, "memoryPercentage": 10, "storagePercentage": 10, "limits": { "memory": "300%" } }))
+        .limit_range(range);
+    let judged = cluster.judge(&pod("agent", "small", one()));
+    let admitted = patched(&pod("agent", "small", one()), &judged.answer);
+    assert_eq!(
+        resources(&admitted, 0),
+        both(json!({ "cpu": "150m", "memory": "512Mi", "ephemeral-storage": "512Mi" }))
+    );
+    assert!(
+        judged
+            .answer
+            .warnings
+            .iter()
+            .all(|warning| warning.contains("LimitRange tight")),
+        "{:?}",
+        judged.answer.warnings
+    );
+    assert_eq!(judged.answer.warnings.len(), 4);
+}
+
+#[test]
+fn overrides_take_the_first_selector_that_matches() {
+    let spec = json!({ "cpuPercentage": 10, "minCPU": "1", "nodeOverrides": [
+        { "nodeSelector": { "matchLabels": { "size": "big" } }, "cpuPercentage": 5, "minCPU": "0" },
+        { "nodeSelector": {}, "cpuPercentage": 20 },
+    ] });
+    let mut cluster = cluster().template("default", spec);
+    let labels = Labels::new(vec![("size".into(), "big".into())]);
+    let big = NodeView {
+        labels,
+        ..(*cluster.nodes["n64"]).clone()
+    };
+    cluster.nodes.insert("n64".into(), Arc::new(big));
+    let cpu = |node: &str| {
+        resources(&cluster.admit(&pod("agent", node, one())), 0)["requests"]["cpu"].clone()
+    };
+    assert_eq!((cpu("n64"), cpu("small")), (json!("3200m"), json!("1")));
+}
+
+#[test]
+fn shares_that_may_be_scaled_give_way_on_a_full_node() {
+    let cluster = cluster()
+        .template("firm", json!({ "cpuPercentage": 80 }))
+        .template(
+            "soft",
+            json!({ "cpuPercentage": 60, "overcommit": "Scale" }),
+        )
+        .daemonset(
+            "firm",
+            Some("firm"),
+            vec![container("agent", Role::Main, "")],
+        )
+        .daemonset(
+            "soft",
+            Some("soft"),
+            vec![container("agent", Role::Main, "")],
+        );
+    let mut cluster = cluster;
+    cluster.daemonsets.remove("agent");
+    let judged = cluster.judge(&pod("soft", "small", one()));
+    let admitted = patched(&pod("soft", "small", one()), &judged.answer);
+    assert_eq!(resources(&admitted, 0)["requests"]["cpu"], "400m");
+    assert!(
+        judged.answer.warnings[0].contains("more cpu than the node has"),
+        "{:?}",
+        judged.answer.warnings
+    );
+}
