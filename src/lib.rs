@@ -51,7 +51,9 @@ pub mod sizing {
     mod admission;
     mod amounts;
     pub mod api;
+    mod crowd;
     mod desire;
+    mod findings;
     mod judge;
     mod landing;
     mod load;

@@ -2,6 +2,7 @@
 
 use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
+use crate::sizing::crowd::Member;
 use crate::sizing::judge::{Asked, Judged, Known, Sight, judge};
 use crate::sizing::load::{Load, load};
 use crate::sizing::pod::Pod;
@@ -45,14 +46,7 @@ impl Sight for Cluster {
     }
 
     fn load(&self, name: &str, node: &NodeView) -> Load {
-        let all = self.daemonsets.values().map(|daemonset| {
-            let template = daemonset.template.as_deref();
-            let recipe = template
-                .and_then(|name| self.templates.get(name))
-                .and_then(|template| template.recipe.as_ref().ok());
-            (daemonset.as_ref(), recipe)
-        });
-        load(name, node, all)
+        load(name, node, self.members().into_iter())
     }
 }
 
@@ -121,6 +115,14 @@ impl Cluster {
     pub(crate) fn limit_range(mut self, range: LimitRangeView) -> Self {
         self.limit_ranges.push(Arc::new(range));
         self
+    }
+
+    /// All DaemonSets, each with its template.
+    pub(crate) fn members(&self) -> Vec<Member<'_>> {
+        let recipe = |name: &str| self.templates.get(name)?.recipe.as_ref().ok();
+        let all = self.daemonsets.values();
+        all.map(|one| (one.as_ref(), one.template.as_deref().and_then(recipe)))
+            .collect()
     }
 
     /// What is answered for a pod.
