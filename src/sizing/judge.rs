@@ -89,7 +89,7 @@ pub(crate) fn judge<'a>(
         Known::Absent => return Ok(silent("no_daemonset")),
         Known::Failed(why) => return Ok(left(&Left::Unknown("DaemonSet", why))),
     };
-    let Some(template) = daemonset.template.as_deref().or_else(|| pod.template()) else {
+    let Some(template) = daemonset.template.as_deref() else {
         return Ok(silent("not_annotated"));
     };
     let node = match pod.node() {

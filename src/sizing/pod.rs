@@ -172,7 +172,6 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 /// What a pod's annotations say about its share.
 #[derive(Debug, Default)]
 pub(crate) struct Annotations<'a> {
-    pub(crate) template: Option<Cow<'a, str>>,
     pub(crate) share: Option<Cow<'a, str>>,
 }
 
@@ -190,9 +189,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
                 let mut found = Annotations::default();
                 while let Some(Text(key)) = map.next_key()? {
                     match &*key {
-                        names::TEMPLATE_ANNOTATION => {
-                            found.template = Some(map.next_value::<Text>()?.0)
-                        }
                         names::SHARE_ANNOTATION => found.share = Some(map.next_value::<Text>()?.0),
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
@@ -233,12 +229,6 @@ impl Pod<'_> {
                 && owner.kind == "DaemonSet"
                 && owner.api_version.starts_with("apps/")
         })
-    }
-
-    /// The template that the pod itself names; an empty name is none.
-    pub(crate) fn template(&self) -> Option<&str> {
-        let named = self.metadata.annotations.as_ref()?.template.as_deref()?;
-        Some(named).filter(|name| !name.is_empty())
     }
 
     pub(crate) fn template_generation(&self) -> Option<i64> {

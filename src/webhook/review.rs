@@ -64,6 +64,14 @@ struct Review<'a, T> {
 #[error("{0}")]
 pub struct Malformed(String);
 
+impl Malformed {
+    /// A question that says too little, or too much, for an endpoint.
+    #[must_use]
+    pub fn new(sentence: impl Into<String>) -> Self {
+        Self(sentence.into())
+    }
+}
+
 /// Reads a question.
 ///
 /// # Errors

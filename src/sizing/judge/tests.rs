@@ -47,16 +47,12 @@ fn fx_01_a_pod_without_daemonset_or_annotation_is_left_alone_in_silence() {
     replica["metadata"]["ownerReferences"][0]["kind"] = json!("ReplicaSet");
     let mut not_its_own = pod("agent", "n4", one());
     not_its_own["metadata"]["ownerReferences"][0]["controller"] = json!(false);
-    let mut emptily_named = pod("plain", "n4", one());
-    emptily_named["metadata"]["annotations"] =
-        json!({ "flexdaemonsets.xai/resource-template": "" });
     for (pod, verdict) in [
         (orphan, "not_daemonset"),
         (replica, "not_daemonset"),
         (not_its_own, "not_daemonset"),
         (pod("gone", "n4", one()), "no_daemonset"),
         (pod("plain", "n4", one()), "not_annotated"),
-        (emptily_named, "not_annotated"),
     ] {
         let judged = cluster.judge(&pod);
         assert_eq!(

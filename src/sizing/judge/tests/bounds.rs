@@ -64,24 +64,6 @@ fn f06_limits_follow_the_templates_policy() {
 }
 
 #[test]
-fn f08_a_template_named_on_the_pod_counts_and_the_daemonset_goes_before_it() {
-    let cluster = cluster()
-        .template("other", json!({ "cpuPercentage": 50 }))
-        .daemonset("plain", None, vec![container("agent", Role::Main, "")]);
-    let mut named = pod("plain", "small", one());
-    named["metadata"]["annotations"] =
-        json!({ "flexdaemonsets.xai/resource-template": "other", "a/b": "c" });
-    let admitted = cluster.admit(&named);
-    assert_eq!(resources(&admitted, 0), both(json!({ "cpu": "1" })));
-    assert_eq!(admitted["metadata"]["annotations"]["a/b"], "c");
-    named["metadata"]["ownerReferences"][0]["name"] = json!("agent");
-    assert_eq!(
-        resources(&cluster.admit(&named), 0)["requests"]["cpu"],
-        "200m"
-    );
-}
-
-#[test]
 fn f12_the_patch_touches_nothing_but_resources_and_the_share() {
     let given = pod(
         "agent",

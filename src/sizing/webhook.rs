@@ -1,0 +1,172 @@
+//! The mutating webhook on pods: decodes the review, lets `judge` decide from the caches, and looks up, once each, what is not there yet.
+
+use crate::process::telemetry::Telemetry;
+use crate::sizing::cache::Caches;
+use crate::sizing::crowd::Member;
+use crate::sizing::judge::{Asked, Known, Missing, Sight, judge};
+use crate::sizing::load::{Load, load};
+use crate::sizing::lookup::{Found, Lookups};
+use crate::sizing::pod::Pod;
+use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView, TemplateView};
+use crate::webhook::endpoint::{Endpoint, Reply};
+use crate::webhook::review::{Malformed, read};
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Gives pods their share.
+pub(crate) struct Pods {
+    caches: Arc<Caches>,
+    lookups: Arc<Lookups>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Pods {
+    pub(crate) fn new(
+        caches: Arc<Caches>,
+        lookups: Arc<Lookups>,
+        telemetry: Arc<Telemetry>,
+    ) -> Self {
+        Self {
+            caches,
+            lookups,
+            telemetry,
+        }
+    }
+
+    async fn answer(&self, body: &[u8], deadline: Instant) -> Result<Reply, Malformed> {
+        let request = read::<Pod>(body)?;
+        let pod = request
+            .object
+            .as_ref()
+            .ok_or_else(|| Malformed::new("the request has no object"))?;
+        let mut seen = Seen::new(&self.caches);
+        // Each of the three is looked up at most once: after that it is known, or known not to be.
+        let judged = loop {
+            match judge(pod, &request.namespace, &seen) {
+                Ok(judged) => break judged,
+                Err(missing) => self.look_up(&mut seen, missing, deadline).await,
+            }
+        };
+        if let Some(reason) = judged.left {
+            self.telemetry.left_unsized(reason);
+        }
+        Ok(Reply {
+            body: judged.answer.write(&request.uid),
+            verdict: judged.verdict,
+        })
+    }
+
+    async fn look_up(&self, seen: &mut Seen<'_>, missing: Missing<'_>, deadline: Instant) {
+        match missing {
+            Missing::DaemonSet(asked) => {
+                seen.daemonset = Some(self.lookups.daemonset(asked, deadline).await.into());
+            }
+            Missing::Node(name) => {
+                seen.node = Some(self.lookups.node(name, deadline).await.into());
+            }
+            Missing::Template(name) => {
+                seen.template = Some(self.lookups.template(&name, deadline).await.into());
+            }
+        }
+    }
+}
+
+impl Endpoint for Pods {
+    fn path(&self) -> &'static str {
+        "/mutate-v1-pod"
+    }
+
+    fn name(&self) -> &'static str {
+        "pods"
+    }
+
+    fn review<'a>(
+        &'a self,
+        body: &'a [u8],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Reply, Malformed>> {
+        Box::pin(self.answer(body, deadline))
+    }
+}
+
+/// The caches, and what was looked up besides for this one review.
+struct Seen<'a> {
+    caches: &'a Caches,
+    daemonset: Option<Known<DaemonSetView>>,
+    node: Option<Known<NodeView>>,
+    template: Option<Known<TemplateView>>,
+}
+
+impl<'a> Seen<'a> {
+    fn new(caches: &'a Caches) -> Self {
+        Self {
+            caches,
+            daemonset: None,
+            node: None,
+            template: None,
+        }
+    }
+}
+
+impl<V> From<Found<V>> for Known<V> {
+    fn from(found: Found<V>) -> Self {
+        match found {
+            Found::There(view) => Self::There(view),
+            Found::Absent => Self::Absent,
+            Found::Unknown(why) => Self::Failed(why),
+        }
+    }
+}
+
+impl Sight for Seen<'_> {
+    fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
+        self.daemonset
+            .clone()
+            .or_else(|| self.caches.daemonset_fresh(asked).map(Known::There))
+    }
+
+    fn node(&self, name: &str) -> Option<Known<NodeView>> {
+        self.node
+            .clone()
+            .or_else(|| self.caches.node(name).map(Known::There))
+    }
+
+    fn template(&self, name: &str) -> Option<Known<TemplateView>> {
+        self.template
+            .clone()
+            .or_else(|| self.caches.template(name).map(Known::There))
+    }
+
+    fn limit_ranges(&self, namespace: &str) -> Vec<Arc<LimitRangeView>> {
+        self.caches.limit_ranges(namespace)
+    }
+
+    fn load(&self, name: &str, node: &NodeView) -> Load {
+        let daemonsets = Crowd::of(self.caches);
+        load(name, node, daemonsets.members().into_iter())
+    }
+}
+
+/// All DaemonSets of the caches, each with its template.
+pub(crate) struct Crowd(pub(crate) Vec<(Arc<DaemonSetView>, Option<Arc<TemplateView>>)>);
+
+impl Crowd {
+    pub(crate) fn of(caches: &Caches) -> Self {
+        let mut all = Vec::new();
+        caches.each_daemonset(|_, _, daemonset| {
+            let template = daemonset.template.as_deref();
+            let template = template.and_then(|name| caches.template(name));
+            all.push((Arc::clone(daemonset), template));
+        });
+        Self(all)
+    }
+
+    pub(crate) fn members(&self) -> Vec<Member<'_>> {
+        let recipe = |template: &'_ Option<Arc<TemplateView>>| template.as_ref()?.recipe.as_ref().ok();
+        self.0
+            .iter()
+            .map(|(daemonset, template)| (daemonset.as_ref(), recipe(template)))
+            .collect()
+    }
+}
