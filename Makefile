@@ -204,6 +204,14 @@ undeploy-manifests: ## Remove what deploy-manifests installed: namespace, CRDs a
 	@$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY) || \
 	  { echo '$(still_held)' >&2; exit 1; }
 
+.PHONY: deploy-samples
+deploy-samples: ## Apply samples/: a template, and a DaemonSet whose pods get a share by it
+	$(KUBECTL) apply -k samples
+
+.PHONY: undeploy-samples
+undeploy-samples: ## Delete what deploy-samples applied
+	$(KUBECTL) delete --ignore-not-found -k samples
+
 .PHONY: build-installer
 build-installer: ## Write dist/install.yaml, all of OVERLAY= in one file, with the image IMG=
 	@$(kustomization_with_image)

@@ -1,0 +1,60 @@
+//! The samples are those that users of FlexDaemonsets know, under their names: what its README shows is in them, unchanged.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test says that it failed by panicking"
+)]
+
+use serde_json::Value;
+use std::path::Path;
+
+/// As the README of FlexDaemonsets has it, comments and all.
+const TEMPLATE: &str = r#"apiVersion: flexdaemonsets.xai/v1alpha1
+kind: FlexDaemonsetTemplate
+metadata:
+  name: default-resource-percentages
+spec:
+  cpuPercentage: 10 # Request 10% of node's allocatable CPU
+  memoryPercentage: 15 # Request 15% of node's allocatable memory
+  storagePercentage: 5 # Request 5% of node's allocatable ephemeral-storage
+  minCPU: "100m" # Minimum 0.1 CPU
+  minMemory: "128Mi" # Minimum 128 MiB Memory
+  # minStorage: "1Gi" # Optional: Minimum 1 GiB Ephemeral Storage
+"#;
+
+/// The part of the DaemonSet that the README shows; "rest of DaemonSet spec" follows.
+const DAEMONSET: &str = r#"apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: example-daemonset
+  annotations:
+    flexdaemonsets.xai/resource-template: "default-resource-percentages" # Points to the FlexDaemonsetTemplate
+"#;
+
+fn sample(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("samples")
+        .join(name);
+    std::fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn the_template_is_the_one_that_users_have() {
+    assert_eq!(sample("sample-flexdaemonsettemplate.yaml"), TEMPLATE);
+}
+
+#[test]
+fn the_daemonset_begins_as_the_one_that_users_have() {
+    let text = sample("sample-daemonset.yaml");
+    assert!(text.starts_with(DAEMONSET), "{text}");
+    let whole: Value = serde_saphyr::from_str(&text).unwrap();
+    let labels = &whole["spec"]["template"]["metadata"]["labels"];
+    assert_eq!(&whole["spec"]["selector"]["matchLabels"], labels);
+}
+
+#[test]
+fn kustomize_applies_the_template_before_the_daemonset() {
+    let list: Value = serde_saphyr::from_str(&sample("kustomization.yaml")).unwrap();
+    let expected = ["sample-flexdaemonsettemplate.yaml", "sample-daemonset.yaml"];
+    assert_eq!(list["resources"], serde_json::json!(expected));
+}
