@@ -51,10 +51,13 @@ pub mod sizing {
     mod amounts;
     pub mod api;
     mod landing;
+    mod partial;
     mod plan;
     mod recipe;
     pub(crate) mod reconcile;
     mod rules;
+    mod target;
+    mod texts;
     mod view;
 }
 

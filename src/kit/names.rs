@@ -5,6 +5,12 @@
 /// Who writes, in `managedFields` and in the reports of events.
 pub const MANAGER: &str = "holdfast.dev/manager";
 
+/// On a DaemonSet, put there by the API server: which generation of its pod template it is at.
+pub const TEMPLATE_GENERATION_ANNOTATION: &str = "deprecated.daemonset.template.generation";
+
+/// On a DaemonSet's pods, put there by its controller: which generation of the pod template they were made from.
+pub const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
+
 /// Held by the leader on the objects of its own installation, so that a deletion waits until
 /// everything that Holdfast holds elsewhere has been released.
 pub const TEARDOWN_FINALIZER: &str = "holdfast.dev/teardown";
@@ -15,6 +21,15 @@ pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io
 
 /// The category under which `kubectl get holdfast` shows all objects of ours.
 pub const CATEGORY: &str = "holdfast";
+
+/// On a DaemonSet, or on its pod template: which template gives its pods their share.
+pub const TEMPLATE_ANNOTATION: &str = "flexdaemonsets.xai/resource-template";
+
+/// On a pod: the share that it was given at admission, for people to read.
+pub const SHARE_ANNOTATION: &str = "holdfast.dev/share";
+
+/// On a namespace: `enabled` lets pods of kube-system be sized, `disabled` keeps pods of any other namespace from it.
+pub const SIZING_LABEL: &str = "holdfast.dev/sizing";
 
 /// Is this finalizer one of ours?
 #[must_use]
