@@ -58,6 +58,7 @@ pub mod sizing {
     mod landing;
     mod load;
     mod notes;
+    mod partial;
     mod patch;
     mod plan;
     mod pod;
@@ -66,8 +67,10 @@ pub mod sizing {
     mod rules;
     mod share;
     mod split;
+    mod target;
     #[cfg(test)]
     mod testkit;
+    mod texts;
     mod view;
 }
 

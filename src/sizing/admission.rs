@@ -3,8 +3,9 @@
 use crate::sizing::amounts::Resource;
 use crate::sizing::desire::{Desired, Wanted, desire};
 use crate::sizing::patch::patch;
-use crate::sizing::pod::{NoNode, Pod};
+use crate::sizing::pod::Pod;
 use crate::sizing::share::Inputs;
+use crate::sizing::target::NoNode;
 
 /// Why a pod of a DaemonSet that names a template is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 use crate::kit::names;
 use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::desire::Slot;
+use crate::sizing::target::{Field, NoNode, only_node};
 use crate::sizing::view::Role;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -207,15 +208,6 @@ struct PodLabels<'a> {
     generation: Option<Cow<'a, str>>,
 }
 
-/// Why a pod's node is not known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoNode {
-    /// Nothing names one.
-    Unnamed,
-    /// More than one is possible.
-    Several,
-}
-
 impl Pod<'_> {
     /// The DaemonSet that controls the pod.
     pub(crate) fn daemonset(&self) -> Option<&Owner<'_>> {
@@ -257,15 +249,7 @@ impl Pod<'_> {
             .as_ref()
             .and_then(|affinity| affinity.node_affinity.as_ref()?.required.as_ref());
         let terms = required.and_then(|required| required.node_selector_terms.as_deref());
-        let mut named = None;
-        for term in terms.unwrap_or_default() {
-            let name = term.node()?;
-            if named.is_some_and(|named| named != name) {
-                return Err(NoNode::Several);
-            }
-            named = Some(name);
-        }
-        named.ok_or(NoNode::Unnamed)
+        only_node(terms.unwrap_or_default().iter().map(SelectorTerm::fields))
     }
 
     /// All containers, init containers first, each with the path of its place.
@@ -293,20 +277,12 @@ impl Pod<'_> {
     }
 }
 
-impl SelectorTerm<'_> {
-    fn node(&self) -> Result<&str, NoNode> {
-        let mut named = None;
-        for field in self.match_fields.iter().flatten() {
-            if field.key != "metadata.name" || field.operator != "In" {
-                continue;
-            }
-            match field.values.as_deref().unwrap_or_default() {
-                [one] if named.is_none() || named == Some(&**one) => named = Some(&**one),
-                [] => {}
-                _ => return Err(NoNode::Several),
-            }
-        }
-        named.ok_or(NoNode::Unnamed)
+impl<'a> SelectorTerm<'a> {
+    fn fields(&self) -> impl Iterator<Item = Field<'_, Cow<'a, str>>> {
+        self.match_fields.iter().flatten().map(|field| {
+            let values = field.values.as_deref().unwrap_or_default();
+            (&*field.key, &*field.operator, values)
+        })
     }
 }
 
