@@ -50,9 +50,15 @@ pub mod webhook {
 pub mod sizing {
     mod amounts;
     pub mod api;
+    pub(crate) mod cache;
+    mod changes;
+    mod feed;
     mod landing;
+    mod mirror;
+    mod owners;
     mod partial;
     mod plan;
+    mod pulse;
     mod recipe;
     pub(crate) mod reconcile;
     mod rules;
