@@ -1,5 +1,9 @@
 //! What the process says about itself: log lines as fields, and metrics as OpenMetrics text. No object's name is ever a label.
 
+mod webhooks;
+
+pub use webhooks::{EndpointMetrics, WebhookMetrics};
+
 use crate::kit::error::Error;
 use clap::ValueEnum;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -67,6 +71,8 @@ pub struct Telemetry {
     passes: Family<Outcome, Counter>,
     pass_seconds: Family<Of, Histogram, fn() -> Histogram>,
     leading: Gauge,
+    /// What the webhook server counts.
+    pub webhooks: WebhookMetrics,
 }
 
 impl Default for Telemetry {
@@ -96,11 +102,13 @@ impl Default for Telemetry {
         build
             .get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION"))])
             .set(1);
+        let webhooks = WebhookMetrics::register(&mut registry);
         Self {
             registry,
             passes,
             pass_seconds,
             leading,
+            webhooks,
         }
     }
 }
