@@ -4,10 +4,11 @@
 //! `tests/architecture.rs` holds it.
 //!
 //! ```text
-//! 4 mains    main.rs
-//! 3 edge     app (the one table of CRDs and controllers)   cli (the user's verbs)
-//! 2 slices   sizing
-//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   webhook (TLS)
+//! 5 mains    main.rs
+//! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
+//! 3 slices   sizing
+//! 2 door     webhook (server, certificates, reviews)
+//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
 //! 0 kit      names  conditions  events  error  quantity
 //! ```
 
@@ -41,8 +42,14 @@ pub mod process {
 
 /// Serving to the API server and to scrapers over TLS.
 pub mod webhook {
+    mod body;
+    pub mod clients;
+    mod connections;
     pub mod endpoint;
+    mod exchange;
+    pub mod handshake;
     pub mod review;
+    pub mod server;
     pub mod tls;
 }
 

@@ -19,10 +19,11 @@ use std::path::{Path, PathBuf};
 /// Which floor a module stands on; a module that is not listed fails the test.
 fn floor(module: &str) -> Option<u8> {
     Some(match module {
-        "main" => 4,
-        "app" | "cli" => 3,
-        "sizing" => 2,
-        "process" | "webhook" => 1,
+        "main" => 5,
+        "app" | "cli" => 4,
+        "sizing" => 3,
+        "webhook" => 2,
+        "process" => 1,
         "kit" => 0,
         _ => return None,
     })
@@ -127,7 +128,7 @@ fn violations(module: &str, source: &str) -> Vec<String> {
         .filter_map(|(to, part)| match floor(&to) {
             None => Some(format!("{module} imports {to}, which stands on no floor")),
             Some(floor) if floor < from => None,
-            Some(floor) if floor == from && from == 2 && part.as_deref() == Some("api") => None,
+            Some(floor) if floor == from && from == 3 && part.as_deref() == Some("api") => None,
             Some(floor) if floor == from => Some(format!("{module} imports {to} sideways")),
             Some(_) => Some(format!("{module} imports {to}, which stands above it")),
         });

@@ -210,7 +210,7 @@ fn guarded<A>(server: Server<SocketAddr, A>, limits: Limits) -> Server<SocketAdd
 }
 
 /// `[::]` means every address; where there is no IPv6, that is every IPv4 address.
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     match TcpListener::bind(address) {
         Err(error)
             if address.ip().is_unspecified() && address.is_ipv6() && is_without_ipv6(&error) =>
