@@ -9,29 +9,75 @@ use crate::kit::names;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
 use crate::process::runner::Runner;
+use crate::process::health::Health;
+use crate::process::telemetry::Telemetry;
 use crate::process::{installation, leader, teardown};
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
+use crate::sizing::cache::Caches;
+use crate::sizing::running;
+use crate::webhook::endpoint::Endpoint;
 use futures::future::BoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use kube::api::{ApiResource, GroupVersionKind};
 use kube::runtime::events::{Recorder, Reporter};
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// One capability.
 struct Slice {
     crds: fn() -> Vec<CustomResourceDefinition>,
-    controller: fn(Runner, Clients, Recorder) -> BoxFuture<'static, Result<(), Error>>,
+    begin: fn(&Ground) -> Part,
     steps: &'static [Step],
+}
+
+/// What a slice is given when a manager starts.
+pub(crate) struct Ground {
+    pub(crate) clients: Clients,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) health: Arc<Health>,
+    pub(crate) namespace: String,
+}
+
+type Controller = Box<dyn Fn(Runner, Recorder) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+type Kept = BoxFuture<'static, ()>;
+
+/// What of a slice runs in one manager.
+pub(crate) struct Part {
+    /// Reviews that it answers, on every replica. What each does when it cannot answer, and why, stands in the chart's
+    /// webhook configurations: shares fail open, since a DaemonSet may be what a node needs to come up.
+    pub(crate) endpoints: Vec<Arc<dyn Endpoint>>,
+    /// What it knows, kept on every replica until the stop; never ends before.
+    pub(crate) keep: Box<dyn FnOnce(CancellationToken) -> Kept + Send + Sync>,
+    /// What it does, on the leader.
+    pub(crate) control: Controller,
 }
 
 const SLICES: &[Slice] = &[Slice {
     crds: || vec![FlexDaemonsetTemplate::crd()],
-    controller: |runner, clients, recorder| {
-        Box::pin(sizing::reconcile::run(runner, clients, recorder))
-    },
+    begin: begin_sizing,
     steps: sizing::reconcile::STEPS,
 }];
+
+fn begin_sizing(ground: &Ground) -> Part {
+    let Ground { clients, telemetry, health, namespace } = ground;
+    let caches = Caches::new(Arc::clone(telemetry));
+    let endpoints = running::endpoints(&caches, clients, telemetry, namespace);
+    let (health, kept, clients) = (Arc::clone(health), clients.clone(), clients.clone());
+    Part {
+        endpoints,
+        keep: Box::new(move |stop| Box::pin(running::keep(caches, kept, health, stop))),
+        control: Box::new(move |runner, recorder| {
+            Box::pin(sizing::reconcile::run(runner, clients.clone(), recorder))
+        }),
+    }
+}
+
+/// All slices, for one manager.
+pub(crate) fn begin(ground: &Ground) -> Vec<Part> {
+    SLICES.iter().map(|slice| (slice.begin)(ground)).collect()
+}
 
 /// Writes of the ground.
 const GROUND_STEPS: &[&[Step]] = &[leader::STEPS, installation::STEPS, teardown::STEPS];
@@ -71,6 +117,7 @@ pub fn kinds() -> Vec<ApiResource> {
 }
 
 fn controllers(
+    controls: &[Controller],
     runner: &Runner,
     clients: &Clients,
     identity: &str,
@@ -81,9 +128,9 @@ fn controllers(
         instance,
     };
     let recorder = Recorder::new(clients.api.clone(), reporter);
-    SLICES
+    controls
         .iter()
-        .map(|slice| (slice.controller)(runner.clone(), clients.clone(), recorder.clone()))
+        .map(|control| control(runner.clone(), recorder.clone()))
         .collect()
 }
 

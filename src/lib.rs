@@ -78,13 +78,16 @@ pub mod sizing {
     mod recipe;
     pub(crate) mod reconcile;
     mod rules;
+    pub(crate) mod running;
     mod share;
     mod split;
     mod target;
     #[cfg(test)]
     mod testkit;
     mod texts;
+    mod validation;
     mod view;
+    mod webhook;
 }
 
 pub mod app;

@@ -6,7 +6,7 @@
 //! | going, or gone after it was seen alive | stops its controllers, releases everything, hands the Lease back, lets the installation go | goes on campaigning; told to stop, for a while longer |
 //! | absent from the start | waits: the name may be wrong, and what a name does not name cannot be cleaned up after | the same |
 
-use crate::app::{cluster, controllers, kinds};
+use crate::app::{Controller, cluster, controllers, kinds};
 use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
 use crate::process::health::Health;
@@ -36,6 +36,7 @@ pub(crate) struct Manager {
     pub(crate) health: Arc<Health>,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) installation: Option<Installation>,
+    pub(crate) controls: Vec<Controller>,
     pub(crate) identity: String,
     pub(crate) concurrency: u16,
     /// How long running passes may take after the Lease was lost.
@@ -193,7 +194,7 @@ impl Manager {
         };
         let controllers_stop = runner.stop.clone();
         let mut running: JoinSet<Result<(), Error>> =
-            controllers(&runner, &self.clients, &self.identity)
+            controllers(&self.controls, &runner, &self.clients, &self.identity)
                 .into_iter()
                 .collect();
         let ended = tokio::select! {

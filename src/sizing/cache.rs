@@ -51,6 +51,11 @@ impl Caches {
         })
     }
 
+    /// The texts that all views share.
+    pub(crate) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
     pub(crate) fn node(&self, name: &str) -> Option<Arc<NodeView>> {
         self.nodes.mirror.get("", name)
     }

@@ -60,7 +60,9 @@ impl Pods {
     async fn look_up(&self, seen: &mut Seen<'_>, missing: Missing<'_>, deadline: Instant) {
         match missing {
             Missing::DaemonSet(asked) => {
-                seen.daemonset = Some(self.lookups.daemonset(asked, deadline).await.into());
+                let Asked { namespace, name, uid, generation } = asked;
+                let found = self.lookups.daemonset((namespace, name), uid, generation, deadline);
+                seen.daemonset = Some(found.await.into());
             }
             Missing::Node(name) => {
                 seen.node = Some(self.lookups.node(name, deadline).await.into());
@@ -123,7 +125,11 @@ impl Sight for Seen<'_> {
     fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
         self.daemonset
             .clone()
-            .or_else(|| self.caches.daemonset_fresh(asked).map(Known::There))
+            .or_else(|| {
+                let Asked { namespace, name, uid, generation } = asked;
+                let found = self.caches.daemonset_fresh(namespace, name, uid, generation);
+                found.map(Known::There)
+            })
     }
 
     fn node(&self, name: &str) -> Option<Known<NodeView>> {
