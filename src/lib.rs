@@ -54,6 +54,7 @@ pub mod sizing {
     mod changes;
     mod feed;
     mod landing;
+    mod lookup;
     mod mirror;
     mod owners;
     mod partial;
