@@ -67,6 +67,7 @@ pub mod sizing {
     mod judge;
     mod landing;
     mod load;
+    mod lookup;
     mod mirror;
     mod notes;
     mod owners;

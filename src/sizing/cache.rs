@@ -29,7 +29,7 @@ pub(crate) struct Caches {
     namespaces: Feed<Namespaces>,
     pods: Feed<Pods>,
     owners: Owners,
-    texts: Texts,
+    pub(super) texts: Texts,
     teller: Teller,
     telemetry: Arc<Telemetry>,
 }

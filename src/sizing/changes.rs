@@ -149,7 +149,7 @@ mod tests {
         let mut changes = teller.subscribe();
         assert_eq!(changes.next().await, Change::Everything);
         assert!(changes.next().now_or_never().is_none());
-        let (_, change) = tokio::join!(async { teller.tell(&node("a")) }, changes.next());
+        let ((), change) = tokio::join!(async { teller.tell(&node("a")) }, changes.next());
         assert_eq!(change, node("a"));
     }
 

@@ -61,6 +61,7 @@ impl<K: Kind> Feed<K> {
         let mut failures: u32 = 0;
         loop {
             let event = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 event = events.next() => event,
             };

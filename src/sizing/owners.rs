@@ -8,9 +8,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// A pod by namespace and name.
 type Key = (Arc<str>, Arc<str>);
 
+/// All pods of one DaemonSet.
+type Pods = HashMap<Key, Arc<PodView>>;
+
 /// Pods by the uid of the DaemonSet that controls them.
 #[derive(Default)]
-pub(crate) struct Owners(RwLock<HashMap<Arc<str>, HashMap<Key, Arc<PodView>>>>);
+pub(crate) struct Owners(RwLock<HashMap<Arc<str>, Pods>>);
 
 /// A pod of a DaemonSet.
 #[derive(Debug, Clone, PartialEq)]

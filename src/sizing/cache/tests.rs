@@ -67,7 +67,7 @@ async fn all_kinds_are_kept() {
     );
     let (mut daemonsets, mut templates) = (0, 0);
     caches.each_daemonset(|namespace, name, _| {
-        daemonsets += usize::from((namespace, name) == ("monitoring", "agent"))
+        daemonsets += usize::from((namespace, name) == ("monitoring", "agent"));
     });
     caches.each_template(|name, _| templates += usize::from(name == "small"));
     assert_eq!((daemonsets, templates), (1, 1));

@@ -83,7 +83,7 @@ impl Kind for Namespaces {
     }
 }
 
-/// LimitRanges.
+/// Bounds of what may be asked for in a namespace.
 #[derive(Debug, Clone)]
 pub(crate) enum LimitRanges {}
 
