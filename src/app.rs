@@ -8,8 +8,8 @@ use crate::kit::error::Error;
 use crate::kit::names;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
-use crate::process::runner::Runner;
 use crate::process::health::Health;
+use crate::process::runner::Runner;
 use crate::process::telemetry::Telemetry;
 use crate::process::{installation, leader, teardown};
 use crate::sizing;
@@ -40,7 +40,8 @@ pub(crate) struct Ground {
     pub(crate) namespace: String,
 }
 
-type Controller = Box<dyn Fn(Runner, Recorder) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
+type Controller =
+    Box<dyn Fn(Runner, Recorder) -> BoxFuture<'static, Result<(), Error>> + Send + Sync>;
 type Kept = BoxFuture<'static, ()>;
 
 /// What of a slice runs in one manager.
@@ -61,7 +62,12 @@ const SLICES: &[Slice] = &[Slice {
 }];
 
 fn begin_sizing(ground: &Ground) -> Part {
-    let Ground { clients, telemetry, health, namespace } = ground;
+    let Ground {
+        clients,
+        telemetry,
+        health,
+        namespace,
+    } = ground;
     let caches = Caches::new(Arc::clone(telemetry));
     let endpoints = running::endpoints(&caches, clients, telemetry, namespace);
     let (health, kept, clients) = (Arc::clone(health), clients.clone(), clients.clone());

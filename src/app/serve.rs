@@ -9,9 +9,10 @@
 //! | a signal | not ready any more; controllers are stopped, the Lease is handed back, listeners close after the shutdown delay |
 
 use crate::app::manager::Manager;
+use crate::app::{Ground, begin};
 use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
-use crate::process::flags::{Election, InstallationFlags, Listening, Logging, Serve};
+use crate::process::flags::{Election, InstallationFlags, Listening, Logging, Serve, WebhookFlags};
 use crate::process::health::Health;
 use crate::process::installation::Installation;
 use crate::process::leader::Elector;
@@ -19,11 +20,13 @@ use crate::process::lease::Settings;
 use crate::process::listeners::{Serving, serve_metrics, serve_probes};
 use crate::process::signals::stop_on_signal;
 use crate::process::telemetry::{Telemetry, start_logging};
+use crate::webhook::endpoint::Endpoint;
+use crate::webhook::server::{Setup, Webhooks};
 use crate::webhook::tls::Certificate;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// How long the main loop may be silent before the process counts as dead.
@@ -36,6 +39,7 @@ const BEAT_LIMIT: Duration = Duration::from_secs(120);
 pub async fn serve(flags: Serve) -> Result<(), Error> {
     let Serve {
         listening,
+        webhooks,
         election,
         installation,
         logging,
@@ -73,11 +77,26 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
             &name,
         )
     });
+    let ground = Ground {
+        clients: clients.clone(),
+        telemetry: Arc::clone(&telemetry),
+        health: Arc::clone(&health),
+        namespace: namespace.clone(),
+    };
+    let (mut endpoints, mut controls) = (Vec::new(), Vec::new());
+    let (keeping, mut kept) = (CancellationToken::new(), JoinSet::new());
+    for part in begin(&ground) {
+        endpoints.extend(part.endpoints);
+        controls.push(part.control);
+        kept.spawn((part.keep)(keeping.clone()));
+    }
+    front.open_webhooks(webhooks, endpoints, &stop, &telemetry)?;
     let manager = Manager {
         clients,
         health,
         telemetry,
         installation,
+        controls,
         identity,
         concurrency,
         loss_limit,
@@ -87,9 +106,22 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         ended = Box::pin(manager.run(elector, &stop)) => ended,
         // A manager that nobody can probe or scrape is started again.
         error = front.ended() => Err(error),
+        Some(ended) = kept.join_next() => Err(cache_ended(ended)),
     };
     front.close(&stop).await;
+    // Reviews may come until the front is closed.
+    keeping.cancel();
+    while kept.join_next().await.is_some() {}
     ended
+}
+
+fn cache_ended(ended: Result<(), tokio::task::JoinError>) -> Error {
+    Error::Ended {
+        part: "a cache",
+        why: ended
+            .err()
+            .map_or_else(|| "it stopped by itself".into(), |error| error.to_string()),
+    }
 }
 
 /// The election's settings, judged before anything is started.
@@ -104,6 +136,7 @@ fn checked(election: Election, namespace: &str) -> Result<Option<Settings>, Erro
 /// What others see of the process: its listeners, and how it goes away from them.
 struct Front {
     servers: [Serving; 2],
+    webhooks: Option<Webhooks>,
     /// Clients may still be sent here for a moment after the signal.
     lame_duck: JoinHandle<()>,
     certificate_stop: CancellationToken,
@@ -142,17 +175,51 @@ impl Front {
         });
         Ok(Self {
             servers,
+            webhooks: None,
             lame_duck,
             certificate_stop,
         })
     }
 
+    fn open_webhooks(
+        &mut self,
+        flags: WebhookFlags,
+        endpoints: Vec<Arc<dyn Endpoint>>,
+        stop: &CancellationToken,
+        telemetry: &Telemetry,
+    ) -> Result<(), Error> {
+        let WebhookFlags {
+            webhook_bind_address,
+            cert_dir,
+        } = flags;
+        let Some(directory) = cert_dir else {
+            return Ok(());
+        };
+        let certificate = Certificate::read(&directory)?;
+        let tls = certificate.config().get_inner();
+        let setup = Setup {
+            endpoints,
+            tls,
+            metrics: telemetry.webhooks.clone(),
+            stop: stop.clone(),
+        };
+        self.webhooks = crate::webhook::server::serve(webhook_bind_address, setup)?;
+        Ok(())
+    }
+
     /// Returns when a listener ended by itself.
     async fn ended(&mut self) -> Error {
         let [probes, metrics] = &mut self.servers;
+        let webhooks = async {
+            match &mut self.webhooks {
+                Some(webhooks) => webhooks.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             error = probes.ended() => error,
             error = metrics.ended() => error,
+            error = webhooks => error,
         }
     }
 
@@ -161,6 +228,11 @@ impl Front {
             && let Err(error) = self.lame_duck.await
         {
             tracing::warn!(%error, "the shutdown delay was cut short");
+        }
+        if let Some(webhooks) = self.webhooks
+            && let Err(error) = webhooks.stop().await
+        {
+            tracing::warn!(error = %chain(&error), "the webhook server ended badly");
         }
         for server in self.servers {
             if let Err(error) = server.stop().await {

@@ -71,12 +71,18 @@ struct Cached {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Left {
+    reason: &'static str,
+}
+
 /// The metrics of this process.
 pub struct Telemetry {
     registry: Registry,
     passes: Family<Outcome, Counter>,
     pass_seconds: Family<Of, Histogram, fn() -> Histogram>,
     leading: Gauge,
+    left_unsized: Family<Left, Counter>,
     cache_age: Family<Cached, Gauge<f64, AtomicU64>>,
     cache_objects: Family<Cached, Gauge>,
     /// What the webhook server counts.
@@ -98,6 +104,12 @@ impl Default for Telemetry {
             "reconcile_seconds",
             "How long a pass over an object took",
             pass_seconds.clone(),
+        );
+        let left_unsized = Family::<Left, Counter>::default();
+        registry.register(
+            "sizing_left_unsized",
+            "Pods that were admitted without the share that they should have, by reason",
+            left_unsized.clone(),
         );
         let leading = Gauge::default();
         registry.register("leader", "1 while this process leads", leading.clone());
@@ -128,6 +140,7 @@ impl Default for Telemetry {
             passes,
             pass_seconds,
             leading,
+            left_unsized,
             cache_age,
             cache_objects,
             webhooks,
@@ -151,6 +164,13 @@ impl Telemetry {
         self.pass_seconds
             .get_or_create_owned(&Of { controller })
             .observe(took.as_secs_f64());
+    }
+
+    /// A pod that should have a share was admitted without it.
+    pub fn left_unsized(&self, reason: &'static str) {
+        self.left_unsized
+            .get_or_create_owned(&Left { reason })
+            .inc();
     }
 
     /// This process leads, or leads no more.

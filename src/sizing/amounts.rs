@@ -100,10 +100,6 @@ impl<T> Each<T> {
 }
 
 impl Amounts {
-    /// From the texts of a resource list; what cannot be read counts as absent.
-    pub fn read<'a>(mut text: impl FnMut(&'static str) -> Option<&'a str>) -> Self {
-        Self::from_fn(|resource| text(resource.key())?.parse().ok())
-    }
 
     /// Both together, resource by resource; what is absent counts as nothing.
     #[must_use]

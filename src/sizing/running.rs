@@ -27,8 +27,13 @@ pub(crate) fn endpoints(
     let (caches, telemetry) = (Arc::clone(caches), Arc::clone(telemetry));
     vec![
         Arc::new(Pods::new(Arc::clone(&caches), lookups, telemetry)),
-        Arc::new(TemplateReviews { caches: Arc::clone(&caches) }),
-        Arc::new(DaemonSetReviews { caches, own: own.to_owned() }),
+        Arc::new(TemplateReviews {
+            caches: Arc::clone(&caches),
+        }),
+        Arc::new(DaemonSetReviews {
+            caches,
+            own: own.to_owned(),
+        }),
     ]
 }
 

@@ -127,7 +127,17 @@ impl TemplateReviews {
         let policy = recipe.overcommit;
         let before = Crowd::of(&self.caches);
         let after = before.with_template(name, recipe);
-        add_excess(Answer { warnings, ..Answer::default() }, &self.caches, policy, before, after).await
+        add_excess(
+            Answer {
+                warnings,
+                ..Answer::default()
+            },
+            &self.caches,
+            policy,
+            before,
+            after,
+        )
+        .await
     }
 }
 
@@ -143,9 +153,13 @@ impl DaemonSetReviews {
         };
         let mut answer = Answer::default();
         let seen = self.caches.namespace(namespace).unwrap_or_default();
-        answer.warnings.extend(findings::excluded(namespace, &seen, &self.own));
+        answer
+            .warnings
+            .extend(findings::excluded(namespace, &seen, &self.own));
         if daemonset.has_pod_resources {
-            answer.warnings.push("its pods have resources for the pod as a whole, and so get no share".into());
+            answer
+                .warnings
+                .push("its pods have resources for the pod as a whole, and so get no share".into());
         }
         let found = self.caches.template(&template);
         let recipe = match found.as_ref().map(|found| &found.recipe) {
@@ -154,12 +168,16 @@ impl DaemonSetReviews {
                 return answer;
             }
             Some(Err(why)) => {
-                answer.warnings.push(format!("FlexDaemonsetTemplate {template} cannot be used: {why}"));
+                answer.warnings.push(format!(
+                    "FlexDaemonsetTemplate {template} cannot be used: {why}"
+                ));
                 return answer;
             }
             Some(Ok(recipe)) => recipe,
         };
-        answer.warnings.extend(unknown(recipe, (namespace, name), &daemonset));
+        answer
+            .warnings
+            .extend(unknown(recipe, (namespace, name), &daemonset));
         let is_new = former.is_none_or(|former| {
             former.template != daemonset.template || former.landing != daemonset.landing
         });
@@ -195,7 +213,11 @@ async fn add_excess(
     // Thousands of nodes and hundreds of DaemonSets take a moment, in which pods have to be answered.
     let compared = tokio::task::spawn_blocking(move || {
         let found = excess_of(&nodes, &after);
-        let known = if found.is_empty() { Vec::new() } else { excess_of(&nodes, &before) };
+        let known = if found.is_empty() {
+            Vec::new()
+        } else {
+            excess_of(&nodes, &before)
+        };
         (found, known)
     });
     let Ok((found, known)) = compared.await else {
@@ -243,7 +265,11 @@ impl Crowd {
                 .iter()
                 .map(|(daemonset, known)| {
                     let is_it = names_it(daemonset);
-                    let template = if is_it { Some(Arc::clone(&template)) } else { known.clone() };
+                    let template = if is_it {
+                        Some(Arc::clone(&template))
+                    } else {
+                        known.clone()
+                    };
                     (Arc::clone(daemonset), template)
                 })
                 .collect(),
@@ -251,8 +277,15 @@ impl Crowd {
     }
 
     /// The same, with this DaemonSet as it is to be.
-    fn with_daemonset(&self, daemonset: &DaemonSetView, template: Option<Arc<TemplateView>>) -> Self {
-        let others = self.0.iter().filter(|(known, _)| known.uid != daemonset.uid);
+    fn with_daemonset(
+        &self,
+        daemonset: &DaemonSetView,
+        template: Option<Arc<TemplateView>>,
+    ) -> Self {
+        let others = self
+            .0
+            .iter()
+            .filter(|(known, _)| known.uid != daemonset.uid);
         let mut all: Vec<_> = others.cloned().collect();
         all.push((Arc::new(daemonset.clone()), template));
         Self(all)

@@ -60,8 +60,15 @@ impl Pods {
     async fn look_up(&self, seen: &mut Seen<'_>, missing: Missing<'_>, deadline: Instant) {
         match missing {
             Missing::DaemonSet(asked) => {
-                let Asked { namespace, name, uid, generation } = asked;
-                let found = self.lookups.daemonset((namespace, name), uid, generation, deadline);
+                let Asked {
+                    namespace,
+                    name,
+                    uid,
+                    generation,
+                } = asked;
+                let found = self
+                    .lookups
+                    .daemonset((namespace, name), uid, generation, deadline);
                 seen.daemonset = Some(found.await.into());
             }
             Missing::Node(name) => {
@@ -123,13 +130,18 @@ impl<V> From<Found<V>> for Known<V> {
 
 impl Sight for Seen<'_> {
     fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
-        self.daemonset
-            .clone()
-            .or_else(|| {
-                let Asked { namespace, name, uid, generation } = asked;
-                let found = self.caches.daemonset_fresh(namespace, name, uid, generation);
-                found.map(Known::There)
-            })
+        self.daemonset.clone().or_else(|| {
+            let Asked {
+                namespace,
+                name,
+                uid,
+                generation,
+            } = asked;
+            let found = self
+                .caches
+                .daemonset_fresh(namespace, name, uid, generation);
+            found.map(Known::There)
+        })
     }
 
     fn node(&self, name: &str) -> Option<Known<NodeView>> {
@@ -169,10 +181,14 @@ impl Crowd {
     }
 
     pub(crate) fn members(&self) -> Vec<Member<'_>> {
-        let recipe = |template: &'_ Option<Arc<TemplateView>>| template.as_ref()?.recipe.as_ref().ok();
         self.0
             .iter()
-            .map(|(daemonset, template)| (daemonset.as_ref(), recipe(template)))
+            .map(|(daemonset, template)| {
+                let recipe = template
+                    .as_ref()
+                    .and_then(|found| found.recipe.as_ref().ok());
+                (daemonset.as_ref(), recipe)
+            })
             .collect()
     }
 }

@@ -45,7 +45,11 @@ pub(crate) async fn running(client: &Client, name: &str, nodes: usize) -> BTreeM
         let found = pods.list(&list).await.ok()?.items;
         let runs = |pod: &Pod| {
             pod.metadata.deletion_timestamp.is_none()
-                && pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running")
+                && pod
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.phase.as_deref())
+                    == Some("Running")
         };
         let running: BTreeMap<_, _> = found
             .into_iter()
@@ -66,7 +70,14 @@ fn request(pod: &Pod, container: usize, resource: &str) -> Option<u64> {
 
 /// `cpu` in thousandths, anything else in ones.
 fn number(resource: &str, text: &str) -> u64 {
-    let units = [("Ki", 1 << 10), ("Mi", 1 << 20), ("Gi", 1 << 30), ("k", 1000), ("M", 1_000_000), ("G", 1_000_000_000)];
+    let units = [
+        ("Ki", 1 << 10),
+        ("Mi", 1 << 20),
+        ("Gi", 1 << 30),
+        ("k", 1000),
+        ("M", 1_000_000),
+        ("G", 1_000_000_000),
+    ];
     if resource == "cpu" {
         return match text.strip_suffix('m') {
             Some(milli) => milli.parse().unwrap(),
@@ -74,7 +85,9 @@ fn number(resource: &str, text: &str) -> u64 {
         };
     }
     let unit = units.iter().find(|(suffix, _)| text.ends_with(suffix));
-    let (digits, factor) = unit.map_or((text, 1), |(suffix, factor)| (text.trim_end_matches(suffix), *factor));
+    let (digits, factor) = unit.map_or((text, 1), |(suffix, factor)| {
+        (text.trim_end_matches(suffix), *factor)
+    });
     digits.parse::<u64>().unwrap() * factor
 }
 
@@ -88,7 +101,10 @@ async fn allocatable(client: &Client) -> BTreeMap<String, BTreeMap<&'static str,
             .map(|resource| (resource, number(resource, &given[resource].0)))
             .collect()
     };
-    list.items.iter().map(|node| (node.name_any(), of(node))).collect()
+    list.items
+        .iter()
+        .map(|node| (node.name_any(), of(node)))
+        .collect()
 }
 
 async fn removed(client: &Client, name: &str) {
@@ -105,15 +121,30 @@ async fn fx_02_03_the_scheduler_and_the_kubelet_see_the_share_of_each_node() {
     let world = world().await;
     let client = world.install().await;
     let nodes = allocatable(&client).await;
-    applied(&world, &share("parts", "{cpuPercentage: 10, memoryPercentage: 5, storagePercentage: 1}", ONE));
+    applied(
+        &world,
+        &share(
+            "parts",
+            "{cpuPercentage: 10, memoryPercentage: 5, storagePercentage: 1}",
+            ONE,
+        ),
+    );
     let pods = running(&client, "parts", nodes.len()).await;
     for (node, pod) in &pods {
         for (resource, percent) in [("cpu", 10), ("memory", 5), ("ephemeral-storage", 1)] {
             let share = nodes[node][resource] * percent / 100;
-            assert_eq!(request(pod, 0, resource), Some(share), "{resource} on {node}");
+            assert_eq!(
+                request(pod, 0, resource),
+                Some(share),
+                "{resource} on {node}"
+            );
         }
         let status = pod.status.as_ref().unwrap();
-        assert_eq!(status.qos_class.as_deref(), Some("Guaranteed"), "requests = limits");
+        assert_eq!(
+            status.qos_class.as_deref(),
+            Some("Guaranteed"),
+            "requests = limits"
+        );
         assert!(pod.annotations()["holdfast.dev/share"].contains(node.as_str()));
     }
     removed(&client, "parts").await;
@@ -129,7 +160,10 @@ async fn fx_07_all_kinds_of_containers_start_with_their_parts() {
     applied(&world, &share("kinds", spec, containers));
     for (node, pod) in running(&client, "kinds", nodes.len()).await {
         let rest = nodes[&node]["cpu"] * 8 / 100 - 20;
-        let (a, b) = (request(&pod, 0, "cpu").unwrap(), request(&pod, 1, "cpu").unwrap());
+        let (a, b) = (
+            request(&pod, 0, "cpu").unwrap(),
+            request(&pod, 1, "cpu").unwrap(),
+        );
         assert_eq!(a + b, rest, "{node}");
         assert!(a.abs_diff(b * 3) <= 3, "by their own requests: {a} and {b}");
     }
@@ -158,13 +192,23 @@ async fn fx_12_daemonsets_and_templates_in_one_apply_leave_no_pod_unsized() {
     let world = world().await;
     let client = world.install().await;
     let names: Vec<_> = (0..10).map(|at| format!("many-{at}")).collect();
-    let templates: Vec<_> = names.iter().map(|name| template(name, "{cpuPercentage: 1}")).collect();
-    let daemonsets: Vec<_> = names.iter().map(|name| daemonset(name, name, ONE)).collect();
+    let templates: Vec<_> = names
+        .iter()
+        .map(|name| template(name, "{cpuPercentage: 1}"))
+        .collect();
+    let daemonsets: Vec<_> = names
+        .iter()
+        .map(|name| daemonset(name, name, ONE))
+        .collect();
     applied(&world, &[templates, daemonsets].concat().join("---\n"));
     let nodes = allocatable(&client).await;
     for name in &names {
         for (node, pod) in running(&client, name, nodes.len()).await {
-            assert_eq!(request(&pod, 0, "cpu"), Some(nodes[&node]["cpu"] / 100), "{name}");
+            assert_eq!(
+                request(&pod, 0, "cpu"),
+                Some(nodes[&node]["cpu"] / 100),
+                "{name}"
+            );
         }
     }
     for name in &names {
@@ -176,10 +220,18 @@ async fn fx_12_daemonsets_and_templates_in_one_apply_leave_no_pod_unsized() {
 async fn f02_kube_system_is_sized_only_where_somebody_says_so_and_told_how() {
     let world = world().await;
     let client = world.install().await;
-    let inside = |yaml: String| yaml.replace("metadata: {name: sys,", "metadata: {namespace: kube-system, name: sys,");
+    let inside = |yaml: String| {
+        yaml.replace(
+            "metadata: {name: sys,",
+            "metadata: {namespace: kube-system, name: sys,",
+        )
+    };
     applied(&world, &template("sys", "{cpuPercentage: 10}"));
     let told = applied(&world, &inside(daemonset("sys", "sys", ONE)));
-    assert!(told.contains("kubectl label namespace kube-system holdfast.dev/sizing=enabled"), "{told}");
+    assert!(
+        told.contains("kubectl label namespace kube-system holdfast.dev/sizing=enabled"),
+        "{told}"
+    );
     let pods: Api<Pod> = Api::namespaced(client.clone(), "kube-system");
     let nodes = allocatable(&client).await.len();
     let created = |wanted: bool| {
@@ -187,8 +239,15 @@ async fn f02_kube_system_is_sized_only_where_somebody_says_so_and_told_how() {
         move || {
             let pods = pods.clone();
             async move {
-                let found = pods.list(&ListParams::default().labels("app=sys")).await.ok()?.items;
-                let fits = found.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none() && request(pod, 0, "cpu").is_some() == wanted);
+                let found = pods
+                    .list(&ListParams::default().labels("app=sys"))
+                    .await
+                    .ok()?
+                    .items;
+                let fits = found.iter().filter(|pod| {
+                    pod.metadata.deletion_timestamp.is_none()
+                        && request(pod, 0, "cpu").is_some() == wanted
+                });
                 (fits.count() == nodes).then_some(())
             }
         }
@@ -206,28 +265,51 @@ async fn fx_09_mistakes_are_refused_and_what_will_not_work_is_a_warning() {
     let world = world().await;
     let client = world.install().await;
     for (spec, says) in [
-        ("{cpuPercentage: 10, minCPU: '2', maxCPU: '1'}", "minCPU must not be above maxCPU"),
-        ("{cpuPercentage: 10, minMemory: '-1Gi'}", "minMemory must be a quantity that is not below zero"),
-        ("{containers: [{name: c, weight: 0}]}", "greater than or equal to 1"),
-        ("{containers: [{name: c, weight: 2, exclude: true}]}", "neither weight nor fixed"),
+        (
+            "{cpuPercentage: 10, minCPU: '2', maxCPU: '1'}",
+            "minCPU must not be above maxCPU",
+        ),
+        (
+            "{cpuPercentage: 10, minMemory: '-1Gi'}",
+            "minMemory must be a quantity that is not below zero",
+        ),
+        (
+            "{containers: [{name: c, weight: 0}]}",
+            "greater than or equal to 1",
+        ),
+        (
+            "{containers: [{name: c, weight: 2, exclude: true}]}",
+            "neither weight nor fixed",
+        ),
         ("{limits: {cpu: 50%}}", "limits.cpu"),
         ("{wave: 0}", "wave must be a number of at least 1"),
         ("{onChange: Explode}", "onChange"),
     ] {
         let output = world.apply(&template("refused", spec));
         let told = text(&output.stderr);
-        assert!(!output.status.success() && told.contains(says), "{spec}: {told}");
+        assert!(
+            !output.status.success() && told.contains(says),
+            "{spec}: {told}"
+        );
     }
     let told = applied(&world, &daemonset("hasty", "later", ONE));
-    assert!(told.contains("there is no FlexDaemonsetTemplate later"), "{told}");
+    assert!(
+        told.contains("there is no FlexDaemonsetTemplate later"),
+        "{told}"
+    );
     let spec = "{cpuPercentage: 60, containers: [{name: nobody, weight: 1}]}";
     let told = applied(&world, &template("later", spec));
     assert!(told.contains("names container nobody"), "{told}");
     let told = applied(&world, &share("greedy", "{cpuPercentage: 60}", ONE));
-    assert!(told.contains("the shares of all DaemonSets on node"), "{told}");
+    assert!(
+        told.contains("the shares of all DaemonSets on node"),
+        "{told}"
+    );
     let templates: Api<holdfast::sizing::api::FlexDaemonsetTemplate> = Api::all(client.clone());
     let refuse = Patch::Merge(json!({ "spec": { "overcommit": "Refuse", "cpuPercentage": 70 } }));
-    let refused = templates.patch("greedy", &PatchParams::default(), &refuse).await;
+    let refused = templates
+        .patch("greedy", &PatchParams::default(), &refuse)
+        .await;
     let told = refused.unwrap_err().to_string();
     assert!(told.contains("set overcommit to Warn or Scale"), "{told}");
     removed(&client, "hasty").await;
