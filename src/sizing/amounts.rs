@@ -100,7 +100,6 @@ impl<T> Each<T> {
 }
 
 impl Amounts {
-
     /// Both together, resource by resource; what is absent counts as nothing.
     #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
