@@ -1,5 +1,7 @@
 """The scenes of the demo, in order. Each later capability adds one."""
 
+import json
+import subprocess
 
 
 def two_managers(stage):
@@ -20,31 +22,76 @@ def two_managers(stage):
     print(f"  {node} has booted again.")
 
 
-def a_template_that_cannot_be(stage):
-    """A template of shares says what is wrong with it, and is ready when that is cured."""
-    def template(memory):
-        return f"""
+SIZES = [("two-cores", 2, 8), ("eight-cores", 8, 32), ("sixty-four-cores", 64, 256)]
+
+
+def _paper_node(name, cores, gibibytes):
+    """A node that exists only in the API: kwok keeps it Ready and lets its pods run on paper."""
+    size = {"cpu": str(cores), "memory": f"{gibibytes}Gi", "ephemeral-storage": "100Gi", "pods": "110"}
+    return {
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {"demo": "sizes"}, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+        "spec": {"taints": [{"key": "kwok.x-k8s.io/node", "value": "fake", "effect": "NoSchedule"}]},
+        "status": {"allocatable": size, "capacity": size},
+    }
+
+
+SHARES = """
 apiVersion: flexdaemonsets.xai/v1alpha1
 kind: FlexDaemonsetTemplate
-metadata: {{name: demo}}
-spec: {{cpuPercentage: 10, memoryPercentage: 15, minMemory: "{memory}"}}
+metadata: {name: a-tenth}
+spec: {cpuPercentage: 10, memoryPercentage: 15, minCPU: 250m, maxMemory: 32Gi}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: sizes, annotations: {flexdaemonsets.xai/resource-template: a-tenth}}
+spec:
+  selector: {matchLabels: {app: sizes}}
+  template:
+    metadata: {labels: {app: sizes}}
+    spec:
+      nodeSelector: {demo: sizes}
+      tolerations: [{key: kwok.x-k8s.io/node, operator: Exists}]
+      containers: [{name: agent, image: "registry.k8s.io/pause:3.10"}]
 """
 
-    def ready(status):
-        def look():
-            template = stage.get("fdt", "demo")
-            conditions = template.get("status", {}).get("conditions", [])
-            current = template.get("status", {}).get("observedGeneration") == template["metadata"]["generation"]
-            return next((c for c in conditions if current and c["type"] == "Ready" and c["status"] == status), None)
-        return look
 
-    stage.kubectl("apply", "-f", "-", stdin=template("-128Mi"))
-    condition, _ = stage.wait("the verdict", 20, ready("False"))
-    print(f"  Ready=False: {condition['message']}")
-    stage.kubectl("apply", "-f", "-", stdin=template("128Mi"))
-    stage.wait("the cure", 20, ready("True"))
-    print("\n".join("  " + line for line in stage.kubectl("get", "fdt", "demo").splitlines()))
-    stage.kubectl("delete", "fdt", "demo")
+def one_daemonset_on_nodes_of_three_sizes(stage):
+    """One DaemonSet asks for 10 % of the CPU and 15 % of the memory of whatever node it is on, at least 250m, at most 32Gi."""
+    stage.world("up", "--nodes", "2", "--kwok", "1")
+    for size in SIZES:
+        stage.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(_paper_node(*size)))
+    stage.kubectl("apply", "-f", "-", stdin=SHARES)
+
+    def pods():
+        found = {pod["spec"].get("nodeName"): pod for pod in stage.get("pods", "-l", "app=sizes")["items"]}
+        return found if all(name in found for name, _, _ in SIZES) else None
+
+    found, _ = stage.wait("a pod on each node", 60, pods)
+    print(f"  {'NODE':<18} {'CORES':>5} {'MEMORY':>7}   {'POD ASKS FOR':<16}")
+    for name, cores, gibibytes in SIZES:
+        asked = found[name]["spec"]["containers"][0]["resources"]["requests"]
+        print(f"  {name:<18} {cores:>5} {gibibytes:>5}Gi   cpu {asked['cpu']:<7} memory {asked['memory']}")
+    stage.wait("the count", 20, lambda: stage.get("fdt", "a-tenth").get("status", {}).get("pods", {}).get("sized") == len(SIZES))
+    print("\n".join("  " + line for line in stage.kubectl("get", "fdt", "a-tenth").splitlines()))
+    stage.kubectl("delete", "daemonset/sizes", "fdt/a-tenth")
+    stage.kubectl("delete", "node", *(name for name, _, _ in SIZES))
 
 
-ALL = [two_managers, a_template_that_cannot_be]
+def a_template_that_cannot_be(stage):
+    """A template of shares that cannot be meant is refused with a sentence."""
+    template = """
+apiVersion: flexdaemonsets.xai/v1alpha1
+kind: FlexDaemonsetTemplate
+metadata: {name: demo}
+spec: {cpuPercentage: 10, minCPU: "2", maxCPU: "1"}
+"""
+    try:
+        stage.kubectl("apply", "-f", "-", stdin=template)
+    except subprocess.CalledProcessError as refusal:
+        print(f"  {refusal.stderr.strip()}")
+        return
+    raise TimeoutError("a template whose least CPU is above its most was accepted")
+
+
+ALL = [one_daemonset_on_nodes_of_three_sizes, a_template_that_cannot_be, two_managers]
