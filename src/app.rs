@@ -1,6 +1,7 @@
-//! The one table of what Holdfast consists of: each slice with its CRDs, controllers and writes. Whoever adds a slice adds a line here.
+//! The one table of what Holdfast consists of: each slice with its CRDs, controllers, webhooks and writes. Whoever adds a slice adds a line here.
 
 mod cluster;
+mod door;
 mod manager;
 pub mod serve;
 
@@ -12,16 +13,21 @@ use crate::process::runner::Runner;
 use crate::process::{installation, leader, teardown};
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
+use crate::webhook::endpoint::Endpoint;
+use crate::webhook::{rollover, store};
 use futures::future::BoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use kube::api::{ApiResource, GroupVersionKind};
 use kube::runtime::events::{Recorder, Reporter};
+use std::sync::Arc;
 
 /// One capability.
 struct Slice {
     crds: fn() -> Vec<CustomResourceDefinition>,
     controller: fn(Runner, Clients, Recorder) -> BoxFuture<'static, Result<(), Error>>,
+    /// Served by every replica, whether it leads or not.
+    webhooks: fn(&Clients) -> Vec<Arc<dyn Endpoint>>,
     steps: &'static [Step],
 }
 
@@ -30,11 +36,18 @@ const SLICES: &[Slice] = &[Slice {
     controller: |runner, clients, recorder| {
         Box::pin(sizing::reconcile::run(runner, clients, recorder))
     },
+    webhooks: |_clients| Vec::new(),
     steps: sizing::reconcile::STEPS,
 }];
 
 /// Writes of the ground.
-const GROUND_STEPS: &[&[Step]] = &[leader::STEPS, installation::STEPS, teardown::STEPS];
+const GROUND_STEPS: &[&[Step]] = &[
+    leader::STEPS,
+    installation::STEPS,
+    teardown::STEPS,
+    store::STEPS,
+    rollover::STEPS,
+];
 
 /// All CRDs, in the order in which they are printed and installed.
 #[must_use]
@@ -68,6 +81,12 @@ pub fn kinds() -> Vec<ApiResource> {
         ))
     });
     kinds.collect()
+}
+
+/// What the API server can ask, by path.
+fn webhooks(clients: &Clients) -> Vec<Arc<dyn Endpoint>> {
+    let slices = SLICES.iter();
+    slices.flat_map(|slice| (slice.webhooks)(clients)).collect()
 }
 
 fn controllers(

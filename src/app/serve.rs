@@ -2,16 +2,19 @@
 //!
 //! | moment | what happens |
 //! |---|---|
-//! | start | probes and metrics are served; the cluster is looked at: its version, our CRDs |
+//! | start | probes, metrics and webhooks are served; the cluster is looked at: its version, our CRDs |
 //! | leading | our own objects are held, controllers run |
 //! | the Lease is lost | controllers are stopped, the process ends with an error (and is started again) |
 //! | the installation is being deleted | controllers are stopped, everything held is released, the process waits for its end |
 //! | a signal | not ready any more; controllers are stopped, the Lease is handed back, listeners close after the shutdown delay |
 
+use crate::app::door::{Door, Place};
 use crate::app::manager::Manager;
 use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
-use crate::process::flags::{Election, InstallationFlags, Listening, Logging, Serve};
+use crate::process::flags::{
+    Election, InstallationFlags, Listening, Logging, OldestTls, Serve, WebhookFlags,
+};
 use crate::process::health::Health;
 use crate::process::installation::Installation;
 use crate::process::leader::Elector;
@@ -19,7 +22,10 @@ use crate::process::lease::Settings;
 use crate::process::listeners::{Serving, serve_metrics, serve_probes};
 use crate::process::signals::stop_on_signal;
 use crate::process::telemetry::{Telemetry, start_logging};
+use crate::webhook::handshake::{Served, config};
+use crate::webhook::rollover;
 use crate::webhook::tls::Certificate;
+use axum_server::tls_rustls::RustlsConfig;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -36,6 +42,7 @@ const BEAT_LIMIT: Duration = Duration::from_secs(120);
 pub async fn serve(flags: Serve) -> Result<(), Error> {
     let Serve {
         listening,
+        webhooks,
         election,
         installation,
         logging,
@@ -58,21 +65,20 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
     let mut front = Front::open(listening, &stop, &health, &telemetry)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %namespace, %identity, "starting");
     let clients = Clients::infer().await?;
+    let installation = installation.map(|name| objects(&clients, &namespace, &name));
+    let place = Place {
+        clients: &clients,
+        namespace: &namespace,
+        installation: installation.as_ref(),
+        health: &health,
+        telemetry: &telemetry,
+        stop: &stop,
+    };
+    let keeper = front.open_door(webhooks, &place)?;
     let loss_limit = settings
         .as_ref()
         .map_or(Duration::ZERO, Settings::stop_limit);
-    let elector = settings.map(|settings| {
-        let health = Arc::clone(&health);
-        Elector::new(clients.once.clone(), settings, move || health.beats())
-    });
-    let installation = installation.map(|name| {
-        Installation::new(
-            clients.once.clone(),
-            clients.farewell.clone(),
-            &namespace,
-            &name,
-        )
-    });
+    let elector = settings.map(|settings| elector(&clients, settings, &health));
     let manager = Manager {
         clients,
         health,
@@ -80,6 +86,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         installation,
         identity,
         concurrency,
+        keeper,
         loss_limit,
         seen_alive: AtomicBool::new(false),
     };
@@ -101,9 +108,21 @@ fn checked(election: Election, namespace: &str) -> Result<Option<Settings>, Erro
     Ok(settings)
 }
 
+fn objects(clients: &Clients, namespace: &str, name: &str) -> Installation {
+    let (once, farewell) = (clients.once.clone(), clients.farewell.clone());
+    Installation::new(once, farewell, namespace, name)
+}
+
+fn elector(clients: &Clients, settings: Settings, health: &Arc<Health>) -> Elector {
+    let health = Arc::clone(health);
+    Elector::new(clients.once.clone(), settings, move || health.beats())
+}
+
 /// What others see of the process: its listeners, and how it goes away from them.
 struct Front {
     servers: [Serving; 2],
+    /// None where the webhooks are off, and before they are served.
+    door: Option<Door>,
     /// Clients may still be sent here for a moment after the signal.
     lame_duck: JoinHandle<()>,
     certificate_stop: CancellationToken,
@@ -123,10 +142,14 @@ impl Front {
             shutdown_delay,
         } = listening;
         let certificate_stop = CancellationToken::new();
+        let served = Arc::<Served>::default();
         let certificate = tls_cert_dir
-            .map(|directory| Certificate::read(&directory))
+            .map(|directory| Certificate::read(&directory, Arc::clone(&served)))
             .transpose()?;
-        let tls = certificate.as_ref().map(Certificate::config);
+        let tls = certificate
+            .as_ref()
+            .map(|_| config(OldestTls::V1_2, served, None).map(RustlsConfig::from_config))
+            .transpose()?;
         let servers = [
             serve_probes(health_probe_bind_address, Arc::clone(health))?,
             serve_metrics(metrics_bind_address, Arc::clone(telemetry), tls)?,
@@ -142,17 +165,35 @@ impl Front {
         });
         Ok(Self {
             servers,
+            door: None,
             lame_duck,
             certificate_stop,
         })
     }
 
+    /// Serves the webhooks too; what the leader needs for them is handed back.
+    fn open_door(
+        &mut self,
+        flags: WebhookFlags,
+        place: &Place<'_>,
+    ) -> Result<Option<rollover::Setup>, Error> {
+        self.door = Door::open(flags, place)?;
+        Ok(self.door.as_mut().and_then(|door| door.keeper.take()))
+    }
+
     /// Returns when a listener ended by itself.
     async fn ended(&mut self) -> Error {
         let [probes, metrics] = &mut self.servers;
+        let door = async {
+            match &mut self.door {
+                Some(door) => door.ended().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             error = probes.ended() => error,
             error = metrics.ended() => error,
+            error = door => error,
         }
     }
 
@@ -161,6 +202,9 @@ impl Front {
             && let Err(error) = self.lame_duck.await
         {
             tracing::warn!(%error, "the shutdown delay was cut short");
+        }
+        if let Some(door) = self.door {
+            door.close().await;
         }
         for server in self.servers {
             if let Err(error) = server.stop().await {

@@ -1,5 +1,9 @@
 //! The flags of `holdfast serve`. Each can be given as an environment variable instead; nothing else reads the environment.
 
+mod webhooks;
+
+pub use webhooks::{Lifetimes, OldestTls, WebhookFlags};
+
 use crate::process::lease::Settings;
 use crate::process::telemetry::LogFormat;
 use clap::Args;
@@ -14,6 +18,9 @@ pub struct Serve {
     /// Where to serve.
     #[command(flatten)]
     pub listening: Listening,
+    /// What the API server asks, and by which certificate it knows us.
+    #[command(flatten)]
+    pub webhooks: WebhookFlags,
     /// How to elect the leader.
     #[command(flatten)]
     pub election: Election,
