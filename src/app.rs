@@ -1,7 +1,9 @@
-//! The one table of what Holdfast consists of: each slice with its CRDs, controllers and writes. Whoever adds a slice adds a line here.
+//! The one table of what Holdfast consists of: each slice with its CRDs, controllers, webhooks and writes. Whoever adds a slice adds a line here.
 
 mod cluster;
+mod door;
 mod manager;
+mod parts;
 pub mod serve;
 
 use crate::kit::error::Error;
@@ -17,6 +19,7 @@ use crate::sizing::api::FlexDaemonsetTemplate;
 use crate::sizing::cache::Caches;
 use crate::sizing::running;
 use crate::webhook::endpoint::Endpoint;
+use crate::webhook::{rollover, store};
 use futures::future::BoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
@@ -80,13 +83,14 @@ fn begin_sizing(ground: &Ground) -> Part {
     }
 }
 
-/// All slices, for one manager.
-pub(crate) fn begin(ground: &Ground) -> Vec<Part> {
-    SLICES.iter().map(|slice| (slice.begin)(ground)).collect()
-}
-
 /// Writes of the ground.
-const GROUND_STEPS: &[&[Step]] = &[leader::STEPS, installation::STEPS, teardown::STEPS];
+const GROUND_STEPS: &[&[Step]] = &[
+    leader::STEPS,
+    installation::STEPS,
+    teardown::STEPS,
+    store::STEPS,
+    rollover::STEPS,
+];
 
 /// All CRDs, in the order in which they are printed and installed.
 #[must_use]

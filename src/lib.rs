@@ -42,14 +42,18 @@ pub mod process {
 
 /// Serving to the API server and to scrapers over TLS.
 pub mod webhook {
+    pub mod authority;
     mod body;
     pub mod clients;
     mod connections;
     pub mod endpoint;
     mod exchange;
     pub mod handshake;
+    pub mod identity;
     pub mod review;
+    pub mod rollover;
     pub mod server;
+    pub mod store;
     pub mod tls;
 }
 

@@ -15,6 +15,7 @@ use crate::process::leader::{Elector, End};
 use crate::process::runner::Runner;
 use crate::process::teardown;
 use crate::process::telemetry::Telemetry;
+use crate::webhook::rollover::{self, Keeper};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub(crate) struct Manager {
     pub(crate) controls: Vec<Controller>,
     pub(crate) identity: String,
     pub(crate) concurrency: u16,
+    /// What API servers trust; none where there are no webhooks.
+    pub(crate) keeper: Option<rollover::Setup>,
     /// How long running passes may take after the Lease was lost.
     pub(crate) loss_limit: Duration,
     /// The installation was seen alive: if it is absent later, it went.
@@ -197,6 +200,9 @@ impl Manager {
             controllers(&self.controls, &runner, &self.clients, &self.identity)
                 .into_iter()
                 .collect();
+        if let Some(setup) = &self.keeper {
+            running.spawn(Keeper::new(setup.clone()).run(runner.stop.clone()));
+        }
         let ended = tokio::select! {
             // In this order: controllers end because the work was stopped, and that is no fault of theirs.
             biased;

@@ -2,17 +2,21 @@
 //!
 //! | moment | what happens |
 //! |---|---|
-//! | start | probes and metrics are served; the cluster is looked at: its version, our CRDs |
+//! | start | probes, metrics and webhooks are served; the cluster is looked at: its version, our CRDs |
 //! | leading | our own objects are held, controllers run |
 //! | the Lease is lost | controllers are stopped, the process ends with an error (and is started again) |
 //! | the installation is being deleted | controllers are stopped, everything held is released, the process waits for its end |
 //! | a signal | not ready any more; controllers are stopped, the Lease is handed back, listeners close after the shutdown delay |
 
+use crate::app::Ground;
+use crate::app::door::{Door, Place};
 use crate::app::manager::Manager;
-use crate::app::{Ground, begin};
+use crate::app::parts::Parts;
 use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
-use crate::process::flags::{Election, InstallationFlags, Listening, Logging, Serve, WebhookFlags};
+use crate::process::flags::{
+    Election, InstallationFlags, Listening, Logging, OldestTls, Serve, WebhookFlags,
+};
 use crate::process::health::Health;
 use crate::process::installation::Installation;
 use crate::process::leader::Elector;
@@ -21,12 +25,14 @@ use crate::process::listeners::{Serving, serve_metrics, serve_probes};
 use crate::process::signals::stop_on_signal;
 use crate::process::telemetry::{Telemetry, start_logging};
 use crate::webhook::endpoint::Endpoint;
-use crate::webhook::server::{Setup, Webhooks};
+use crate::webhook::handshake::{Served, config};
+use crate::webhook::rollover;
 use crate::webhook::tls::Certificate;
+use axum_server::tls_rustls::RustlsConfig;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// How long the main loop may be silent before the process counts as dead.
@@ -62,35 +68,27 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
     let mut front = Front::open(listening, &stop, &health, &telemetry)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %namespace, %identity, "starting");
     let clients = Clients::infer().await?;
-    let loss_limit = settings
-        .as_ref()
-        .map_or(Duration::ZERO, Settings::stop_limit);
-    let elector = settings.map(|settings| {
-        let health = Arc::clone(&health);
-        Elector::new(clients.once.clone(), settings, move || health.beats())
-    });
-    let installation = installation.map(|name| {
-        Installation::new(
-            clients.once.clone(),
-            clients.farewell.clone(),
-            &namespace,
-            &name,
-        )
-    });
+    let installation = installation.map(|name| objects(&clients, &namespace, &name));
+    let place = Place {
+        clients: &clients,
+        namespace: &namespace,
+        installation: installation.as_ref(),
+        health: &health,
+        telemetry: &telemetry,
+        stop: &stop,
+    };
     let ground = Ground {
         clients: clients.clone(),
         telemetry: Arc::clone(&telemetry),
         health: Arc::clone(&health),
         namespace: namespace.clone(),
     };
-    let (mut endpoints, mut controls) = (Vec::new(), Vec::new());
-    let (keeping, mut kept) = (CancellationToken::new(), JoinSet::new());
-    for part in begin(&ground) {
-        endpoints.extend(part.endpoints);
-        controls.push(part.control);
-        kept.spawn((part.keep)(keeping.clone()));
-    }
-    front.open_webhooks(webhooks, endpoints, &stop, &telemetry)?;
+    let (mut parts, endpoints, controls) = Parts::begin(&ground);
+    let keeper = front.open_door(webhooks, &place, endpoints)?;
+    let loss_limit = settings
+        .as_ref()
+        .map_or(Duration::ZERO, Settings::stop_limit);
+    let elector = settings.map(|settings| elector(&clients, settings, &health));
     let manager = Manager {
         clients,
         health,
@@ -99,6 +97,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         controls,
         identity,
         concurrency,
+        keeper,
         loss_limit,
         seen_alive: AtomicBool::new(false),
     };
@@ -106,22 +105,11 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         ended = Box::pin(manager.run(elector, &stop)) => ended,
         // A manager that nobody can probe or scrape is started again.
         error = front.ended() => Err(error),
-        Some(ended) = kept.join_next() => Err(cache_ended(ended)),
+        error = parts.ended() => Err(error),
     };
     front.close(&stop).await;
-    // Reviews may come until the front is closed.
-    keeping.cancel();
-    while kept.join_next().await.is_some() {}
+    parts.close().await;
     ended
-}
-
-fn cache_ended(ended: Result<(), tokio::task::JoinError>) -> Error {
-    Error::Ended {
-        part: "a cache",
-        why: ended
-            .err()
-            .map_or_else(|| "it stopped by itself".into(), |error| error.to_string()),
-    }
 }
 
 /// The election's settings, judged before anything is started.
@@ -133,10 +121,21 @@ fn checked(election: Election, namespace: &str) -> Result<Option<Settings>, Erro
     Ok(settings)
 }
 
+fn objects(clients: &Clients, namespace: &str, name: &str) -> Installation {
+    let (once, farewell) = (clients.once.clone(), clients.farewell.clone());
+    Installation::new(once, farewell, namespace, name)
+}
+
+fn elector(clients: &Clients, settings: Settings, health: &Arc<Health>) -> Elector {
+    let health = Arc::clone(health);
+    Elector::new(clients.once.clone(), settings, move || health.beats())
+}
+
 /// What others see of the process: its listeners, and how it goes away from them.
 struct Front {
     servers: [Serving; 2],
-    webhooks: Option<Webhooks>,
+    /// None where the webhooks are off, and before they are served.
+    door: Option<Door>,
     /// Clients may still be sent here for a moment after the signal.
     lame_duck: JoinHandle<()>,
     certificate_stop: CancellationToken,
@@ -156,10 +155,14 @@ impl Front {
             shutdown_delay,
         } = listening;
         let certificate_stop = CancellationToken::new();
+        let served = Arc::<Served>::default();
         let certificate = tls_cert_dir
-            .map(|directory| Certificate::read(&directory))
+            .map(|directory| Certificate::read(&directory, Arc::clone(&served)))
             .transpose()?;
-        let tls = certificate.as_ref().map(Certificate::config);
+        let tls = certificate
+            .as_ref()
+            .map(|_| config(OldestTls::V1_2, served, None).map(RustlsConfig::from_config))
+            .transpose()?;
         let servers = [
             serve_probes(health_probe_bind_address, Arc::clone(health))?,
             serve_metrics(metrics_bind_address, Arc::clone(telemetry), tls)?,
@@ -175,51 +178,36 @@ impl Front {
         });
         Ok(Self {
             servers,
-            webhooks: None,
+            door: None,
             lame_duck,
             certificate_stop,
         })
     }
 
-    fn open_webhooks(
+    /// Serves the webhooks too; what the leader needs for them is handed back.
+    fn open_door(
         &mut self,
         flags: WebhookFlags,
+        place: &Place<'_>,
         endpoints: Vec<Arc<dyn Endpoint>>,
-        stop: &CancellationToken,
-        telemetry: &Telemetry,
-    ) -> Result<(), Error> {
-        let WebhookFlags {
-            webhook_bind_address,
-            cert_dir,
-        } = flags;
-        let Some(directory) = cert_dir else {
-            return Ok(());
-        };
-        let certificate = Certificate::read(&directory)?;
-        let tls = certificate.config().get_inner();
-        let setup = Setup {
-            endpoints,
-            tls,
-            metrics: telemetry.webhooks.clone(),
-            stop: stop.clone(),
-        };
-        self.webhooks = crate::webhook::server::serve(webhook_bind_address, setup)?;
-        Ok(())
+    ) -> Result<Option<rollover::Setup>, Error> {
+        self.door = Door::open(flags, place, endpoints)?;
+        Ok(self.door.as_mut().and_then(|door| door.keeper.take()))
     }
 
     /// Returns when a listener ended by itself.
     async fn ended(&mut self) -> Error {
         let [probes, metrics] = &mut self.servers;
-        let webhooks = async {
-            match &mut self.webhooks {
-                Some(webhooks) => webhooks.ended().await,
+        let door = async {
+            match &mut self.door {
+                Some(door) => door.ended().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             error = probes.ended() => error,
             error = metrics.ended() => error,
-            error = webhooks => error,
+            error = door => error,
         }
     }
 
@@ -229,10 +217,8 @@ impl Front {
         {
             tracing::warn!(%error, "the shutdown delay was cut short");
         }
-        if let Some(webhooks) = self.webhooks
-            && let Err(error) = webhooks.stop().await
-        {
-            tracing::warn!(error = %chain(&error), "the webhook server ended badly");
+        if let Some(door) = self.door {
+            door.close().await;
         }
         for server in self.servers {
             if let Err(error) = server.stop().await {

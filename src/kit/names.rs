@@ -19,6 +19,18 @@ pub const TEARDOWN_FINALIZER: &str = "holdfast.dev/teardown";
 /// The second is the one that kairos-operator left on its `NodeOp`s, which we take over.
 pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io/"];
 
+/// On the Secret with the webhooks' authorities: since when every configuration has the next one.
+pub const NEXT_ANNOUNCED: &str = "holdfast.dev/next-announced-at";
+
+/// On the same Secret: since when the last retired authority signs no more.
+pub const RETIRED_SINCE: &str = "holdfast.dev/retired-at";
+
+/// On a webhook configuration: which bundle of authorities we wrote into it. One that it does not fit was pasted by somebody else.
+pub const WRITTEN_BUNDLE: &str = "holdfast.dev/written-ca-bundle";
+
+/// On a webhook configuration, by prefix: cert-manager keeps its bundle.
+pub const CERT_MANAGER_INJECTS: &str = "cert-manager.io/inject-";
+
 /// The category under which `kubectl get holdfast` shows all objects of ours.
 pub const CATEGORY: &str = "holdfast";
 

@@ -1,5 +1,9 @@
 //! The flags of `holdfast serve`. Each can be given as an environment variable instead; nothing else reads the environment.
 
+mod webhooks;
+
+pub use webhooks::{Lifetimes, OldestTls, WebhookFlags};
+
 use crate::process::lease::Settings;
 use crate::process::telemetry::LogFormat;
 use clap::Args;
@@ -14,7 +18,7 @@ pub struct Serve {
     /// Where to serve.
     #[command(flatten)]
     pub listening: Listening,
-    /// Where and how to answer reviews.
+    /// What the API server asks, and by which certificate it knows us.
     #[command(flatten)]
     pub webhooks: WebhookFlags,
     /// How to elect the leader.
@@ -51,18 +55,6 @@ pub struct Listening {
     /// How long to go on serving after the signal to stop, until no client is sent here any more
     #[arg(long, env = "HOLDFAST_SHUTDOWN_DELAY", default_value = "5s", value_parser = duration)]
     pub shutdown_delay: Duration,
-}
-
-/// The webhook server.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Webhooks")]
-pub struct WebhookFlags {
-    /// Address of the webhooks; `:9443` means every address, `0` means off
-    #[arg(long, env = "HOLDFAST_WEBHOOK_BIND_ADDRESS", default_value = ":9443")]
-    pub webhook_bind_address: Listen,
-    /// Directory with tls.crt and tls.key for the webhooks; a changed pair is picked up
-    #[arg(long, env = "HOLDFAST_CERT_DIR", value_name = "DIR")]
-    pub cert_dir: Option<PathBuf>,
 }
 
 /// Leader election.

@@ -12,6 +12,7 @@ use crate::process::teardown::LIMIT;
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::write_steps;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
@@ -76,6 +77,12 @@ impl Installation {
         }
     }
 
+    /// The name of all its objects.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     fn api(&self, own: &(&str, &str, bool)) -> Api<DynamicObject> {
         let (group, kind, namespaced) = own;
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", kind));
@@ -128,6 +135,23 @@ impl Installation {
         } else {
             Standing::Alive
         })
+    }
+
+    /// What an object of ours that no manifest knows is to go with: the Deployment.
+    ///
+    /// # Errors
+    /// The API server's answer.
+    pub async fn owner(&self) -> Result<Option<OwnerReference>, Error> {
+        let deployment = self.find(&DEPLOYMENT).await?;
+        Ok(deployment.and_then(|deployment| {
+            Some(OwnerReference {
+                api_version: "apps/v1".into(),
+                kind: DEPLOYMENT.1.into(),
+                name: self.name.clone(),
+                uid: deployment.metadata.uid?,
+                ..OwnerReference::default()
+            })
+        }))
     }
 
     /// The objects that have our finalizer, as people write them.

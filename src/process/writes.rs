@@ -170,6 +170,50 @@ where
     .await
 }
 
+/// Changes single places of an object as it was at its `resourceVersion`, by the operations of a JSON Patch; if somebody else wrote
+/// since, a 409. For lists, which a merge would replace whole.
+///
+/// # Errors
+/// The API server's answer, that none came in time, or that the object carries no `resourceVersion`.
+pub async fn amend<K>(
+    api: &Api<K>,
+    call: Call<'_>,
+    seen: &K,
+    operations: serde_json::Value,
+) -> Result<K, Error>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let name = seen.name_any();
+    let invalid = |why: String| Error::Invalid {
+        what: name.clone(),
+        why,
+    };
+    let Some(version) = seen.resource_version() else {
+        let why = "an amendment needs the resourceVersion that it was decided on";
+        return Err(invalid(why.into()));
+    };
+    let mut operations = operations;
+    let as_decided = serde_json::json!({ "op": "replace", "path": "/metadata/resourceVersion", "value": version });
+    if let Some(operations) = operations.as_array_mut() {
+        operations.insert(0, as_decided);
+    }
+    let patch: json_patch::Patch =
+        serde_json::from_value(operations).map_err(|error| invalid(error.to_string()))?;
+    let params = PatchParams::default();
+    let patch = Patch::<()>::Json(patch);
+    around(
+        call.step,
+        bounded(
+            call.limit,
+            "patch",
+            name.clone(),
+            api.patch(&name, &params, &patch),
+        ),
+    )
+    .await
+}
+
 /// Applies the status that `manager` (`<group>/<controller>`) alone owns.
 ///
 /// # Errors

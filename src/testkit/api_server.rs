@@ -245,6 +245,12 @@ impl State {
         let mut next = match (method, &sent) {
             (&Method::PUT, _) => sent,
             (_, Value::Array(_)) => match operated(former.clone(), sent) {
+                Some(next)
+                    if next["metadata"]["resourceVersion"]
+                        != former["metadata"]["resourceVersion"] =>
+                {
+                    return refusal(StatusCode::CONFLICT, "Conflict");
+                }
                 Some(next) => next,
                 None => return refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
             },

@@ -4,33 +4,20 @@
 //! No session is ever resumed: API servers do not try to, and a client that is checked is checked on every connection.
 
 use crate::kit::error::Error;
+use crate::process::flags::OldestTls;
 use crate::webhook::clients::Checked;
-use clap::ValueEnum;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// The oldest version of TLS that is spoken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OldestTls {
-    /// TLS 1.2, for clients that know nothing newer.
-    #[value(name = "1.2")]
-    V1_2,
-    /// TLS 1.3.
-    #[value(name = "1.3")]
-    V1_3,
-}
-
 const ONLY_TLS13: &[&SupportedProtocolVersion] = &[&TLS13];
 
-impl OldestTls {
-    fn versions(self) -> &'static [&'static SupportedProtocolVersion] {
-        match self {
-            Self::V1_2 => rustls::ALL_VERSIONS,
-            Self::V1_3 => ONLY_TLS13,
-        }
+fn versions(oldest: OldestTls) -> &'static [&'static SupportedProtocolVersion] {
+    match oldest {
+        OldestTls::V1_2 => rustls::ALL_VERSIONS,
+        OldestTls::V1_3 => ONLY_TLS13,
     }
 }
 
@@ -71,7 +58,7 @@ pub fn config(
 ) -> Result<Arc<ServerConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(oldest.versions())
+        .with_protocol_versions(versions(oldest))
         .map_err(|error| Error::Invalid {
             what: "the oldest TLS version".into(),
             why: error.to_string(),

@@ -1,57 +1,75 @@
 //! A server's certificate from a directory with `tls.crt` and `tls.key`, as Kubernetes mounts a Secret of type `kubernetes.io/tls`.
 //!
-//! A mounted Secret is replaced by swapping a symbolic link, which no watch on the files would see: so the pair is read again every
-//! ten seconds and compared. Certificate and key change only together, and only when they fit; else the old pair stays.
+//! A mounted Secret is replaced by swapping a symbolic link, which no watch on the files would see: so the files are read again every
+//! second and compared. Certificate and key change only together, and only when they fit and are valid; else the old pair stays.
 
 use crate::kit::error::{Error, chain};
-use axum_server::tls_rustls::RustlsConfig;
-use rustls::ServerConfig;
+use crate::process::clock;
+use crate::webhook::authority::Validity;
+use crate::webhook::handshake::Served;
+use jiff::Timestamp;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How often the directory is read again.
-const LOOK_AGAIN: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The two files as they were read.
+/// The files as they were read.
 #[derive(PartialEq, Eq)]
-struct Pair {
+struct Files {
     certificate: Vec<u8>,
     key: Vec<u8>,
+    authority: Option<Vec<u8>>,
+}
+
+/// What the files say.
+#[derive(Debug, Clone)]
+pub struct Pair {
+    /// From when to when the certificate is valid.
+    pub validity: Validity,
+    /// The certificate and those between it and its authority.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// What stands in `ca.crt`; nothing where there is no such file.
+    pub authority: Vec<CertificateDer<'static>>,
 }
 
 /// A certificate that follows its directory.
 pub struct Certificate {
     directory: PathBuf,
-    pair: Pair,
+    files: Files,
     /// What was found last, if it could not be used, and why: told already.
-    refused: Option<(Option<Pair>, String)>,
-    config: RustlsConfig,
+    refused: Option<(Option<Files>, String)>,
+    pair: Pair,
+    served: Arc<Served>,
 }
 
 impl Certificate {
-    /// Reads the pair now.
+    /// Reads the files now, and serves them.
     ///
     /// # Errors
-    /// A file is missing, cannot be read, or the two do not belong together.
-    pub fn read(directory: &Path) -> Result<Self, Error> {
-        let pair = read(directory)?;
-        let config = RustlsConfig::from_config(Arc::new(server_config(directory, &pair)?));
+    /// A file is missing, cannot be read, or they do not belong together.
+    pub fn read(directory: &Path, served: Arc<Served>) -> Result<Self, Error> {
+        let files = read(directory)?;
+        let (pair, key) = understood(directory, &files)?;
+        served.set(key);
         Ok(Self {
             directory: directory.to_owned(),
-            pair,
+            files,
             refused: None,
-            config,
+            pair,
+            served,
         })
     }
 
-    /// For a server; it follows the changes that [`Certificate::follow`] finds.
+    /// What is served now.
     #[must_use]
-    pub fn config(&self) -> RustlsConfig {
-        self.config.clone()
+    pub fn pair(&self) -> &Pair {
+        &self.pair
     }
 
     /// Picks up changed pairs until the stop.
@@ -61,76 +79,122 @@ impl Certificate {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }
-            match self.look_again() {
-                Ok(true) => {
-                    tracing::info!(directory = %self.directory.display(), "the certificate was renewed");
+            self.keep_up(clock::now());
+        }
+    }
+
+    /// Looks once, and says what is found; whether there is a new pair.
+    pub fn keep_up(&mut self, now: Timestamp) -> bool {
+        match self.look_again(now) {
+            Ok(is_new) => {
+                if is_new {
+                    tracing::info!(directory = %self.directory.display(), until = %self.pair.validity.until, "the certificate was renewed");
                 }
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(error = %chain(&error), "the new certificate cannot be used; the old one stays");
-                }
+                is_new
+            }
+            Err(error) => {
+                tracing::warn!(error = %chain(&error), "the new certificate cannot be used; the old one stays");
+                false
             }
         }
     }
 
     /// Whether there is a new pair, which is then served. What cannot be used is an error when it is first seen, not each time.
-    fn look_again(&mut self) -> Result<bool, Error> {
+    fn look_again(&mut self, now: Timestamp) -> Result<bool, Error> {
         let found = read(&self.directory);
-        if found.as_ref().is_ok_and(|pair| *pair == self.pair) {
+        if found.as_ref().is_ok_and(|files| *files == self.files) {
             self.refused = None;
             return Ok(false);
         }
-        let (pair, error) = match found {
-            Ok(pair) => match server_config(&self.directory, &pair) {
-                Ok(config) => {
-                    self.config.reload_from_config(Arc::new(config));
+        let (files, error) = match found {
+            Ok(files) => match self.judged(&files, now) {
+                Ok((pair, key)) => {
+                    self.served.set(key);
                     self.pair = pair;
+                    self.files = files;
                     self.refused = None;
                     return Ok(true);
                 }
-                Err(error) => (Some(pair), error),
+                Err(error) => (Some(files), error),
             },
             Err(error) => (None, error),
         };
-        let refused = Some((pair, chain(&error)));
+        let refused = Some((files, chain(&error)));
         if self.refused == refused {
             return Ok(false);
         }
         self.refused = refused;
         Err(error)
     }
+
+    /// A pair that is not valid does not take the place of one that is.
+    fn judged(&self, files: &Files, now: Timestamp) -> Result<(Pair, Arc<CertifiedKey>), Error> {
+        let (pair, key) = understood(&self.directory, files)?;
+        let Validity { from, until } = pair.validity;
+        if !pair.validity.holds(now) && self.pair.validity.holds(now) {
+            let why = format!("tls.crt is valid from {from} to {until}, which is not now");
+            return Err(unusable(&self.directory, why));
+        }
+        Ok((pair, key))
+    }
 }
 
-fn read(directory: &Path) -> Result<Pair, Error> {
+fn unusable(directory: &Path, why: String) -> Error {
+    Error::Invalid {
+        what: format!("the certificate in {}", directory.display()),
+        why,
+    }
+}
+
+fn read(directory: &Path) -> Result<Files, Error> {
     let file = |name: &str| {
         let path = directory.join(name);
         std::fs::read(&path).map_err(|source| Error::io("read", path.display().to_string(), source))
     };
-    Ok(Pair {
+    Ok(Files {
         certificate: file("tls.crt")?,
         key: file("tls.key")?,
+        authority: file("ca.crt").ok(),
     })
 }
 
-fn server_config(directory: &Path, pair: &Pair) -> Result<ServerConfig, Error> {
-    let unusable = |why: String| Error::Invalid {
-        what: format!("the certificate in {}", directory.display()),
-        why,
-    };
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pair.certificate)
+/// The certificates in a PEM file.
+///
+/// # Errors
+/// It holds something else besides, or nothing.
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<_, _>>()
-        .map_err(|error| unusable(format!("tls.crt: {error}")))?;
-    if certificates.is_empty() {
-        return Err(unusable("tls.crt holds no certificate".into()));
+        .map_err(|error| error.to_string())?;
+    if found.is_empty() {
+        return Err("it holds no certificate".into());
     }
-    let key = PrivateKeyDer::from_pem_slice(&pair.key)
+    Ok(found)
+}
+
+fn understood(directory: &Path, files: &Files) -> Result<(Pair, Arc<CertifiedKey>), Error> {
+    let unusable = |why| unusable(directory, why);
+    let chain =
+        certificates(&files.certificate).map_err(|why| unusable(format!("tls.crt: {why}")))?;
+    let leaf = chain
+        .first()
+        .ok_or_else(|| unusable("tls.crt is empty".into()))?;
+    let validity = Validity::of(leaf)?;
+    let authority = match &files.authority {
+        Some(pem) => certificates(pem).map_err(|why| unusable(format!("ca.crt: {why}")))?,
+        None => Vec::new(),
+    };
+    let key = PrivateKeyDer::from_pem_slice(&files.key)
         .map_err(|error| unusable(format!("tls.key: {error}")))?;
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
+    let provider = rustls::crypto::ring::default_provider();
+    let key = CertifiedKey::from_der(chain.clone(), key, &provider)
         .map_err(|error| unusable(format!("{error}; do tls.crt and tls.key belong together?")))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    let pair = Pair {
+        validity,
+        chain,
+        authority,
+    };
+    Ok((pair, Arc::new(key)))
 }
 
 #[cfg(test)]
@@ -186,20 +250,23 @@ mod tests {
         let secret = Secret::new("swap");
         let (first, second) = (issue(), issue());
         secret.write("v1", &first.0, &first.1);
-        let mut certificate = Certificate::read(&secret.0).unwrap();
-        let served = Arc::as_ptr(&certificate.config.get_inner());
-        assert!(!certificate.look_again().unwrap());
+        let mut certificate = Certificate::read(&secret.0, Arc::default()).unwrap();
+        let served = Arc::as_ptr(&certificate.served.get().unwrap());
+        assert!(!certificate.look_again(clock::now()).unwrap());
         secret.write("v2", &second.0, &first.1);
-        let error = certificate.look_again().unwrap_err().to_string();
+        let error = certificate
+            .look_again(clock::now())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("belong together"), "{error}");
         assert_eq!(
-            Arc::as_ptr(&certificate.config.get_inner()),
+            Arc::as_ptr(&certificate.served.get().unwrap()),
             served,
             "the old pair stays"
         );
         secret.write("v3", &second.0, &second.1);
-        assert!(certificate.look_again().unwrap());
-        assert_ne!(Arc::as_ptr(&certificate.config.get_inner()), served);
+        assert!(certificate.look_again(clock::now()).unwrap());
+        assert_ne!(Arc::as_ptr(&certificate.served.get().unwrap()), served);
     }
 
     #[test]
@@ -208,22 +275,37 @@ mod tests {
         let secret = Secret::new("told");
         let (good, other) = (issue(), issue());
         secret.write("v1", &good.0, &good.1);
-        let mut certificate = Certificate::read(&secret.0).unwrap();
+        let mut certificate = Certificate::read(&secret.0, Arc::default()).unwrap();
         secret.write("v2", &other.0, &good.1);
-        assert!(certificate.look_again().is_err());
-        assert!(!certificate.look_again().unwrap(), "told already");
+        assert!(certificate.look_again(clock::now()).is_err());
+        assert!(
+            !certificate.look_again(clock::now()).unwrap(),
+            "told already"
+        );
         secret.write("v3", &good.0, &other.1);
-        assert!(certificate.look_again().is_err(), "another bad pair");
+        assert!(
+            certificate.look_again(clock::now()).is_err(),
+            "another bad pair"
+        );
         std::fs::remove_file(secret.0.join("..data").join("tls.key")).unwrap();
-        assert!(certificate.look_again().is_err(), "no pair at all");
-        assert!(!certificate.look_again().unwrap(), "told already");
+        assert!(
+            certificate.look_again(clock::now()).is_err(),
+            "no pair at all"
+        );
+        assert!(
+            !certificate.look_again(clock::now()).unwrap(),
+            "told already"
+        );
         secret.write("v4", &good.0, &good.1);
         assert!(
-            !certificate.look_again().unwrap(),
+            !certificate.look_again(clock::now()).unwrap(),
             "the pair that is served"
         );
         secret.write("v5", &other.0, &good.1);
-        assert!(certificate.look_again().is_err(), "it was well meanwhile");
+        assert!(
+            certificate.look_again(clock::now()).is_err(),
+            "it was well meanwhile"
+        );
     }
 
     #[test]
@@ -231,7 +313,7 @@ mod tests {
         install_crypto();
         let secret = Secret::new("missing");
         assert!(
-            Certificate::read(&secret.0)
+            Certificate::read(&secret.0, Arc::default())
                 .err()
                 .unwrap()
                 .to_string()
@@ -239,7 +321,7 @@ mod tests {
         );
         secret.write("v1", "", &issue().1);
         assert!(
-            Certificate::read(&secret.0)
+            Certificate::read(&secret.0, Arc::default())
                 .err()
                 .unwrap()
                 .to_string()

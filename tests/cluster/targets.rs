@@ -170,7 +170,7 @@ async fn run_serves_here_until_it_is_interrupted() {
     world.install().await;
     let mut command = make_command(&[
         "run",
-        "ARGS=--health-probe-bind-address=127.0.0.1:18081 --metrics-bind-address=127.0.0.1:18080",
+        "ARGS=--health-probe-bind-address=127.0.0.1:18081 --metrics-bind-address=127.0.0.1:18080 --webhook-bind-address=127.0.0.1:0",
     ]);
     let mut running = command
         .process_group(0)

@@ -25,6 +25,11 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Certificate {
+    certificate: &'static str,
+}
+
 /// What the webhook server counts.
 #[derive(Clone)]
 pub struct WebhookMetrics {
@@ -33,6 +38,7 @@ pub struct WebhookMetrics {
     refused: Family<Reason, Counter>,
     connections: Gauge,
     shed: Counter,
+    expiry: Family<Certificate, Gauge>,
 }
 
 impl WebhookMetrics {
@@ -43,6 +49,7 @@ impl WebhookMetrics {
             refused: Family::default(),
             connections: Gauge::default(),
             shed: Counter::default(),
+            expiry: Family::default(),
         };
         registry.register(
             "admission",
@@ -69,6 +76,11 @@ impl WebhookMetrics {
             "Requests sent away with 503 because too much was under way",
             metrics.shed.clone(),
         );
+        registry.register(
+            "webhook_certificate_expiry_seconds",
+            "Until when the certificate (leaf) and its authority are valid, in seconds since 1970",
+            metrics.expiry.clone(),
+        );
         metrics
     }
 
@@ -91,6 +103,13 @@ impl WebhookMetrics {
     /// A request was sent away because too much was under way.
     pub fn shed(&self) {
         self.shed.inc();
+    }
+
+    /// Until when the `leaf` or its `authority` is valid.
+    pub fn expires(&self, certificate: &'static str, until: jiff::Timestamp) {
+        self.expiry
+            .get_or_create_owned(&Certificate { certificate })
+            .set(until.as_second());
     }
 
     /// There are so many connections now.
@@ -151,6 +170,9 @@ mod tests {
         telemetry.webhooks.refused("too_large");
         telemetry.webhooks.shed();
         telemetry.webhooks.connected(3);
+        telemetry
+            .webhooks
+            .expires("leaf", jiff::Timestamp::from_second(1_800_000_000).unwrap());
         let text = telemetry.text();
         for line in [
             r#"holdfast_admission_total{webhook="sizing",verdict="sized"} 2"#,
@@ -159,6 +181,7 @@ mod tests {
             r#"holdfast_webhook_refused_total{reason="too_large"} 1"#,
             "holdfast_webhook_shed_total 1",
             "holdfast_webhook_connections 3",
+            r#"holdfast_webhook_certificate_expiry_seconds{certificate="leaf"} 1800000000"#,
         ] {
             assert!(text.contains(line), "{line} is missing in {text}");
         }

@@ -1,10 +1,11 @@
 //! Against real sockets, as a client of the worst and of the best kind.
 
 use super::*;
+use crate::process::flags::OldestTls;
 use crate::process::telemetry::Telemetry;
 use crate::webhook::clients::Checked;
 use crate::webhook::endpoint::Reply;
-use crate::webhook::handshake::{OldestTls, Served, config};
+use crate::webhook::handshake::{Served, config};
 use crate::webhook::review::{self, Malformed};
 use futures::future::BoxFuture;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
