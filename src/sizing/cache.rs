@@ -5,7 +5,7 @@
 use crate::process::telemetry::Telemetry;
 use crate::sizing::changes::{Change, Changes, Teller};
 use crate::sizing::feed::Feed;
-use crate::sizing::mirror::Turn;
+use crate::sizing::mirror::{NOWHERE, Turn};
 use crate::sizing::owners::{OwnedPod, Owners};
 use crate::sizing::partial::{DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Pods, Templates};
 use crate::sizing::texts::Texts;
@@ -57,7 +57,7 @@ impl Caches {
     }
 
     pub(crate) fn node(&self, name: &str) -> Option<Arc<NodeView>> {
-        self.nodes.mirror.get("", name)
+        self.nodes.mirror.get(NOWHERE, name)
     }
 
     pub(crate) fn daemonset(&self, namespace: &str, name: &str) -> Option<Arc<DaemonSetView>> {
@@ -79,7 +79,7 @@ impl Caches {
     }
 
     pub(crate) fn template(&self, name: &str) -> Option<Arc<TemplateView>> {
-        self.templates.mirror.get("", name)
+        self.templates.mirror.get(NOWHERE, name)
     }
 
     /// All limits of a namespace; where there are none, nothing is allocated.
@@ -88,7 +88,7 @@ impl Caches {
     }
 
     pub(crate) fn namespace(&self, name: &str) -> Option<Arc<NamespaceView>> {
-        self.namespaces.mirror.get("", name)
+        self.namespaces.mirror.get(NOWHERE, name)
     }
 
     /// A pod of a DaemonSet, on the replica that leads.

@@ -9,7 +9,7 @@
 use crate::kit::error::{Error, chain};
 use crate::process::runner::back_off;
 use crate::process::telemetry::Telemetry;
-use crate::sizing::mirror::{Mirror, Turn};
+use crate::sizing::mirror::{Mirror, NOWHERE, Turn};
 use crate::sizing::partial::{Kind, Partial};
 use crate::sizing::pulse::Pulse;
 use crate::sizing::texts::Texts;
@@ -156,7 +156,7 @@ impl<K: Kind> Feed<K> {
 fn key<K: Kind>(object: &Partial<K>) -> (&str, &str) {
     let meta = &object.metadata;
     (
-        meta.namespace.as_deref().unwrap_or_default(),
+        meta.namespace.as_deref().unwrap_or(NOWHERE),
         meta.name.as_deref().unwrap_or_default(),
     )
 }
