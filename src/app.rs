@@ -11,6 +11,7 @@ use crate::kit::names;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
 use crate::process::health::Health;
+use crate::process::installation::Installation;
 use crate::process::runner::Runner;
 use crate::process::telemetry::Telemetry;
 use crate::process::{installation, leader, teardown};
@@ -35,12 +36,14 @@ struct Slice {
     steps: &'static [Step],
 }
 
-/// What a slice is given when a manager starts.
+/// What a manager stands on, and its slices are given when it starts.
 pub(crate) struct Ground {
     pub(crate) clients: Clients,
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) health: Arc<Health>,
     pub(crate) namespace: String,
+    pub(crate) installation: Option<Installation>,
+    pub(crate) stop: CancellationToken,
 }
 
 type Controller =
@@ -70,6 +73,7 @@ fn begin_sizing(ground: &Ground) -> Part {
         telemetry,
         health,
         namespace,
+        ..
     } = ground;
     let caches = Caches::new(Arc::clone(telemetry));
     let endpoints = running::endpoints(&caches, clients, telemetry, namespace);

@@ -1,12 +1,10 @@
 //! What the API server calls: the webhook server with all endpoints, its certificate, and what the leader does so that API servers
 //! trust it.
 
+use crate::app::Ground;
 use crate::kit::error::{Error, chain};
-use crate::process::clients::Clients;
 use crate::process::flags::{Lifetimes, Listen, WebhookFlags};
-use crate::process::health::Health;
 use crate::process::installation::Installation;
-use crate::process::telemetry::Telemetry;
 use crate::webhook::authority::service_names;
 use crate::webhook::clients::Checked;
 use crate::webhook::endpoint::Endpoint;
@@ -16,26 +14,15 @@ use crate::webhook::store::Store;
 use crate::webhook::{handshake, rollover};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
-/// What a door is built from.
-pub(crate) struct Place<'a> {
-    pub(crate) clients: &'a Clients,
-    pub(crate) namespace: &'a str,
-    pub(crate) installation: Option<&'a Installation>,
-    pub(crate) health: &'a Arc<Health>,
-    pub(crate) telemetry: &'a Arc<Telemetry>,
-    pub(crate) stop: &'a CancellationToken,
-}
-
-impl Place<'_> {
+impl Ground {
     /// Where the authority of this installation is kept.
     fn own(&self, lifetimes: Lifetimes) -> Option<(Store, Installation)> {
-        let installation = self.installation?;
+        let installation = self.installation.as_ref()?;
         let client = self.clients.once.clone();
         let store = Store::new(
             client,
-            self.namespace,
+            &self.namespace,
             installation.name(),
             lifetimes.authority,
         );
@@ -44,9 +31,9 @@ impl Place<'_> {
 
     /// The names of our Service; without an installation the API server may be on this very host.
     fn names(&self, service: Option<&str>) -> Vec<String> {
-        let installation = self.installation.map(Installation::name);
+        let installation = self.installation.as_ref().map(Installation::name);
         let service = service.or(installation).unwrap_or("holdfast");
-        let mut names = service_names(service, self.namespace);
+        let mut names = service_names(service, &self.namespace);
         if installation.is_none() {
             names.push("localhost".into());
         }
@@ -66,7 +53,7 @@ impl Door {
     /// None where the webhooks are off.
     pub(crate) fn open(
         flags: WebhookFlags,
-        place: &Place<'_>,
+        ground: &Ground,
         endpoints: Vec<Arc<dyn Endpoint>>,
     ) -> Result<Option<Self>, Error> {
         let lifetimes = flags.lifetimes()?;
@@ -88,22 +75,22 @@ impl Door {
             .map(|file| Checked::read(&file, client_allowed_names))
             .transpose()?
             .map(Arc::new);
-        let metrics = place.telemetry.webhooks.clone();
-        let own = place.own(lifetimes);
+        let metrics = ground.telemetry.webhooks.clone();
+        let own = ground.own(lifetimes);
         let store = own.as_ref().map(|(store, _)| store.clone());
         let identity = Identity::new(identity::Setup {
-            names: place.names(webhook_service.as_deref()),
+            names: ground.names(webhook_service.as_deref()),
             lifetimes,
             directory: cert_dir,
             own,
             clients: checked.clone(),
-            health: Arc::clone(place.health),
+            health: Arc::clone(&ground.health),
             metrics: metrics.clone(),
         });
         let keeper = store
-            .zip(place.installation)
+            .zip(ground.installation.as_ref())
             .map(|(store, installation)| rollover::Setup {
-                client: place.clients.once.clone(),
+                client: ground.clients.once.clone(),
                 store,
                 name: installation.name().to_owned(),
                 lifetimes,
@@ -113,7 +100,7 @@ impl Door {
             endpoints,
             tls: handshake::config(tls_min_version, identity.served(), checked)?,
             metrics,
-            stop: place.stop.clone(),
+            stop: ground.stop.clone(),
         };
         Ok(
             server::serve(webhook_bind_address, setup)?.map(|server| Self {

@@ -9,7 +9,7 @@
 //! | a signal | not ready any more; controllers are stopped, the Lease is handed back, listeners close after the shutdown delay |
 
 use crate::app::Ground;
-use crate::app::door::{Door, Place};
+use crate::app::door::Door;
 use crate::app::manager::Manager;
 use crate::app::parts::Parts;
 use crate::kit::error::{Error, chain};
@@ -68,27 +68,28 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
     let mut front = Front::open(listening, &stop, &health, &telemetry)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %namespace, %identity, "starting");
     let clients = Clients::infer().await?;
-    let installation = installation.map(|name| objects(&clients, &namespace, &name));
-    let place = Place {
-        clients: &clients,
-        namespace: &namespace,
-        installation: installation.as_ref(),
-        health: &health,
-        telemetry: &telemetry,
-        stop: &stop,
-    };
     let ground = Ground {
-        clients: clients.clone(),
-        telemetry: Arc::clone(&telemetry),
-        health: Arc::clone(&health),
-        namespace: namespace.clone(),
+        installation: installation.map(|name| objects(&clients, &namespace, &name)),
+        clients,
+        telemetry,
+        health,
+        namespace,
+        stop,
     };
-    let (mut parts, endpoints, controls) = Parts::begin(&ground);
-    let keeper = front.open_door(webhooks, &place, endpoints)?;
+    let (parts, endpoints, controls) = Parts::begin(&ground);
+    let keeper = front.open_door(webhooks, &ground, endpoints)?;
     let loss_limit = settings
         .as_ref()
         .map_or(Duration::ZERO, Settings::stop_limit);
-    let elector = settings.map(|settings| elector(&clients, settings, &health));
+    let elector = settings.map(|settings| elector(&ground.clients, settings, &ground.health));
+    let Ground {
+        clients,
+        telemetry,
+        health,
+        installation,
+        stop,
+        ..
+    } = ground;
     let manager = Manager {
         clients,
         health,
@@ -101,13 +102,22 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         loss_limit,
         seen_alive: AtomicBool::new(false),
     };
+    run(manager, elector, (front, parts), &stop).await
+}
+
+async fn run(
+    manager: Manager,
+    elector: Option<Elector>,
+    (mut front, mut parts): (Front, Parts),
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let ended = tokio::select! {
-        ended = Box::pin(manager.run(elector, &stop)) => ended,
+        ended = Box::pin(manager.run(elector, stop)) => ended,
         // A manager that nobody can probe or scrape is started again.
         error = front.ended() => Err(error),
         error = parts.ended() => Err(error),
     };
-    front.close(&stop).await;
+    front.close(stop).await;
     parts.close().await;
     ended
 }
@@ -188,10 +198,10 @@ impl Front {
     fn open_door(
         &mut self,
         flags: WebhookFlags,
-        place: &Place<'_>,
+        ground: &Ground,
         endpoints: Vec<Arc<dyn Endpoint>>,
     ) -> Result<Option<rollover::Setup>, Error> {
-        self.door = Door::open(flags, place, endpoints)?;
+        self.door = Door::open(flags, ground, endpoints)?;
         Ok(self.door.as_mut().and_then(|door| door.keeper.take()))
     }
 

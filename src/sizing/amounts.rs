@@ -4,7 +4,7 @@ use crate::kit::quantity::Quantity;
 
 /// What a share is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Resource {
+pub(crate) enum Resource {
     /// Processor time.
     Cpu,
     /// Memory.
@@ -15,11 +15,11 @@ pub enum Resource {
 
 impl Resource {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Storage];
+    pub(crate) const ALL: [Self; 3] = [Self::Cpu, Self::Memory, Self::Storage];
 
     /// Its key in a resource list.
     #[must_use]
-    pub const fn key(self) -> &'static str {
+    pub(crate) const fn key(self) -> &'static str {
         match self {
             Self::Cpu => "cpu",
             Self::Memory => "memory",
@@ -29,7 +29,7 @@ impl Resource {
 
     /// Its name in a template's fields, such as `maxCPU` and `cpuPercentage`.
     #[must_use]
-    pub const fn field(self) -> (&'static str, &'static str) {
+    pub(crate) const fn field(self) -> (&'static str, &'static str) {
         match self {
             Self::Cpu => ("cpu", "CPU"),
             Self::Memory => ("memory", "Memory"),
@@ -39,7 +39,7 @@ impl Resource {
 
     /// The finest part of it that is handed out: a thousandth of a CPU, a byte.
     #[must_use]
-    pub const fn grain(self) -> Quantity {
+    pub(crate) const fn grain(self) -> Quantity {
         match self {
             Self::Cpu => Quantity::from_nanos(1_000_000),
             Self::Memory | Self::Storage => Quantity::from_nanos(1_000_000_000),
@@ -48,7 +48,7 @@ impl Resource {
 
     /// An amount of it, as a person would write it.
     #[must_use]
-    pub fn text(self, amount: Quantity) -> String {
+    pub(crate) fn text(self, amount: Quantity) -> String {
         match self {
             Self::Cpu => amount.decimal(),
             Self::Memory | Self::Storage => amount.binary(),
@@ -58,21 +58,21 @@ impl Resource {
 
 /// Something for each of the three resources.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub struct Each<T> {
+pub(crate) struct Each<T> {
     /// For processor time.
-    pub cpu: T,
+    pub(crate) cpu: T,
     /// For memory.
-    pub memory: T,
+    pub(crate) memory: T,
     /// For ephemeral storage.
-    pub storage: T,
+    pub(crate) storage: T,
 }
 
 /// Amounts, where there are any.
-pub type Amounts = Each<Option<Quantity>>;
+pub(crate) type Amounts = Each<Option<Quantity>>;
 
 impl<T> Each<T> {
     /// One for each resource.
-    pub fn from_fn(mut make: impl FnMut(Resource) -> T) -> Self {
+    pub(crate) fn from_fn(mut make: impl FnMut(Resource) -> T) -> Self {
         Self {
             cpu: make(Resource::Cpu),
             memory: make(Resource::Memory),
@@ -81,7 +81,7 @@ impl<T> Each<T> {
     }
 
     /// The one for a resource.
-    pub const fn of(&self, resource: Resource) -> &T {
+    pub(crate) const fn of(&self, resource: Resource) -> &T {
         match resource {
             Resource::Cpu => &self.cpu,
             Resource::Memory => &self.memory,
@@ -90,7 +90,7 @@ impl<T> Each<T> {
     }
 
     /// The one for a resource, to be changed.
-    pub const fn of_mut(&mut self, resource: Resource) -> &mut T {
+    pub(crate) const fn of_mut(&mut self, resource: Resource) -> &mut T {
         match resource {
             Resource::Cpu => &mut self.cpu,
             Resource::Memory => &mut self.memory,
@@ -102,7 +102,7 @@ impl<T> Each<T> {
 impl Amounts {
     /// Both together, resource by resource; what is absent counts as nothing.
     #[must_use]
-    pub fn plus(&self, other: &Self) -> Self {
+    pub(crate) fn plus(&self, other: &Self) -> Self {
         Self::from_fn(|resource| match (*self.of(resource), *other.of(resource)) {
             (Some(one), Some(two)) => Some(one.plus(two)),
             (one, two) => one.or(two),

@@ -119,18 +119,23 @@ impl Recipe {
 
 fn own_shares(spec: &FlexDaemonsetTemplateSpec) -> Result<Each<ShareRule>, String> {
     Ok(Each {
-        cpu: share("CPU", spec.cpu_percentage, &spec.min_cpu, &spec.max_cpu)?,
+        cpu: share(
+            "CPU",
+            spec.cpu_percentage,
+            spec.min_cpu.as_deref(),
+            spec.max_cpu.as_deref(),
+        )?,
         memory: share(
             "Memory",
             spec.memory_percentage,
-            &spec.min_memory,
-            &spec.max_memory,
+            spec.min_memory.as_deref(),
+            spec.max_memory.as_deref(),
         )?,
         storage: share(
             "Storage",
             spec.storage_percentage,
-            &spec.min_storage,
-            &spec.max_storage,
+            spec.min_storage.as_deref(),
+            spec.max_storage.as_deref(),
         )?,
     })
 }
@@ -138,8 +143,8 @@ fn own_shares(spec: &FlexDaemonsetTemplateSpec) -> Result<Each<ShareRule>, Strin
 fn share(
     name: &str,
     percent: Option<i32>,
-    min: &Option<String>,
-    max: &Option<String>,
+    min: Option<&str>,
+    max: Option<&str>,
 ) -> Result<ShareRule, String> {
     let percent = percent
         .map(|percent| match u32::try_from(percent) {
@@ -152,8 +157,8 @@ fn share(
         .transpose()?;
     Ok(ShareRule {
         percent,
-        min: amount(&format!("min{name}"), min.as_deref())?,
-        max: amount(&format!("max{name}"), max.as_deref())?,
+        min: amount(&format!("min{name}"), min)?,
+        max: amount(&format!("max{name}"), max)?,
     })
 }
 
@@ -192,19 +197,25 @@ fn read_override(
     let place = format!("nodeOverrides[{at}]: ");
     let told = |mistake: String| format!("{place}{mistake}");
     let own = Each {
-        cpu: share("CPU", entry.cpu_percentage, &entry.min_cpu, &entry.max_cpu).map_err(told)?,
+        cpu: share(
+            "CPU",
+            entry.cpu_percentage,
+            entry.min_cpu.as_deref(),
+            entry.max_cpu.as_deref(),
+        )
+        .map_err(told)?,
         memory: share(
             "Memory",
             entry.memory_percentage,
-            &entry.min_memory,
-            &entry.max_memory,
+            entry.min_memory.as_deref(),
+            entry.max_memory.as_deref(),
         )
         .map_err(told)?,
         storage: share(
             "Storage",
             entry.storage_percentage,
-            &entry.min_storage,
-            &entry.max_storage,
+            entry.min_storage.as_deref(),
+            entry.max_storage.as_deref(),
         )
         .map_err(told)?,
     };

@@ -162,6 +162,10 @@ pub(crate) struct NamespaceView {
 
 /// A DaemonSet's pod, as far as it can be said whether it has its share. Only the leader remembers pods.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "facts about a pod that do not exclude each other"
+)]
 pub(crate) struct PodView {
     pub(crate) uid: Arc<str>,
     /// Its DaemonSet, by uid.
