@@ -12,9 +12,19 @@ MAKEFLAGS += --no-builtin-rules
 VERSION := $(shell sed -n '/^version = /{s/.*"\(.*\)".*/\1/p;q}' Cargo.toml)
 # An image that no registry has, so that nobody pulls a stranger's; nodes get it by `ctr images import`.
 IMG ?= localhost/holdfast:$(VERSION)
-NAMESPACE ?= holdfast-system
-RELEASE ?= holdfast
 OVERLAY ?= default
+RELEASE ?= holdfast
+# What generate-certs makes a certificate for.
+ifeq ($(OVERLAY),flexdaemonsets)
+NAMESPACE ?= flexdaemonsets-system
+SERVICE ?= flexdaemonsets-webhook-svc
+SECRET ?= flexdaemonsets-webhook-tls
+else
+NAMESPACE ?= holdfast-system
+SERVICE ?= $(RELEASE)
+SECRET ?= $(RELEASE)-tls
+endif
+CERTS := certs/_certs
 # More for the program (`make run ARGS=…`) or for Helm (`make deploy ARGS=…`).
 ARGS ?=
 
@@ -90,11 +100,23 @@ completions: ## Write shell completions to dist/completions
 	@printf '%s\n' dist/completions/*
 
 .PHONY: run
-run: ## Run the manager here, on the cluster that kubectl talks to (ARGS= for more flags)
-	cargo run --bin holdfast -- serve --leader-elect=false --log-format text --shutdown-delay 0s $(ARGS)
+run: ## Run the manager here, on the cluster that kubectl talks to (ARGS= for more flags), with certificates of generate-certs if there are any
+	cargo run --bin holdfast -- serve --leader-elect=false --log-format text --shutdown-delay 0s \
+	  $(if $(wildcard $(CERTS)/tls.crt),--cert-dir $(CERTS)) $(ARGS)
+
+# The certificate is good for the other overlay and for this host too.
+.PHONY: generate-certs
+generate-certs: ## Write ca.crt, tls.crt and tls.key for SERVICE= in NAMESPACE= to certs/_certs, and print how to make SECRET= of them
+	$(HOLDFAST) certs --force --out $(CERTS) --service '$(SERVICE)' --namespace '$(NAMESPACE)' --secret '$(SECRET)' \
+	  --name flexdaemonsets-webhook-svc.flexdaemonsets-system.svc --name localhost
+	ln -sfn $(CERTS) _certs
+
+.PHONY: clean-certs
+clean-certs: ## Remove what generate-certs wrote
+	rm -rf $(CERTS) _certs
 
 .PHONY: clean
-clean: ## Remove what make wrote into the checkout (bin/, dist/); caches stay
+clean: clean-certs ## Remove what make wrote into the checkout (bin/, dist/, certificates); caches stay
 	rm -rf bin dist
 
 ##@ Test

@@ -100,6 +100,7 @@ pub mod app;
 /// The user's verbs.
 pub mod cli {
     pub mod arguments;
+    pub mod certs;
     pub mod print;
     pub mod teardown;
 }

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use holdfast::cli::arguments::{Arguments, Verb};
-use holdfast::cli::{print, teardown};
+use holdfast::cli::{certs, print, teardown};
 use holdfast::{app, install_crypto};
 use std::process::ExitCode;
 
@@ -23,6 +23,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.verb {
         Verb::Serve(flags) => app::serve::serve(*flags).await.context("the manager ended"),
         Verb::Crds => Ok(print::out(&print::yaml(&app::crds())?)?),
+        Verb::Certs(arguments) => Ok(print::out(&certs::run(&arguments)?)?),
         Verb::Teardown(arguments) => Ok(teardown::run(arguments, &app::kinds()).await?),
         Verb::Version => Ok(print::out(concat!(
             "holdfast ",

@@ -45,7 +45,14 @@ fn without_a_verb_it_teaches() {
     let output = holdfast(&[]);
     assert_eq!(output.status.code(), Some(2));
     let help = text(&output.stderr);
-    for verb in ["serve", "crds", "teardown", "version", "completions"] {
+    for verb in [
+        "serve",
+        "crds",
+        "certs",
+        "teardown",
+        "version",
+        "completions",
+    ] {
         assert!(help.contains(verb), "{verb} is missing in:\n{help}");
     }
 }
@@ -135,6 +142,8 @@ fn without_a_cluster_it_says_what_to_set() {
         "--metrics-bind-address",
         "127.0.0.1:0",
         "--health-probe-bind-address",
+        "127.0.0.1:0",
+        "--webhook-bind-address",
         "127.0.0.1:0",
     ]);
     assert!(!output.status.success());

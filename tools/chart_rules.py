@@ -16,7 +16,7 @@ LARGEST = 240 * 1024
 def broken(objects, program=None):
     """(rule, what is wrong or "") for every rule that applies."""
     rules = {"no wildcard in a role": wildcards, "one name": names, "pods meet the restricted level": hardening,
-             "no finalizers": finalizers, "kubectl apply takes it": sizes}
+             "webhooks reach us and stop nobody": webhooks, "no finalizers": finalizers, "kubectl apply takes it": sizes}
     if program and of_kind(objects, "Deployment"):
         rules["the program has every flag"] = lambda found: unknown_flags(found, program)
     return [(name, "\n".join(rule(objects))) for name, rule in rules.items()]
@@ -70,6 +70,31 @@ def hardening(objects):
             }.items():
                 if context.get(key) != wanted:
                     yield f"{label(deployment)}, container {container['name']}: {key} is {context.get(key)}, not {wanted}"
+
+
+def webhooks(objects):
+    """Their Service is there, they fail open and soon, and no pod of ours waits for one of ours."""
+    ports = {(each["metadata"]["name"], each["metadata"].get("namespace"), port["port"])
+             for each in of_kind(objects, "Service") for port in each["spec"]["ports"]}
+    for configuration in of_kind(objects, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        for webhook in configuration["webhooks"]:
+            who = f"{label(configuration)}, webhook {webhook['name']}"
+            service = webhook["clientConfig"]["service"]
+            if (service["name"], service["namespace"], service["port"]) not in ports:
+                yield f"{who} calls port {service['port']} of Service {service['name']}, which is not there"
+            if webhook["failurePolicy"] != "Ignore":
+                yield f"{who} has failurePolicy {webhook['failurePolicy']}: an outage of ours would be everybody's"
+            if webhook["timeoutSeconds"] > 5:
+                yield f"{who} may take {webhook['timeoutSeconds']} s"
+            about_pods = any("pods" in rule["resources"] for rule in webhook["rules"])
+            if about_pods and not leaves_out(webhook.get("namespaceSelector", {}), service["namespace"]):
+                yield f"{who} is asked about pods of its own namespace"
+
+
+def leaves_out(selector, namespace):
+    """Whether a selector by name says that this namespace is not meant."""
+    by_name = [each for each in selector.get("matchExpressions", []) if each["key"] == "kubernetes.io/metadata.name"]
+    return any((each["operator"] == "NotIn") == (namespace in each["values"]) for each in by_name)
 
 
 def finalizers(objects):

@@ -24,11 +24,11 @@ CHART = Path("charts/holdfast")
 CRDS = CHART / "files/crds"
 MANIFESTS = Path("manifests")
 
-NAMESPACE = f"""\
+NAMESPACE = """\
 apiVersion: v1
 kind: Namespace
 metadata:
-  name: {helm.NAMESPACE}
+  name: {name}
   labels:
     app.kubernetes.io/name: holdfast
     app.kubernetes.io/part-of: holdfast
@@ -37,6 +37,9 @@ metadata:
     pod-security.kubernetes.io/audit: restricted
     pod-security.kubernetes.io/warn: restricted
 """
+
+# Overlays that live somewhere else than all the others.
+NAMESPACES = {"flexdaemonsets": "flexdaemonsets-system"}
 
 # What Helm looks after; to others it would be a false statement.
 HELMS_OWN = ("helm.sh/chart:", "app.kubernetes.io/managed-by: Helm")
@@ -56,7 +59,8 @@ def generated(checkout, helm_program, crds):
         files = {CRDS / path.name: path.read_text() for path in (chart / "files/crds").glob("*.yaml")}
         for overlay in overlays(checkout):
             values = checkout / MANIFESTS / overlay / "values.yaml"
-            rendered = helm.template(helm_program, chart, "--values", values)
+            # The last --namespace counts.
+            rendered = helm.template(helm_program, chart, "--values", values, "--namespace", namespace(overlay))
             for name, text in kustomization(overlay, helm.sources(rendered)).items():
                 files[MANIFESTS / overlay / name] = text
         readme = (checkout / CHART / "README.md").read_text()
@@ -66,9 +70,13 @@ def generated(checkout, helm_program, crds):
     return files
 
 
+def namespace(overlay):
+    return NAMESPACES.get(overlay, helm.NAMESPACE)
+
+
 def kustomization(overlay, sources):
     """{file name: text} of one folder of manifests/."""
-    files = {"namespace.yaml": "# Written by `make manifests`.\n" + NAMESPACE}
+    files = {"namespace.yaml": "# Written by `make manifests`.\n" + NAMESPACE.format(name=namespace(overlay))}
     for source, text in sources:
         head = f"# Rendered by `make manifests` from charts/holdfast/templates/{source} and values.yaml beside this file.\n"
         body = "".join(line for line in text.splitlines(keepends=True) if not line.strip().startswith(HELMS_OWN))

@@ -18,6 +18,14 @@ def thing(kind, **more):
     return {"kind": kind, "metadata": {"name": "holdfast"}, **more}
 
 
+WEBHOOK = {
+    "name": "pods.holdfast.dev", "failurePolicy": "Ignore", "timeoutSeconds": 2, "rules": [{"resources": ["pods"]}],
+    "clientConfig": {"service": {"name": "holdfast", "namespace": "system", "port": 443}},
+    "namespaceSelector": {"matchExpressions": [
+        {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["kube-system", "system"]}]},
+}
+SERVICE = {"kind": "Service", "metadata": {"name": "holdfast", "namespace": "system"}, "spec": {"ports": [{"port": 443}]}}
+
 GOOD = [
     thing("Deployment", spec={"template": {"spec": POD}}),
     thing("ServiceAccount"),
@@ -70,6 +78,33 @@ class ChartRules(unittest.TestCase):
             with self.subTest(key):
                 self.assert_breaks("pods meet the restricted level", f"container manager: {key} is None")
             place[key] = kept
+
+    def webhook(self):
+        webhook = copy.deepcopy(WEBHOOK)
+        self.objects += [copy.deepcopy(SERVICE), thing("MutatingWebhookConfiguration", webhooks=[webhook])]
+        self.test_good_objects_break_no_rule()
+        return webhook
+
+    def test_a_webhook_that_could_stop_others_or_itself_is_found(self):
+        for change, what in [
+            ({"failurePolicy": "Fail"}, "failurePolicy Fail"),
+            ({"timeoutSeconds": 10}, "may take 10 s"),
+            ({"namespaceSelector": {}}, "pods of its own namespace"),
+        ]:
+            self.setUp()
+            self.webhook().update(change)
+            self.assert_breaks("webhooks reach us and stop nobody", what)
+
+    def test_a_webhook_for_other_namespaces_only_is_fine(self):
+        chosen = self.webhook()["namespaceSelector"]["matchExpressions"][0]
+        chosen.update(operator="In", values=["kube-system"])
+        self.test_good_objects_break_no_rule()
+        chosen["values"].append("system")
+        self.assert_breaks("webhooks reach us and stop nobody", "pods of its own namespace")
+
+    def test_a_webhook_without_its_service_is_found(self):
+        self.webhook()["clientConfig"]["service"]["port"] = 9443
+        self.assert_breaks("webhooks reach us and stop nobody", "calls port 9443 of Service holdfast")
 
     def test_a_finalizer_is_found(self):
         self.account["metadata"]["finalizers"] = ["holdfast.dev/teardown"]

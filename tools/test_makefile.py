@@ -8,7 +8,8 @@ MAKEFILE = (CHECKOUT / "Makefile").read_text()
 TARGETS = re.findall(r"^([a-z][a-z-]*):(?!=)", MAKEFILE, re.MULTILINE)
 # What the users of the earlier projects type.
 KNOWN = """help build manager run test install uninstall deploy undeploy deploy-manifests undeploy-manifests build-installer
-docker-build docker-push manifests fmt lint clean""".split()
+docker-build docker-push manifests fmt lint clean
+generate-certs clean-certs""".split()
 TOOLS = ["HELM=/bin/true", "KUBECTL=/bin/true", "KUBECONFORM=/bin/true"]
 
 
@@ -44,6 +45,15 @@ class Makefile(unittest.TestCase):
         done = make("docker-push")
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("make docker-push IMG=", done.stderr)
+
+    def test_certificates_are_made_for_the_overlay(self):
+        for overlay, names in {
+            "default": "--service 'holdfast' --namespace 'holdfast-system' --secret 'holdfast-tls'",
+            "flexdaemonsets": "--service 'flexdaemonsets-webhook-svc' --namespace 'flexdaemonsets-system'"
+                              " --secret 'flexdaemonsets-webhook-tls'",
+        }.items():
+            self.assertIn(names, make("-n", "generate-certs", f"OVERLAY={overlay}").stdout)
+        self.assertIn("--service 'mine'", make("-n", "generate-certs", "SERVICE=mine").stdout)
 
     def test_no_variable_ends_in_a_blank(self):
         # A comment after a value makes the blank before it part of the value.

@@ -45,6 +45,11 @@ class RenderManifests(unittest.TestCase):
         listed = self.overlay()["kustomization.yaml"].partition("resources:\n")[2]
         self.assertEqual(listed, "  - ../crds\n  - namespace.yaml\n  - role.yaml\n  - service.yaml\n")
 
+    def test_an_overlay_may_live_in_a_namespace_of_its_own(self):
+        for overlay, name in [("default", "holdfast-system"), ("flexdaemonsets", "flexdaemonsets-system")]:
+            files = render_manifests.kustomization(overlay, helm.sources(RENDERED))
+            self.assertIn(f"\n  name: {name}\n", files["namespace.yaml"])
+
     def written(self):
         files = {Path("manifests/default") / name: text for name, text in self.overlay().items()}
         with contextlib.redirect_stdout(io.StringIO()):

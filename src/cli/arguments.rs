@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::cli::certs::Certs;
 use crate::process::flags::Serve;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -25,6 +26,8 @@ pub enum Verb {
     Serve(Box<Serve>),
     /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
     Crds,
+    /// Write a certificate for the webhooks to a directory, and print what to do with it
+    Certs(Certs),
     /// Release everything that an installation holds, with your own rights: for when its pods are gone and a deletion hangs
     Teardown(Teardown),
     /// Print the version

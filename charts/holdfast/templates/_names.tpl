@@ -44,6 +44,29 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* The Service's name: what the API server and scrapers ask for, and what certificates say. */}}
+{{- define "holdfast.serviceName" -}}
+{{- .Values.service.name | default (include "holdfast.fullname" .) -}}
+{{- end -}}
+
+{{/* With cert-manager, its injector keeps the bundle, and the manager leaves it alone. */}}
+{{- define "holdfast.injection" -}}
+{{- if eq .Values.certificates.mode "cert-manager" -}}
+annotations:
+  cert-manager.io/inject-ca-from: {{ .Release.Namespace }}/{{ include "holdfast.fullname" . }}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether there is a Secret with a certificate to mount: "true" or nothing. */}}
+{{- define "holdfast.hasTlsSecret" -}}
+{{- if has .Values.certificates.mode (list "cert-manager" "secret") -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether /metrics is served over TLS: not with a Secret that may be absent when the manager starts. */}}
+{{- define "holdfast.hasMetricsTls" -}}
+{{- if and (include "holdfast.hasTlsSecret" .) (not .Values.certificates.optional) -}}true{{- end -}}
+{{- end -}}
+
 {{- define "holdfast.tlsSecret" -}}
 {{- .Values.certificates.secretName | default (printf "%s-tls" (include "holdfast.fullname" .)) -}}
 {{- end -}}
