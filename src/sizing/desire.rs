@@ -11,11 +11,12 @@
 
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::load::together;
 use crate::sizing::notes::Note;
 use crate::sizing::recipe::LimitRule;
 use crate::sizing::share::{Inputs, Share, shares};
 use crate::sizing::split::split;
-use crate::sizing::view::{ContainerView, Role};
+use crate::sizing::view::{ContainerView, LimitRangeView, Role};
 use std::sync::Arc;
 
 /// A container of the pod, as it is.
@@ -109,6 +110,12 @@ fn own<'a>(inputs: &Inputs<'a>, slot: &Slot) -> Option<&'a ContainerView> {
         .find(|container| *container.name == *slot.name)
 }
 
+/// What a container asks for in the DaemonSet's template, in whole grains; to ask for 0 is to ask for nothing.
+fn asked(inputs: &Inputs, slot: &Slot, resource: Resource) -> Option<Quantity> {
+    let request = (*own(inputs, slot)?.requests.of(resource))?.ceil_to(resource.grain());
+    (request > Quantity::ZERO).then_some(request)
+}
+
 /// What each container should ask for of one resource, before LimitRanges.
 fn requests(
     inputs: &Inputs,
@@ -156,7 +163,7 @@ fn requests(
             if slot.role == Role::Sidecar {
                 before = before.plus(request);
             }
-            is_too_small |= request == Quantity::ZERO && matches!(part, Part::Weighed(_));
+            is_too_small |= request == Quantity::ZERO && !matches!(part, Part::Fixed(_));
             (request > Quantity::ZERO).then_some(request)
         })
         .collect();
@@ -180,8 +187,7 @@ fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Vec<Part> {
                 return Part::Fixed(fixed.ceil_to(resource.grain()));
             }
             if slot.role == Role::Init {
-                let asked = own(inputs, slot).and_then(|own| *own.requests.of(resource));
-                return Part::Init(asked);
+                return Part::Init(asked(inputs, slot, resource));
             }
             Part::Weighed(1)
         })
@@ -199,10 +205,8 @@ fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Vec<Part> {
             .filter(|(part, _)| matches!(part, Part::Weighed(_)))
             .map(|(_, slot)| slot)
     };
-    let asked = |slot: &Slot| {
-        let request = (*own(inputs, slot)?.requests.of(resource))?;
-        Some(request.grains(resource.grain())).filter(|grains| *grains > 0)
-    };
+    let asked =
+        |slot: &Slot| asked(inputs, slot, resource).map(|asked| asked.grains(resource.grain()));
     let has_rules = weighed().any(|slot| rule(slot).is_some());
     let all_ask = weighed().all(|slot| asked(slot).is_some());
     for (part, slot) in parts.iter_mut().zip(slots) {
@@ -287,7 +291,7 @@ fn limit(
     Some(bounded)
 }
 
-/// Where limits of all containers come to more than a LimitRange allows a pod, they are the requests.
+/// Where limits of all containers come to more than a LimitRange allows a pod, or are too far from the requests, they are the requests.
 fn keep_pod_limit(
     inputs: &Inputs,
     slots: &[Slot],
@@ -298,18 +302,25 @@ fn keep_pod_limit(
     if *inputs.recipe.limits.of(resource) == LimitRule::Equal {
         return;
     }
-    let sum = slots
-        .iter()
-        .zip(&*containers)
-        .filter(|(slot, _)| slot.role != Role::Init)
-        .filter_map(|(slot, wanted)| wanted.limits.of(resource).or(*slot.limits.of(resource)))
-        .sum::<Quantity>();
-    let too_low = |range: &&Arc<crate::sizing::view::LimitRangeView>| {
-        range.pod.max.of(resource).is_some_and(|max| sum > max)
+    let sum = |of: fn(&Wanted) -> &Amounts, now: fn(&Slot) -> Amounts| {
+        let all = slots.iter().zip(&*containers).map(|(slot, wanted)| {
+            let amount = of(wanted).of(resource).or(*now(slot).of(resource));
+            (slot.role, amount)
+        });
+        together(all).unwrap_or_default()
     };
-    if let Some(range) = inputs.limit_ranges.iter().find(too_low) {
-        let names = "all".to_owned();
-        notes.push(Note::LimitBound(resource, Arc::clone(&range.name), names));
+    let limits = sum(|wanted| &wanted.limits, |slot| slot.limits);
+    let requests = sum(|wanted| &wanted.requests, |slot| slot.requests);
+    let is_broken = |range: &&Arc<LimitRangeView>| {
+        let by_ratio = range.pod.ratio.of(resource).map(|ratio| {
+            let one = Quantity::from_nanos(1_000_000_000);
+            requests.scaled(ratio.nanos(), one.nanos())
+        });
+        let most = range.pod.max.of(resource).iter().chain(&by_ratio).min();
+        most.is_some_and(|most| limits > *most)
+    };
+    if let Some(range) = inputs.limit_ranges.iter().find(is_broken) {
+        notes.push(Note::PodLimitBound(resource, Arc::clone(&range.name)));
         for wanted in containers {
             *wanted.limits.of_mut(resource) = *wanted.requests.of(resource);
         }

@@ -83,19 +83,25 @@ impl Load {
 /// What a pod with these containers asks for: all that run at once, or the largest init container with what runs beside it.
 pub(crate) fn asked(containers: &[ContainerView]) -> Amounts {
     Each::from_fn(|resource| {
-        let (mut beside, mut most) = (None::<Quantity>, None::<Quantity>);
-        for container in containers {
-            let Some(request) = *container.requests.of(resource) else {
-                continue;
-            };
-            let together = beside.unwrap_or_default().plus(request);
-            if container.role != Role::Init {
-                beside = Some(together);
-            }
-            most = most.max(Some(together));
-        }
-        most.max(beside)
+        let requests = containers.iter();
+        together(requests.map(|container| (container.role, *container.requests.of(resource))))
     })
+}
+
+/// What containers in the order of a pod take at once, at most.
+pub(crate) fn together(
+    containers: impl Iterator<Item = (Role, Option<Quantity>)>,
+) -> Option<Quantity> {
+    let (mut beside, mut most) = (None::<Quantity>, None::<Quantity>);
+    for (role, amount) in containers {
+        let Some(amount) = amount else { continue };
+        let sum = beside.unwrap_or_default().plus(amount);
+        if role != Role::Init {
+            beside = Some(sum);
+        }
+        most = most.max(Some(sum));
+    }
+    most
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ pub(crate) enum Note {
     ContainerBound(Resource, Arc<str>, String, Quantity),
     /// A LimitRange bounds how far limits may be from requests.
     LimitBound(Resource, Arc<str>, String),
+    /// A LimitRange bounds what the limits of a pod may come to.
+    PodLimitBound(Resource, Arc<str>),
     /// A limit that was below the request.
     LimitRaised(Resource, String, Quantity),
     /// Shares come to more than the node has, and the template is made smaller for it.
@@ -36,7 +38,10 @@ impl Note {
             Self::MinAboveAllocatable(..) => "MinAboveAllocatable",
             Self::TooSmall(_) => "ShareTooSmall",
             Self::FixedTakesAll(..) => "FixedTakesAll",
-            Self::PodBound(..) | Self::ContainerBound(..) | Self::LimitBound(..) => "LimitRange",
+            Self::PodBound(..)
+            | Self::ContainerBound(..)
+            | Self::LimitBound(..)
+            | Self::PodLimitBound(..) => "LimitRange",
             Self::LimitRaised(..) => "LimitRaised",
             Self::Scaled(..) => "Overcommitted",
         }
@@ -84,6 +89,11 @@ impl fmt::Display for Note {
             Self::LimitBound(resource, range, container) => write!(
                 out,
                 "LimitRange {range} bounds the {} limit of container {container}: clamped",
+                resource.key()
+            ),
+            Self::PodLimitBound(resource, range) => write!(
+                out,
+                "LimitRange {range} allows a pod less than its {} limits come to: they are as the requests",
                 resource.key()
             ),
             Self::LimitRaised(resource, container, limit) => write!(

@@ -53,7 +53,8 @@ pub(crate) fn shares(inputs: &Inputs, excluded: &Amounts, notes: &mut Vec<Note>)
         let mut share = share(inputs, resource, *rules.of(resource), notes);
         if let Some(amount) = share.amount {
             let excluded = excluded.of(resource).unwrap_or_default();
-            share.amount = Some(within_pod_bounds(inputs, resource, amount, excluded, notes));
+            let bounded = within_pod_bounds(inputs, resource, amount, excluded, notes);
+            share.amount = Some(bounded).filter(|amount| *amount > Quantity::ZERO);
         }
         share
     })

@@ -1,12 +1,15 @@
 //! How an amount is split over containers: by weights, in whole grains, and nothing is lost. Pure.
 
+use std::cmp::Reverse;
+
 /// Splits so many grains by these weights. What is left after rounding down goes, grain by grain, to those that lost most by it; of
 /// equal ones to the first. Without any weight nobody gets anything.
 pub(crate) fn split(grains: i128, weights: &[i128]) -> Vec<i128> {
-    let whole: i128 = weights
+    let weights = reduced(grains, weights);
+    let whole = weights
         .iter()
-        .fold(0, |sum, weight| sum.saturating_add(*weight));
-    let mut parts: Vec<(i128, i128)> = weights
+        .fold(0_i128, |sum, weight| sum.saturating_add(*weight));
+    let (mut parts, lost): (Vec<i128>, Vec<i128>) = weights
         .iter()
         .map(|weight| {
             let product = grains.saturating_mul(*weight);
@@ -15,26 +18,40 @@ pub(crate) fn split(grains: i128, weights: &[i128]) -> Vec<i128> {
                 product.checked_rem(whole).unwrap_or_default(),
             )
         })
-        .collect();
+        .unzip();
     let given = parts
         .iter()
-        .fold(0_i128, |sum, part| sum.saturating_add(part.0));
-    let mut left = if whole > 0 {
+        .fold(0_i128, |sum, part| sum.saturating_add(*part));
+    let left = if whole > 0 {
         grains.saturating_sub(given)
     } else {
         0
     };
-    while left > 0 {
-        // The first of the largest remainders.
-        let next = parts
-            .iter_mut()
-            .reduce(|best, part| if part.1 > best.1 { part } else { best });
-        let Some(part) = next else { break };
-        part.0 = part.0.saturating_add(1);
-        part.1 = -1;
-        left = left.saturating_sub(1);
+    let mut order: Vec<_> = parts.iter_mut().zip(&lost).collect();
+    // Stable: of equal ones the first stays first. Each lost less than a grain, so nobody's turn comes twice.
+    order.sort_by_key(|(_, lost)| Reverse(**lost));
+    let turns = usize::try_from(left).unwrap_or_default();
+    for (part, _) in order.into_iter().take(turns) {
+        *part = part.saturating_add(1);
     }
-    parts.into_iter().map(|part| part.0).collect()
+    parts
+}
+
+/// Weights that can be multiplied by so many grains: beyond some 10^19 of both they are rounded, all alike.
+fn reduced(grains: i128, weights: &[i128]) -> Vec<i128> {
+    let largest = weights.iter().copied().max().unwrap_or_default();
+    let count = i128::try_from(weights.len()).unwrap_or(i128::MAX);
+    let most = i128::MAX
+        .checked_div(grains.max(count).max(1))
+        .unwrap_or_default();
+    let by = largest
+        .checked_div(most.max(1))
+        .unwrap_or_default()
+        .saturating_add(1);
+    weights
+        .iter()
+        .map(|weight| weight.checked_div(by).unwrap_or_default())
+        .collect()
 }
 
 #[cfg(test)]
@@ -54,6 +71,7 @@ mod tests {
             (7, &[4], &[7]),
             (7, &[], &[]),
             (7, &[0, 0], &[0, 0]),
+            (5, &[i128::MAX, i128::MAX], &[3, 2]),
         ] {
             assert_eq!(split(grains, weights), parts, "{grains} by {weights:?}");
         }

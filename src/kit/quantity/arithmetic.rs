@@ -24,14 +24,16 @@ impl Quantity {
     /// `part / whole` of it, rounded down to whole nano-units; all of it where the whole is nothing.
     #[must_use]
     pub fn scaled(self, part: i128, whole: i128) -> Self {
-        match self.0.checked_mul(part) {
-            Some(product) => product.checked_div(whole).map_or(self, Self),
-            // Too large to be multiplied first: dividing first loses less than `part` nano-units.
-            None => self
-                .0
-                .checked_div(whole)
-                .map_or(self, |one| Self(one.saturating_mul(part))),
-        }
+        let (Some(quotient), Some(rest)) = (self.0.checked_div(whole), self.0.checked_rem(whole))
+        else {
+            return self;
+        };
+        // By its quotient and its rest, since the product of the whole need not fit.
+        let of_rest = rest
+            .saturating_mul(part)
+            .checked_div(whole)
+            .unwrap_or_default();
+        Self(quotient.saturating_mul(part).saturating_add(of_rest))
     }
 
     /// How many whole grains there are in it.
@@ -108,6 +110,13 @@ mod tests {
         assert_eq!(most.plus(most), most);
         assert!(most.percent(50) < most && most.percent(50) > Quantity::ZERO);
         assert_eq!(most.scaled(3, 0), most);
+        let large = Quantity::from_nanos(3 * 10_i128.pow(36));
+        assert_eq!(large.scaled(1000, 3), Quantity::from_nanos(i128::MAX));
+        assert_eq!(
+            large.scaled(1000, 3000),
+            Quantity::from_nanos(10_i128.pow(36)),
+            "the product does not fit, the result does"
+        );
     }
 
     proptest! {

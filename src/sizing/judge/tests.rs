@@ -1,4 +1,5 @@
 mod bounds;
+mod oracle;
 
 use super::*;
 use crate::sizing::testkit::{Cluster, container, patched, pod};

@@ -126,6 +126,59 @@ fn a_limit_range_bounds_pods_and_containers_and_is_told() {
 }
 
 #[test]
+fn the_limits_of_a_pod_keep_to_what_a_limit_range_allows_a_pod() {
+    let of_pods = |pod: Bounds| LimitRangeView {
+        name: "tight".into(),
+        pod,
+        ..LimitRangeView::default()
+    };
+    let (ratio, max) = (amounts("cpu=2"), amounts("cpu=500m"));
+    let spec = json!({ "cpuPercentage": 10, "limits": { "cpu": "300%" } });
+    for bounds in [
+        Bounds {
+            ratio,
+            ..Bounds::default()
+        },
+        Bounds {
+            max,
+            ..Bounds::default()
+        },
+    ] {
+        let cluster = cluster()
+            .template("default", spec.clone())
+            .limit_range(of_pods(bounds));
+        let judged = cluster.judge(&pod("agent", "small", one()));
+        let admitted = patched(&pod("agent", "small", one()), &judged.answer);
+        assert_eq!(resources(&admitted, 0), both(json!({ "cpu": "200m" })));
+        let [warning] = &judged.answer.warnings[..] else {
+            panic!("{:?}", judged.answer.warnings)
+        };
+        assert!(
+            warning.contains("LimitRange tight allows a pod less"),
+            "{warning}"
+        );
+    }
+}
+
+#[test]
+fn an_init_container_that_asks_for_0_or_for_parts_of_a_byte_gets_whole_bytes() {
+    let containers = vec![
+        container("nothing", Role::Init, "memory=0"),
+        container("odd", Role::Init, "memory=1500m"),
+        container("agent", Role::Main, ""),
+    ];
+    let cluster = cluster()
+        .template("default", json!({ "memoryPercentage": 25 }))
+        .daemonset("agent", Some("default"), containers);
+    let given = json!([{ "name": "nothing", "init": true }, { "name": "odd", "init": true }, { "name": "agent" }]);
+    let admitted = cluster.admit(&pod("agent", "small", given));
+    let memory = |at: usize| {
+        admitted["spec"]["initContainers"][at]["resources"]["requests"]["memory"].clone()
+    };
+    assert_eq!((memory(0), memory(1)), (json!("1Gi"), json!("2")));
+}
+
+#[test]
 fn overrides_take_the_first_selector_that_matches() {
     let spec = json!({ "cpuPercentage": 10, "minCPU": "1", "nodeOverrides": [
         { "nodeSelector": { "matchLabels": { "size": "big" } }, "cpuPercentage": 5, "minCPU": "0" },

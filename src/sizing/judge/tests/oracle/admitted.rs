@@ -1,0 +1,126 @@
+//! The pod as it is to be admitted, as docs/shares.md says it.
+
+use super::amount::{GRAIN, KEYS, nanos, times};
+use super::model::{FIELDS, Scene, down, effective, share, up};
+use super::seats::{Seat, parts, seats};
+use serde_json::{Value, json};
+
+/// A container's request, within what LimitRanges allow.
+fn bounded(scene: &Scene, r: usize, part: u128) -> u128 {
+    let mut part = part;
+    for (container, _) in &scene.ranges {
+        part = part.max(container.min[r].as_deref().map_or(0, |min| up(min, r)));
+    }
+    for (container, _) in &scene.ranges {
+        part = part.min(container.max[r].as_deref().map_or(part, |max| down(max, r)));
+    }
+    part
+}
+
+/// How the limits of a resource follow its requests.
+fn policy(scene: &Scene, r: usize) -> &str {
+    scene.spec["limits"][FIELDS[r].0]
+        .as_str()
+        .unwrap_or("Equal")
+}
+
+/// A container's limit in billionths; none where there is none.
+fn limit(scene: &Scene, r: usize, request: u128, written: Option<u128>) -> Option<u128> {
+    let mut limit = match policy(scene, r) {
+        "Equal" => request * GRAIN[r],
+        "None" => written?.max(request * GRAIN[r]),
+        percentage => {
+            let percentage: u128 = percentage.trim_end_matches('%').parse().unwrap();
+            request * percentage / 100 * GRAIN[r]
+        }
+    };
+    for (container, _) in &scene.ranges {
+        if let Some(max) = container.max[r].as_deref().filter(|max| limit > nanos(max)) {
+            limit = down(max, r) * GRAIN[r];
+        }
+        if let Some(ratio) = container.ratio[r].as_deref() {
+            limit = limit.min(times(request, nanos(ratio), 1_000_000_000).0 * GRAIN[r]);
+        }
+    }
+    Some(limit)
+}
+
+/// A container with its request and its limit in billionths, and whether they are ours.
+struct Given<'a> {
+    seat: &'a Seat<'a>,
+    request: Option<u128>,
+    limit: Option<u128>,
+    is_ours: bool,
+}
+
+fn given<'a>(scene: &Scene, seats: &'a [Seat], r: usize) -> Vec<Given<'a>> {
+    let Some(share) = share(scene, r) else {
+        return Vec::new();
+    };
+    let mut all: Vec<_> = seats
+        .iter()
+        .zip(parts(seats, r, share))
+        .map(|(seat, part)| {
+            let written = |list| seat.written(scene, list, r);
+            let request = part.map(|part| bounded(scene, r, part));
+            Given {
+                seat,
+                request: request
+                    .map(|request| request * GRAIN[r])
+                    .or(written("requests")),
+                limit: request.map_or(written("limits"), |request| {
+                    limit(scene, r, request, written("limits"))
+                }),
+                is_ours: request.is_some(),
+            }
+        })
+        .collect();
+    let sum = |of: fn(&Given) -> Option<u128>| {
+        effective(
+            all.iter()
+                .map(|one| (one.seat.kind, of(one).unwrap_or_default())),
+        )
+    };
+    let (requests, limits) = (sum(|one| one.request), sum(|one| one.limit));
+    let refuses = |pod: &super::model::Side| {
+        pod.max[r].as_deref().is_some_and(|max| limits > nanos(max))
+            || pod.ratio[r]
+                .as_deref()
+                .is_some_and(|ratio| limits > times(requests, nanos(ratio), 1_000_000_000).0)
+    };
+    if scene.ranges.iter().any(|(_, pod)| refuses(pod)) {
+        for one in all.iter_mut().filter(|one| one.is_ours) {
+            one.limit = one.request;
+        }
+    }
+    all
+}
+
+/// The pod as it is to be admitted. What was set is written in billionths, as `=…`, the share's annotation as `…`.
+pub(super) fn expected(scene: &Scene) -> Value {
+    let mut pod = scene.pod.clone();
+    if !pod["spec"]["resources"].is_null() {
+        return pod;
+    }
+    let seats = seats(scene);
+    let mut is_sized = false;
+    for r in 0..3 {
+        for one in given(scene, &seats, r)
+            .into_iter()
+            .filter(|one| one.is_ours)
+        {
+            is_sized = true;
+            let resources = &mut pod.pointer_mut(&one.seat.place).unwrap()["resources"];
+            for (list, amount) in [("requests", one.request), ("limits", one.limit)] {
+                let is_new = amount != one.seat.written(scene, list, r);
+                if let Some(amount) = amount.filter(|_| is_new) {
+                    resources[list][KEYS[r]] = json!(format!("={amount}"));
+                }
+            }
+        }
+    }
+    if is_sized {
+        pod["metadata"]["annotations"]["holdfast.dev/share"] = json!("…");
+    }
+    pod
+}
