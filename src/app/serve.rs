@@ -78,9 +78,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
     };
     let (parts, endpoints, controls) = Parts::begin(&ground);
     let keeper = front.open_door(webhooks, &ground, endpoints)?;
-    let loss_limit = settings
-        .as_ref()
-        .map_or(Duration::ZERO, Settings::stop_limit);
+    let loss_limit = settings.as_ref().map(Settings::stop_limit);
     let elector = settings.map(|settings| elector(&ground.clients, settings, &ground.health));
     let Ground {
         clients,
@@ -99,7 +97,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         identity,
         concurrency,
         keeper,
-        loss_limit,
+        loss_limit: loss_limit.unwrap_or_default(),
         seen_alive: AtomicBool::new(false),
     };
     run(manager, elector, (front, parts), &stop).await

@@ -13,7 +13,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::sync::Notify;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 mod hostile;
@@ -25,8 +25,8 @@ const NAME: &str = "holdfast.holdfast-system.svc";
 /// Says yes; waits, panics or dawdles where the path says so.
 struct Greeter {
     path: &'static str,
-    entered: Arc<Notify>,
-    go_on: Arc<Notify>,
+    entered: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
 }
 
 impl Endpoint for Greeter {
@@ -46,8 +46,8 @@ impl Endpoint for Greeter {
         assert_ne!(self.path, "/panics");
         Box::pin(async move {
             if self.path == "/waits" {
-                self.entered.notify_one();
-                self.go_on.notified().await;
+                self.entered.add_permits(1);
+                self.go_on.acquire().await.unwrap().forget();
             }
             let request = review::read::<serde_json::Value>(body)?;
             Ok(Reply {
@@ -114,8 +114,8 @@ struct World {
     server: Webhooks,
     telemetry: Telemetry,
     stop: CancellationToken,
-    entered: Arc<Notify>,
-    go_on: Arc<Notify>,
+    entered: Arc<Semaphore>,
+    go_on: Arc<Semaphore>,
 }
 
 /// Limits that no test waits for.
@@ -143,7 +143,7 @@ fn start_with(limits: Limits, oldest: OldestTls, clients: Option<Checked>) -> Wo
     crate::install_crypto();
     let authority = Authority::new("server's");
     let certificate = authority.serves();
-    let (entered, go_on) = (Arc::<Notify>::default(), Arc::<Notify>::default());
+    let [entered, go_on] = [0, 0].map(|none| Arc::new(Semaphore::new(none)));
     let endpoints = ["/greets", "/waits", "/panics"].map(|path| {
         let (entered, go_on) = (Arc::clone(&entered), Arc::clone(&go_on));
         Arc::new(Greeter {
@@ -328,13 +328,13 @@ async fn a_server_that_leaves_says_so_in_each_answer_and_finishes_what_is_under_
     let waits = POST.replace("/greets", "/waits");
     let (entered, go_on) = (Arc::clone(&world.entered), Arc::clone(&world.go_on));
     let stopping = async {
-        entered.notified().await;
+        entered.acquire().await.unwrap().forget();
         let stopped = tokio::spawn(world.server.stop());
         assert!(
             read(&mut resting).await.is_err(),
             "nothing is under way there"
         );
-        go_on.notify_one();
+        go_on.add_permits(1);
         stopped.await.unwrap().unwrap();
     };
     let question = question("last");
