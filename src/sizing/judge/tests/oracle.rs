@@ -20,7 +20,10 @@ use proptest::test_runner::TestCaseResult;
 use seats::seats;
 
 fn read(texts: &Texts) -> Amounts {
-    Amounts::read(|key| texts[KEYS.iter().position(|one| *one == key)?].as_deref())
+    Amounts::from_fn(|resource| {
+        let at = KEYS.iter().position(|one| *one == resource.key())?;
+        texts[at].as_deref()?.parse().ok()
+    })
 }
 
 fn bounds(side: &Side) -> Bounds {
