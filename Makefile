@@ -55,6 +55,12 @@ PYTHON ?= python3
 # Static: the image has no C library. --target keeps the flag away from build scripts and procedural macros.
 build_programs = RUSTFLAGS="-C target-feature=+crt-static $${RUSTFLAGS:-}" \
 	cargo build --release --locked --target $(TARGET) $(PROGRAMS:%=--bin %)
+# The baseline is built with the product, in one go, so that both are made of the very same libraries; the driver apart, for
+# it needs the tests' dependencies.
+define build_benches
+$(build_programs) --bin bench-bare
+RUSTFLAGS="-C target-feature=+crt-static $${RUSTFLAGS:-}" cargo build --release --locked --target $(TARGET) --example bench-driver
+endef
 pack_archive = $(PYTHON) tools/pack_image.py --name '$(IMG)' --target $(TARGET) --output $(ARCHIVE) $(PROGRAMS:%=$(RELEASE_DIR)/%)
 
 # The manifests with IMG in the place of the image they name, as a kustomization in dist/.
@@ -72,7 +78,7 @@ still_held := It did not end. If a finalizer of ours holds something and no mana
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	  /^[a-z-]+:.*## / { printf "  %-24s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@printf '\nVariables: IMG=%s NAMESPACE=%s RELEASE=%s OVERLAY=%s ARGS= KUBECTL= HELM=\n' '$(IMG)' '$(NAMESPACE)' '$(RELEASE)' '$(OVERLAY)'
 
 .PHONY: demo
@@ -130,8 +136,9 @@ test-full: ## What is too heavy for every day: fault matrices, second runtime, s
 	tests/run --full
 
 .PHONY: test-tools
-test-tools: ## Unit tests of the scripts in tools/
+test-tools: ## Unit tests of the scripts in tools/ and benches/
 	$(PYTHON) -m unittest discover --start-directory tools
+	$(PYTHON) -m unittest discover --start-directory benches
 
 .PHONY: check-chart
 check-chart: ## Lint the chart, render it in many ways, hold the results against Kubernetes' own schemas
@@ -141,6 +148,18 @@ check-chart: ## Lint the chart, render it in many ways, hold the results against
 lint: ## Check formatting, and clippy without warnings
 	cargo fmt --check
 	cargo clippy --locked --all-targets --all-features -- -D warnings
+
+##@ Measure
+
+.PHONY: bench-admission
+bench-admission: ## Measure the sizing webhook beside a bare server, and through an API server (ARGS=--quick for a minute)
+	$(build_benches)
+	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) $(ARGS)
+
+.PHONY: bench-admission-cluster
+bench-admission-cluster: ## Only the part of it that goes through an API server
+	$(build_benches)
+	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) --only cluster $(ARGS)
 
 ##@ Keep in step
 
