@@ -17,4 +17,5 @@ mod going;
 mod leading;
 mod targets;
 mod templates;
+mod webhooks;
 mod world;
