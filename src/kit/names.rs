@@ -25,6 +25,9 @@ pub const NEXT_ANNOUNCED: &str = "holdfast.dev/next-announced-at";
 /// On the same Secret: since when the last retired authority signs no more.
 pub const RETIRED_SINCE: &str = "holdfast.dev/retired-at";
 
+/// On the same Secret, with any value: somebody asks for a new authority now.
+pub const ROLL_OVER: &str = "holdfast.dev/roll-over";
+
 /// On a webhook configuration: which bundle of authorities we wrote into it. One that it does not fit was pasted by somebody else.
 pub const WRITTEN_BUNDLE: &str = "holdfast.dev/written-ca-bundle";
 

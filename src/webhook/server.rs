@@ -41,7 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long to wait when no connection can be taken, for want of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(50);
 /// The head of a request, and what hyper reads of a body at once.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 32 * 1024;
 
 /// What the server allows.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +54,10 @@ struct Limits {
     sweep: Duration,
 }
 
+/// All seats taken, each with its buffers and a small body, and the whole allowance: below 150 MiB.
 const LIMITS: Limits = Limits {
     patience: Patience {
-        most: 2048,
+        most: 1024,
         handshake: Duration::from_secs(5),
         head: Duration::from_secs(10),
         rest: Duration::from_secs(150),
@@ -66,7 +67,7 @@ const LIMITS: Limits = Limits {
         largest: 7 * 1024 * 1024,
         thrown_away: 16 * 1024 * 1024,
         small: 16 * 1024,
-        allowance: 64 * 1024 * 1024,
+        allowance: 48 * 1024 * 1024,
         time: Duration::from_secs(10),
     },
     most_reviews: 256,

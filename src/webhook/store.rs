@@ -6,10 +6,10 @@
 //! | `next.crt`, `next.key` | the one that comes next, while there is one |
 //! | `retired.crt` | those that sign no more, while anything that they signed may be served |
 //!
-//! Annotations say since when the next one is announced, and since when the last one is retired.
+//! Annotations say since when the next one is announced, and since when the last one is retired; and one asks for a new one now.
 
 use crate::kit::error::Error;
-use crate::kit::names::{NEXT_ANNOUNCED, RETIRED_SINCE};
+use crate::kit::names::{NEXT_ANNOUNCED, RETIRED_SINCE, ROLL_OVER};
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::webhook::authority::Authority;
 use crate::webhook::rollover::plan::{Authorities, Next, Retired};
@@ -200,6 +200,7 @@ fn understood(secret: &Secret) -> Result<Authorities, String> {
         current: authority("ca").ok_or("it has no ca.crt and ca.key")??,
         next,
         retired,
+        is_asked: secret.annotations().contains_key(ROLL_OVER),
     })
 }
 
@@ -209,6 +210,7 @@ fn write(secret: &mut Secret, authorities: &Authorities) {
         current,
         next,
         retired,
+        is_asked,
     } = authorities;
     let next_one = next.as_ref().map(|next| &next.authority);
     let data = secret.data.get_or_insert_with(BTreeMap::new);
@@ -228,6 +230,9 @@ fn write(secret: &mut Secret, authorities: &Authorities) {
         };
     }
     let annotations = secret.annotations_mut();
+    if !is_asked {
+        annotations.remove(ROLL_OVER);
+    }
     let announced = next.as_ref().and_then(|next| next.announced);
     for (key, time) in [
         (NEXT_ANNOUNCED, announced),
@@ -285,6 +290,23 @@ mod tests {
             kept = store.change(&kept, stage.clone()).await.unwrap();
             assert_eq!(store.find().await.unwrap().unwrap().authorities, stage);
         }
+    }
+
+    #[tokio::test]
+    async fn a_person_asks_by_an_annotation_which_goes_when_it_is_done() {
+        let server = ApiServer::default();
+        let store = store(&server);
+        store.ensure(None, None, now()).await.unwrap();
+        let path = format!("{PATH}/hooks-webhook-ca");
+        let mut asked = server.stored(&path).unwrap();
+        asked["metadata"]["annotations"][ROLL_OVER] = "now".into();
+        server.put(&path, asked);
+        let kept = store.find().await.unwrap().unwrap();
+        assert!(kept.authorities.is_asked);
+        let next = store.create_authority(now()).unwrap();
+        let prepared = kept.authorities.clone().prepared(next);
+        store.change(&kept, prepared).await.unwrap();
+        assert!(!store.find().await.unwrap().unwrap().authorities.is_asked);
     }
 
     #[tokio::test]

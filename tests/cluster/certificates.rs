@@ -1,5 +1,6 @@
-//! With a certificate in a Secret, /metrics is served over TLS and no longer without it.
+//! With a certificate in a Secret, the webhooks are served with it, and /metrics over TLS and no longer without it.
 
+use crate::webhooks::{asked, trusted};
 use crate::world::{IMAGE, eventually, ready_managers, text, world};
 
 #[tokio::test]
@@ -38,6 +39,26 @@ async fn metrics_are_served_with_the_certificate_of_a_secret() {
         !text(&plain.stdout).contains("holdfast_build_info"),
         "plain requests are not answered"
     );
+    // There is no ca.crt: what is trusted is the certificate itself, which is no authority.
+    let served = issued.cert.pem();
+    eventually("the API server is told to trust it", 30, || async {
+        let trusted = trusted(&client, "holdfast").await;
+        trusted
+            .iter()
+            .all(|one| one.contains(&served))
+            .then_some(())
+    })
+    .await;
+    let before = asked(&world);
+    eventually("and does", 60, || {
+        let template = "apiVersion: flexdaemonsets.xai/v1alpha1\nkind: FlexDaemonsetTemplate\nmetadata: {generateName: asked-}\nspec: {cpuPercentage: 1}\n";
+        assert!(world.create(template).status.success());
+        let after = asked(&world);
+        let more = |code: &str| after.get(code) > before.get(code);
+        std::future::ready((more("200") || more("404")).then_some(()))
+    })
+    .await;
+    world.kubectl("delete fdt --all");
     world.install().await;
     world.kubectl("delete secret ours -n holdfast-system");
     std::fs::remove_dir_all(folder).unwrap();

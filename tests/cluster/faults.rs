@@ -37,6 +37,8 @@ fn manager(world: &World, identity: &str) -> Command {
         "0",
         "--health-probe-bind-address",
         "0",
+        "--webhook-bind-address",
+        "127.0.0.1:0",
     ]);
     command
         .env("KUBECONFIG", &world.kubeconfig)
@@ -96,6 +98,27 @@ metadata: {name: faults, finalizers: [holdfast.dev/work]}
 spec: {minCPU: "-1"}
 "#;
 
+/// Asked about nothing that there is.
+const WEBHOOKS: &str = r#"
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingWebhookConfiguration
+metadata: {name: faults}
+webhooks:
+  - name: faults.holdfast.dev
+    clientConfig: {service: {name: faults, namespace: default}}
+    rules: [{apiGroups: [faults.holdfast.dev], apiVersions: [v1], resources: [nothing], operations: [CREATE]}]
+    failurePolicy: Ignore
+    sideEffects: None
+    admissionReviewVersions: [v1]
+"#;
+
+/// Authorities that cannot be used: whoever finds them puts others there.
+const SPOILT: &str = "
+apiVersion: v1
+kind: Secret
+metadata: {name: faults-webhook-ca, namespace: default}
+";
+
 fn clean(world: &World) {
     for object in ["serviceaccount/faults", "deployment/faults", "fdt/faults"] {
         // It may not be there.
@@ -106,7 +129,7 @@ fn clean(world: &World) {
             .output();
     }
     world.kubectl(
-        "delete lease/faults serviceaccount/faults deployment/faults fdt/faults --ignore-not-found",
+        "delete lease/faults serviceaccount/faults deployment/faults fdt/faults secret/faults-webhook-ca validatingwebhookconfiguration/faults --ignore-not-found",
     );
 }
 
@@ -115,6 +138,10 @@ fn provoke(world: &World, point: &str) {
     if point.contains("leader.take") {
         assert!(world.apply(FREE_LEASE).status.success());
     }
+    if point.contains("store.change") {
+        assert!(world.apply(SPOILT).status.success());
+    }
+    assert!(world.apply(WEBHOOKS).status.success());
     assert!(world.apply(INSTALLATION).status.success());
     assert!(world.apply(TEMPLATE).status.success());
 }
@@ -127,6 +154,11 @@ fn is_held(world: &World) -> bool {
     let finalizers = world
         .kubectl("get deployment faults --ignore-not-found -o jsonpath={.metadata.finalizers}");
     finalizers.contains("holdfast.dev/teardown")
+}
+
+fn is_trusted(world: &World) -> bool {
+    let bundle = "get validatingwebhookconfiguration faults -o jsonpath={.webhooks[0].clientConfig.caBundle}";
+    world.kubectl(bundle).len() > 100
 }
 
 /// Nothing is left of the installation, and nothing of ours is held.
@@ -149,7 +181,8 @@ async fn die_at(world: &World, point: &str) {
     );
     eventually(&format!("{point}: it has worked, or is dead"), 30, || {
         let is_dead = dying.0.try_wait().unwrap().is_some();
-        let has_worked = !point.contains("renew") && is_held(world) && is_judged(world);
+        let has_worked =
+            !point.contains("renew") && is_held(world) && is_judged(world) && is_trusted(world);
         ready((is_dead || has_worked).then_some(()))
     })
     .await;
@@ -196,6 +229,10 @@ async fn finish_after(world: &World, point: &str) {
                 (world.kubectl("get lease faults -o jsonpath={.spec.holderIdentity}") == "next")
                     .then_some(()),
             )
+        })
+        .await;
+        eventually(&format!("{point}: API servers are told"), 30, || {
+            ready(is_trusted(world).then_some(()))
         })
         .await;
         eventually(&format!("{point}: the installation is held"), 30, || {

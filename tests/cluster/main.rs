@@ -18,4 +18,5 @@ mod leading;
 mod shares;
 mod targets;
 mod templates;
+mod webhooks;
 mod world;

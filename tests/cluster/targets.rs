@@ -50,7 +50,7 @@ fn make(words: &[&str]) -> String {
 #[test]
 fn help_is_the_default_and_names_every_target() {
     let help = make(&[]);
-    let targets = "build manager run test test-full demo image docker-build docker-push install uninstall deploy undeploy deploy-manifests undeploy-manifests build-installer manifests check-manifests check-chart completions lint fmt clean";
+    let targets = "build manager run test test-full demo image docker-build docker-push install uninstall deploy undeploy deploy-manifests undeploy-manifests build-installer manifests check-manifests check-chart completions lint fmt clean generate-certs clean-certs";
     for target in targets.split_whitespace() {
         assert!(
             help.lines()

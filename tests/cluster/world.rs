@@ -120,6 +120,7 @@ impl World {
         let tool = self.command(&["tool", "kubectl"]);
         let mut command = Command::new(tool.trim());
         command
+            .current_dir(root())
             .args(line.split_whitespace())
             .env("KUBECONFIG", &self.kubeconfig);
         command
@@ -127,8 +128,17 @@ impl World {
 
     /// Applies some YAML; the answer says whether it was accepted.
     pub(crate) fn apply(&self, yaml: &str) -> Output {
+        self.send("apply -f -", yaml)
+    }
+
+    /// Creates what some YAML says; the answer says whether it was accepted.
+    pub(crate) fn create(&self, yaml: &str) -> Output {
+        self.send("create -f -", yaml)
+    }
+
+    fn send(&self, line: &str, yaml: &str) -> Output {
         use std::io::Write;
-        let mut command = self.kubectl_command("apply -f -");
+        let mut command = self.kubectl_command(line);
         let piped = std::process::Stdio::piped;
         let mut child = command
             .stdin(piped())

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!             signs        API servers trust          next step
-//!  1          current      current                    two thirds of its life are over: make the next one       Prepare
+//!  1          current      current                    two thirds of its life are over, or asked: make the next  Prepare
 //!  2          current      current                    the next one is trusted too, everywhere                  Publish
 //!  3          current      current + next             seen in every configuration: write down when             Announce
 //!  4          current      current + next             the grace is over: all API servers have heard of it      Promote
@@ -32,6 +32,8 @@ pub struct Authorities {
     pub next: Option<Next>,
     /// Signed.
     pub retired: Option<Retired>,
+    /// Somebody asks for a new one now.
+    pub is_asked: bool,
 }
 
 /// The authority that comes next.
@@ -117,7 +119,8 @@ pub fn plan(seen: &Seen<'_>) -> Option<Step> {
     if authorities.retired.is_some() && !authorities.needs_retired(leaf, grace, now) {
         return Some(Step::Forget);
     }
-    (now >= authorities.current.validity().renewal()).then_some(Step::Prepare)
+    let is_due = now >= authorities.current.validity().renewal();
+    (is_due || authorities.is_asked).then_some(Step::Prepare)
 }
 
 fn is_trusted_everywhere(seen: &Seen<'_>) -> bool {
@@ -143,6 +146,7 @@ impl Authorities {
             current,
             next: None,
             retired: None,
+            is_asked: false,
         }
     }
 
@@ -153,6 +157,7 @@ impl Authorities {
             authority,
             announced: None,
         });
+        self.is_asked = false;
         self
     }
 

@@ -191,3 +191,14 @@ fn a_second_change_before_the_first_is_forgotten_keeps_both_retired_ones() {
         assert!(trusted.is_superset(&ders(authority.certificate())));
     }
 }
+
+#[test]
+fn whoever_asks_gets_a_new_authority_once() {
+    let mut cluster = Cluster::new();
+    cluster.steps(0);
+    cluster.authorities.is_asked = true;
+    assert_eq!(cluster.step(1), Some(Step::Prepare));
+    cluster.steps(1);
+    assert_eq!(cluster.steps(61), [Step::Promote]);
+    assert_eq!(cluster.steps(62), []);
+}

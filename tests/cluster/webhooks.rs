@@ -1,0 +1,250 @@
+//! The webhooks as API servers meet them: trusted without anybody pasting anything, and while their authority changes.
+
+use crate::world::{IMAGE, NAMESPACE, World, eventually, pods, ready_managers, text, world};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::{Api, Client, ResourceExt};
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Output;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// What each webhook of one configuration trusts: certificates in PEM form.
+pub(crate) type Trusted = Vec<BTreeSet<String>>;
+
+/// What the webhooks of an installation trust, in both configurations.
+pub(crate) async fn trusted(client: &Client, installation: &str) -> Trusted {
+    let mut trusted = Trusted::new();
+    for kind in ["Mutating", "Validating"] {
+        let kind = format!("{kind}WebhookConfiguration");
+        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", &kind);
+        let api: Api<DynamicObject> = Api::all_with(client.clone(), &ApiResource::from_gvk(&gvk));
+        let found = api.get(installation).await.unwrap();
+        for webhook in found.data["webhooks"].as_array().unwrap() {
+            let bundle = webhook["clientConfig"]["caBundle"].as_str();
+            let pem = STANDARD.decode(bundle.unwrap_or_default()).unwrap();
+            trusted.push(certificates(&text(&pem)));
+        }
+    }
+    trusted
+}
+
+pub(crate) fn certificates(pem: &str) -> BTreeSet<String> {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    pem.split_inclusive(END).map(str::to_owned).collect()
+}
+
+/// A key of the Secret with the authorities.
+async fn kept(client: &Client, key: &str) -> Option<String> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
+    let secret = secrets.get("holdfast-webhook-ca").await.unwrap();
+    Some(text(&secret.data?.get(key)?.0))
+}
+
+fn template(world: &World, percentage: u32) -> Output {
+    world.apply(&format!(
+        "apiVersion: flexdaemonsets.xai/v1alpha1\nkind: FlexDaemonsetTemplate\nmetadata: {{name: asked}}\nspec: {{cpuPercentage: {percentage}}}\n"
+    ))
+}
+
+/// How often the API server asked about templates, by the code that it was answered with. What is no answer at all has another code.
+pub(crate) fn asked(world: &World) -> BTreeMap<String, u64> {
+    let metrics = world.kubectl("get --raw /metrics");
+    let mut codes = BTreeMap::new();
+    for line in metrics.lines().filter(|line| {
+        line.starts_with("apiserver_admission_webhook_request_total")
+            && line.contains("templates.sizing.holdfast.dev")
+    }) {
+        let code = line
+            .split("code=\"")
+            .nth(1)
+            .and_then(|rest| rest.split('"').next());
+        let count: f64 = line.rsplit(' ').next().unwrap().parse().unwrap();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a count"
+        )]
+        let count = count as u64;
+        *codes.entry(code.unwrap().to_owned()).or_default() += count;
+    }
+    codes
+}
+
+/// Codes with which only our server answers; a connection that fails has none of them.
+fn is_ours(code: &str) -> bool {
+    ["200", "404"].contains(&code)
+}
+
+fn count(codes: &BTreeMap<String, u64>, ours: bool) -> u64 {
+    let chosen = codes.iter().filter(|(code, _)| is_ours(code) == ours);
+    chosen.map(|(_, count)| count).sum()
+}
+
+#[tokio::test]
+async fn api_servers_trust_the_webhooks_though_nobody_pasted_anything() {
+    let world = world().await;
+    let client = world.install().await;
+    let authority = kept(&client, "ca.crt").await.unwrap();
+    let told = || async {
+        let trusted = trusted(&client, "holdfast").await;
+        assert_eq!(
+            trusted.len(),
+            4,
+            "two about pods, one each about templates and DaemonSets"
+        );
+        trusted
+            .iter()
+            .all(|one| one.contains(&authority))
+            .then_some(())
+    };
+    eventually("every webhook trusts our authority", 30, told).await;
+    let before = asked(&world);
+    let mut percentage = 0;
+    eventually("the API server is answered", 60, || {
+        percentage = percentage % 90 + 1;
+        assert!(template(&world, percentage).status.success());
+        let answered = count(&asked(&world), true) > count(&before, true);
+        std::future::ready(answered.then_some(()))
+    })
+    .await;
+    let emptied = r#"[{"op":"replace","path":"/webhooks/0/clientConfig/caBundle","value":"Cg=="}]"#;
+    world.kubectl(&format!(
+        "patch mutatingwebhookconfiguration holdfast --type=json -p {emptied}"
+    ));
+    eventually("what somebody emptied is put right", 30, told).await;
+    world.kubectl("delete secret holdfast-webhook-ca -n holdfast-system");
+    eventually(
+        "the authority that somebody deleted is back",
+        30,
+        || async {
+            let secrets: Api<Secret> = Api::namespaced(client.clone(), NAMESPACE);
+            let found = secrets.get_opt("holdfast-webhook-ca").await.unwrap()?;
+            (found.data?.get("ca.crt")?.0 == authority.as_bytes()).then_some(())
+        },
+    )
+    .await;
+    world.kubectl("delete fdt asked");
+}
+
+#[tokio::test]
+async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
+    let world = world().await;
+    let client = world.install().await;
+    let flags = r#"ARGS=--reuse-values --set extraArgs={--leaf-lifetime=6s,--ca-grace=5s} --wait --timeout 120s"#;
+    world.make(&["deploy", &format!("IMG={IMAGE}"), flags]);
+    eventually("both replicas are ready", 90, || async {
+        (ready_managers(&client).await.len() == 2
+            && pods(&client)
+                .list(&Default::default())
+                .await
+                .ok()?
+                .items
+                .len()
+                == 2)
+            .then_some(())
+    })
+    .await;
+    let first = kept(&client, "ca.crt").await.unwrap();
+    eventually("the API server is answered again", 60, || {
+        let before = count(&asked(&world), true);
+        assert!(template(&world, 50).status.success());
+        assert!(template(&world, 51).status.success());
+        std::future::ready((count(&asked(&world), true) > before).then_some(()))
+    })
+    .await;
+    let before = asked(&world);
+    let (is_done, questions) = (AtomicBool::new(false), AtomicU32::new(0));
+    let asking = async {
+        while !is_done.load(Ordering::Relaxed) {
+            let number = questions.fetch_add(1, Ordering::Relaxed);
+            assert!(template(&world, number % 90 + 1).status.success());
+            tokio::task::yield_now().await;
+        }
+    };
+    let rolling = async {
+        world.kubectl(
+            "annotate secret holdfast-webhook-ca -n holdfast-system holdfast.dev/roll-over=now",
+        );
+        eventually(
+            "both authorities are trusted, the first one signs",
+            60,
+            || async {
+                let both = trusted(&client, "holdfast")
+                    .await
+                    .iter()
+                    .all(|one| one.contains(&first) && one.len() == 2);
+                (both && kept(&client, "ca.crt").await? == first).then_some(())
+            },
+        )
+        .await;
+        let second = eventually("the second one signs", 60, || async {
+            kept(&client, "ca.crt")
+                .await
+                .filter(|current| *current != first)
+        })
+        .await;
+        assert!(
+            trusted(&client, "holdfast")
+                .await
+                .iter()
+                .all(|one| one.contains(&first))
+        );
+        eventually("the first one is trusted no more", 90, || async {
+            let trusted = trusted(&client, "holdfast").await;
+            trusted
+                .iter()
+                .all(|one| *one == BTreeSet::from([second.clone()]))
+                .then_some(())
+        })
+        .await;
+        is_done.store(true, Ordering::Relaxed);
+    };
+    tokio::join!(asking, rolling);
+    let after = asked(&world);
+    assert_eq!(
+        count(&after, false),
+        count(&before, false),
+        "{before:?} {after:?}"
+    );
+    let questions = u64::from(questions.load(Ordering::Relaxed));
+    let answered = count(&after, true) - count(&before, true);
+    assert!(
+        answered >= questions.saturating_sub(1),
+        "{answered} of {questions}"
+    );
+    println!("RESULT rollover_questions={questions} rollover_unanswered=0");
+    world.kubectl("delete fdt asked");
+    world.install().await;
+}
+
+#[tokio::test]
+async fn the_overlay_with_the_names_of_flexdaemonsets_works_with_its_users_commands() {
+    let world = world().await;
+    let client = world.install().await;
+    world.make(&["generate-certs", "OVERLAY=flexdaemonsets"]);
+    world.kubectl("create namespace flexdaemonsets-system");
+    world.kubectl("create secret tls flexdaemonsets-webhook-tls --cert=./_certs/tls.crt --key=./_certs/tls.key -n flexdaemonsets-system");
+    world.make(&[
+        "deploy-manifests",
+        "OVERLAY=flexdaemonsets",
+        &format!("IMG={IMAGE}"),
+    ]);
+    world.kubectl(
+        "rollout status deployment/flexdaemonsets -n flexdaemonsets-system --timeout=120s",
+    );
+    let served =
+        std::fs::read_to_string(crate::world::root().join("certs/_certs/tls.crt")).unwrap();
+    eventually("the certificate itself is trusted", 60, || async {
+        let trusted = trusted(&client, "flexdaemonsets").await;
+        trusted
+            .iter()
+            .all(|one| one.contains(&served))
+            .then_some(())
+    })
+    .await;
+    world.make(&["undeploy-manifests", "OVERLAY=flexdaemonsets"]);
+    world.make(&["clean-certs"]);
+    world.install().await;
+}
