@@ -14,9 +14,11 @@
 /// Values and rules that know no process and no cluster.
 pub mod kit {
     pub mod conditions;
+    pub mod documents;
     pub mod error;
     pub mod events;
     pub mod names;
+    pub mod near;
     pub mod quantity;
 }
 
@@ -53,10 +55,12 @@ pub mod sizing {
     pub mod api;
     mod crowd;
     mod desire;
+    pub(crate) mod explain;
     mod findings;
     mod judge;
     mod landing;
     mod load;
+    mod newborn;
     mod notes;
     mod partial;
     mod patch;
@@ -66,6 +70,7 @@ pub mod sizing {
     pub(crate) mod reconcile;
     mod rules;
     mod share;
+    pub(crate) mod snapshot;
     mod split;
     mod target;
     #[cfg(test)]
