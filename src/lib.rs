@@ -84,7 +84,10 @@ pub mod app;
 /// The user's verbs.
 pub mod cli {
     pub mod arguments;
+    pub mod explain;
+    mod files;
     pub mod print;
+    pub mod table;
     pub mod teardown;
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use holdfast::cli::arguments::{Arguments, Verb};
-use holdfast::cli::{print, teardown};
+use holdfast::cli::{explain, print, teardown};
 use holdfast::{app, install_crypto};
 use std::process::ExitCode;
 
@@ -22,6 +22,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.verb {
         Verb::Serve(flags) => app::serve::serve(*flags).await.context("the manager ended"),
+        Verb::Explain(arguments) => Ok(explain::run(*arguments).await?),
         Verb::Crds => Ok(print::out(&print::yaml(&app::crds())?)?),
         Verb::Teardown(arguments) => Ok(teardown::run(arguments, &app::kinds()).await?),
         Verb::Version => Ok(print::out(concat!(

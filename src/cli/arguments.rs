@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::cli::explain::Explain;
 use crate::process::flags::Serve;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -23,6 +24,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Run the manager: controllers on the leader, the others ready to follow
     Serve(Box<Serve>),
+    /// Show how the share of a DaemonSet's pod on a node comes about
+    Explain(Box<Explain>),
     /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
     Crds,
     /// Release everything that an installation holds, with your own rights: for when its pods are gone and a deletion hangs
