@@ -56,9 +56,11 @@ pub mod sizing {
     mod crowd;
     mod desire;
     pub(crate) mod explain;
-    mod findings;
+    pub(crate) mod findings;
+    pub(crate) mod forecast;
     mod judge;
     mod landing;
+    pub(crate) mod lint;
     mod load;
     mod newborn;
     mod notes;
@@ -86,9 +88,11 @@ pub mod cli {
     pub mod arguments;
     pub mod explain;
     mod files;
+    pub mod lint;
     pub mod print;
     pub mod table;
     pub mod teardown;
+    pub mod what_if;
 }
 
 /// Chooses the cryptography of this process. The first line of every main: with none chosen, the first TLS connection would panic.

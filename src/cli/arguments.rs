@@ -1,6 +1,8 @@
 //! The command line.
 
 use crate::cli::explain::Explain;
+use crate::cli::lint::Lint;
+use crate::cli::what_if::WhatIf;
 use crate::process::flags::Serve;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -26,6 +28,10 @@ pub enum Verb {
     Serve(Box<Serve>),
     /// Show how the share of a DaemonSet's pod on a node comes about
     Explain(Box<Explain>),
+    /// Show what templates would do on every node, before they are applied
+    WhatIf(Box<WhatIf>),
+    /// Find mistakes in templates, and in DaemonSets that name one, without a cluster
+    Lint(Lint),
     /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
     Crds,
     /// Release everything that an installation holds, with your own rights: for when its pods are gone and a deletion hangs

@@ -5,7 +5,7 @@ mod arguments;
 pub use arguments::{Explain, What};
 
 use crate::cli::files;
-use crate::cli::table::{answer, columns};
+use crate::cli::table::{about, answer, columns};
 use crate::kit::error::Error;
 use crate::process::clients::Clients;
 use crate::sizing::explain::{
@@ -35,7 +35,8 @@ pub async fn run(arguments: Explain) -> Result<(), Error> {
     };
     let snapshot = if cluster.is_empty() {
         let clients = Clients::infer().await?;
-        Snapshot::read_for(&clients.api, (&namespace, name), &node).await?
+        let read = Snapshot::read_for(&clients.api, (&namespace, name), &node);
+        read.await.map_err(files::told)?
     } else {
         files::cluster(&cluster)?
     };
@@ -152,7 +153,10 @@ fn steps(share: &ResourceShare) -> Vec<String> {
         bounds,
         format!(
             "→ {}",
-            share.share.as_deref().unwrap_or("nothing: left as it is")
+            share
+                .share
+                .as_deref()
+                .map_or("nothing: left as it is".into(), about)
         ),
     ]
 }

@@ -1,7 +1,7 @@
 //! What a user names with `-f`: files, directories, standard input.
 
 use crate::kit::documents::{Unreadable, values};
-use crate::kit::error::Error;
+use crate::kit::error::{Error, chain};
 use crate::sizing::snapshot::Snapshot;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -68,6 +68,27 @@ pub(crate) fn cluster(names: &[PathBuf]) -> Result<Snapshot, Error> {
         });
     }
     Ok(seen)
+}
+
+/// What a person can do about a cluster that does not answer.
+pub(crate) fn told(error: Error) -> Error {
+    match error.class() {
+        "unreachable" | "timed_out" => Error::Invalid {
+            what: "the cluster of this kubeconfig".into(),
+            why: format!(
+                "{}; see whether kubectl get nodes answers, or name objects that were written down with --cluster FILE",
+                chain(&error)
+            ),
+        },
+        "forbidden" => Error::Invalid {
+            what: "the cluster of this kubeconfig".into(),
+            why: format!(
+                "you lack a right: {}; ask for it, or name objects that somebody else wrote down with --cluster FILE",
+                chain(&error)
+            ),
+        },
+        _ => error,
+    }
 }
 
 impl File {

@@ -70,6 +70,20 @@ pub(crate) fn columns(indent: &str, rows: &[Vec<String>]) -> String {
     text
 }
 
+/// A number of bytes that no unit fits, with about what it is: `2354687337 (2.19Gi)`. Other amounts stay as they are.
+pub(crate) fn about(amount: &str) -> String {
+    let units = [(40, "Ti"), (30, "Gi"), (20, "Mi")];
+    let told = amount.parse::<u128>().ok().and_then(|bytes| {
+        let (shift, unit) = units
+            .into_iter()
+            .find(|(shift, _)| bytes.checked_shr(*shift).is_some_and(|whole| whole > 0))?;
+        let hundredths = bytes.checked_mul(100)?.checked_shr(shift)?;
+        let (whole, rest) = (hundredths.checked_div(100)?, hundredths.checked_rem(100)?);
+        Some(format!("{amount} ({whole}.{rest:02}{unit})"))
+    });
+    told.unwrap_or_else(|| amount.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,5 +96,18 @@ mod tests {
             columns("  ", &rows),
             "  a       3920m × 10 %  x\n  longer  2\n"
         );
+    }
+
+    #[test]
+    fn odd_numbers_of_bytes_come_with_what_they_are_about() {
+        for (amount, told) in [
+            ("2354687337", "2354687337 (2.19Gi)"),
+            ("1048577", "1048577 (1.00Mi)"),
+            ("2400Mi", "2400Mi"),
+            ("392m", "392m"),
+            ("64", "64"),
+        ] {
+            assert_eq!(about(amount), told);
+        }
     }
 }

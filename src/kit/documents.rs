@@ -57,6 +57,12 @@ impl Field {
         self.then(Step::At(at))
     }
 
+    /// The same, of something that stands there.
+    #[must_use]
+    pub fn below(&self, there: &Self) -> Self {
+        Self(there.0.iter().chain(&self.0).cloned().collect())
+    }
+
     fn then(&self, step: Step) -> Self {
         let mut steps = self.0.clone();
         steps.push(step);
@@ -150,7 +156,11 @@ fn reason(said: &str) -> String {
     let told = first.split_once(": ").filter(|(place, _)| {
         place.contains("line ") && place.chars().any(|letter| letter.is_ascii_digit())
     });
-    told.map_or(first, |(_, reason)| reason).trim().to_owned()
+    let reason = told.map_or(first, |(_, reason)| reason);
+    let plain = reason
+        .rsplit_once(" at line ")
+        .map_or(reason, |(reason, _)| reason);
+    plain.trim().to_owned()
 }
 
 /// A value and its lines, while they are read.

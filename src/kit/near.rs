@@ -19,6 +19,9 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<
         .collect();
     near.sort_unstable();
     near.dedup();
+    // What is farther than the nearest was hardly meant.
+    let best = near.first().map(|(distance, _)| *distance);
+    near.retain(|(distance, _)| Some(*distance) == best);
     near.truncate(MOST);
     near.into_iter().map(|(_, one)| one).collect()
 }
@@ -44,6 +47,8 @@ mod tests {
             ("CPUPercentage", vec!["cpuPercentage"]),
             ("cpuPercent", vec!["cpuPercentage"]),
             ("minCpu", vec!["minCPU"]),
+            ("min", vec!["minCPU"]),
+            ("Percentage", vec!["cpuPercentage"]),
             ("mincup", vec!["minCPU"]),
             ("replicas", vec![]),
             ("", vec![]),
