@@ -15,9 +15,11 @@
 /// Values and rules that know no process and no cluster.
 pub mod kit {
     pub mod conditions;
+    pub mod documents;
     pub mod error;
     pub mod events;
     pub mod names;
+    pub mod near;
     pub mod quantity;
 }
 
@@ -66,13 +68,17 @@ pub mod sizing {
     mod changes;
     mod crowd;
     mod desire;
+    pub(crate) mod explain;
     mod feed;
-    mod findings;
+    pub(crate) mod findings;
+    pub(crate) mod forecast;
     mod judge;
     mod landing;
+    pub(crate) mod lint;
     mod load;
     mod lookup;
     mod mirror;
+    mod newborn;
     mod notes;
     mod owners;
     mod partial;
@@ -85,6 +91,7 @@ pub mod sizing {
     mod rules;
     pub(crate) mod running;
     mod share;
+    pub(crate) mod snapshot;
     mod split;
     mod target;
     #[cfg(test)]
@@ -101,8 +108,13 @@ pub mod app;
 pub mod cli {
     pub mod arguments;
     pub mod certs;
+    pub mod explain;
+    mod files;
+    pub mod lint;
     pub mod print;
+    pub mod table;
     pub mod teardown;
+    pub mod what_if;
 }
 
 /// Chooses the cryptography of this process. The first line of every main: with none chosen, the first TLS connection would panic.

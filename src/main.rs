@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use holdfast::cli::arguments::{Arguments, Verb};
-use holdfast::cli::{certs, print, teardown};
+use holdfast::cli::{certs, explain, lint, print, teardown, what_if};
 use holdfast::{app, install_crypto};
 use std::process::ExitCode;
 
@@ -11,7 +11,8 @@ use std::process::ExitCode;
 async fn main() -> ExitCode {
     install_crypto();
     match run(Arguments::parse()).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("holdfast: {error:#}");
             ExitCode::FAILURE
@@ -19,24 +20,25 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> anyhow::Result<()> {
+/// Does what was asked for; false where the answer is that something has to be changed.
+async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     match arguments.verb {
-        Verb::Serve(flags) => app::serve::serve(*flags).await.context("the manager ended"),
-        Verb::Crds => Ok(print::out(&print::yaml(&app::crds())?)?),
-        Verb::Certs(arguments) => Ok(print::out(&certs::run(&arguments)?)?),
-        Verb::Teardown(arguments) => Ok(teardown::run(arguments, &app::kinds()).await?),
-        Verb::Version => Ok(print::out(concat!(
-            "holdfast ",
-            env!("CARGO_PKG_VERSION"),
-            "\n"
-        ))?),
-        Verb::Completions { shell } => Ok(print::out(&print::completions(shell))?),
+        Verb::Serve(flags) => app::serve::serve(*flags)
+            .await
+            .context("the manager ended")?,
+        Verb::Explain(arguments) => explain::run(*arguments).await?,
+        Verb::WhatIf(arguments) => what_if::run(*arguments).await?,
+        Verb::Lint(arguments) => return Ok(lint::run(arguments)?),
+        Verb::Crds => print::out(&print::yaml(&app::crds())?)?,
+        Verb::Certs(arguments) => print::out(&certs::run(&arguments)?)?,
+        Verb::Teardown(arguments) => teardown::run(arguments, &app::kinds()).await?,
+        Verb::Version => print::out(concat!("holdfast ", env!("CARGO_PKG_VERSION"), "\n"))?,
+        Verb::Completions { shell } => print::out(&print::completions(shell))?,
         #[cfg(feature = "faults")]
-        Verb::Faults => Ok(print::out(
-            &app::fault_points()
-                .into_iter()
-                .map(|point| point + "\n")
-                .collect::<String>(),
-        )?),
+        Verb::Faults => {
+            let points = app::fault_points().into_iter();
+            print::out(&points.map(|point| point + "\n").collect::<String>())?;
+        }
     }
+    Ok(true)
 }

@@ -9,6 +9,9 @@
     reason = "a test says that it failed by panicking"
 )]
 
+#[path = "cli/verbs.rs"]
+mod verbs;
+
 use std::process::Output;
 use std::time::Duration;
 use tokio::process::Command;
@@ -23,6 +26,7 @@ fn holdfast(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command
         .args(arguments)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .env_clear()
         .env("HOME", nowhere)
         .env("KUBECONFIG", format!("{nowhere}/kubeconfig"))
@@ -47,6 +51,9 @@ fn without_a_verb_it_teaches() {
     let help = text(&output.stderr);
     for verb in [
         "serve",
+        "explain",
+        "what-if",
+        "lint",
         "crds",
         "certs",
         "teardown",

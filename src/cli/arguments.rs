@@ -1,6 +1,9 @@
 //! The command line.
 
 use crate::cli::certs::Certs;
+use crate::cli::explain::Explain;
+use crate::cli::lint::Lint;
+use crate::cli::what_if::WhatIf;
 use crate::process::flags::Serve;
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
@@ -24,6 +27,12 @@ pub struct Arguments {
 pub enum Verb {
     /// Run the manager: controllers on the leader, the others ready to follow
     Serve(Box<Serve>),
+    /// Show how the share of a DaemonSet's pod on a node comes about
+    Explain(Box<Explain>),
+    /// Show what templates would do on every node, before they are applied
+    WhatIf(Box<WhatIf>),
+    /// Find mistakes in templates, and in DaemonSets that name one, without a cluster
+    Lint(Lint),
     /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
     Crds,
     /// Write a certificate for the webhooks to a directory, and print what to do with it

@@ -57,10 +57,12 @@ pub(crate) struct Desired {
 
 /// What part a container has in the split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     Weighed(i128),
     Fixed(Quantity),
+    /// With what it asks for by itself.
     Init(Option<Quantity>),
+    /// It keeps what it has.
     Own,
 }
 
@@ -175,7 +177,8 @@ fn requests(
     requests
 }
 
-fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Vec<Part> {
+/// The part of each container in the split of one resource.
+pub(crate) fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Vec<Part> {
     let mut parts: Vec<_> = slots
         .iter()
         .map(|slot| {

@@ -1,7 +1,9 @@
 //! What is to be said of a template or a DaemonSet before it is stored: mistakes, which refuse it, and warnings. The validating webhook,
 //! the controller and `holdfast lint` all come here. Pure.
 
+use crate::kit::error::Error;
 use crate::kit::names;
+use crate::kit::near::suggestion;
 use crate::sizing::amounts::Resource;
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
 use crate::sizing::recipe::Recipe;
@@ -77,6 +79,18 @@ pub(crate) fn excluded(name: &str, namespace: &NamespaceView, own: &str) -> Opti
             names::SIZING_LABEL
         )
     })
+}
+
+/// That an object is not there, and what may have been meant; names are with their namespaces, where they have some.
+pub(crate) fn absent(kind: &str, name: &str, known: &[String]) -> Error {
+    let why = if known.is_empty() {
+        "there is none of that name, nor any other".into()
+    } else {
+        let near = suggestion(name, known.iter().map(String::as_str));
+        format!("there is none of that name{near}")
+    };
+    let what = format!("{kind} {name}");
+    Error::Invalid { what, why }
 }
 
 #[cfg(test)]

@@ -26,6 +26,33 @@ impl Landing {
         selected && in_terms && node.taints.iter().all(|taint| self.tolerates(taint))
     }
 
+    /// What keeps pods off this node, in words; nothing where they land.
+    pub(crate) fn obstacle(&self, name: &str, node: &NodeView) -> Option<String> {
+        let mut selector = self.node_selector.iter();
+        if let Some((key, value)) =
+            selector.find(|(key, value)| node.labels.get(key) != Some(value))
+        {
+            let has = node.labels.get(key);
+            let has = has.map_or("the node has no such label".into(), |has| {
+                format!("the node has {key}={has}")
+            });
+            return Some(format!("its nodeSelector wants {key}={value}, and {has}"));
+        }
+        if !self.terms.is_empty() && !self.terms.iter().any(|term| term.matches(name, node)) {
+            let why = match self.terms.as_slice() {
+                [term] => term.unmet(name, node),
+                _ => "no term of it matches".into(),
+            };
+            return Some(format!("its required node affinity keeps it off: {why}"));
+        }
+        let taint = node.taints.iter().find(|taint| !self.tolerates(taint))?;
+        let value = if taint.value.is_empty() { "" } else { "=" };
+        Some(format!(
+            "it does not tolerate the taint {}{value}{}:{}",
+            taint.key, taint.value, taint.effect
+        ))
+    }
+
     fn tolerates(&self, taint: &Taint) -> bool {
         let is = |(key, effect): (&str, &str)| *taint.key == *key && *taint.effect == *effect;
         &*taint.effect == "PreferNoSchedule"
@@ -61,6 +88,20 @@ impl Term {
                 .names
                 .iter()
                 .all(|one| one.matches(|key| (key == "metadata.name").then_some(name)))
+    }
+}
+
+impl Term {
+    /// The first requirement that is not met.
+    fn unmet(&self, name: &str, node: &NodeView) -> String {
+        let label = |one: &&Requirement| !one.matches(|key| node.labels.get(key));
+        let field =
+            |one: &&Requirement| !one.matches(|key| (key == "metadata.name").then_some(name));
+        let unmet = self.labels.iter().find(label);
+        match unmet.or_else(|| self.names.iter().find(field)) {
+            Some(one) => format!("{} {} [{}]", one.key, one.operator, one.values.join(", ")),
+            None => "its one term is empty".into(),
+        }
     }
 }
 
@@ -170,6 +211,42 @@ mod tests {
         assert!(!landing.is_on("m", &node(&[("os", "linux")], &[])));
         landing.terms = vec![Term::default()];
         assert!(!landing.is_on("n", &node(&[("os", "linux")], &[])));
+    }
+
+    #[test]
+    fn an_obstacle_is_named_where_there_is_one_and_only_there() {
+        let plain = Landing::default();
+        let picky = Landing {
+            node_selector: labels(&[("pool", "gpu")]),
+            ..Landing::default()
+        };
+        let near = Landing {
+            terms: vec![Term {
+                labels: vec![required("zone", "In", &["a", "b"])],
+                names: vec![],
+            }],
+            ..Landing::default()
+        };
+        let tainted = node(&[("pool", "cpu")], &[("dedicated", "db", "NoSchedule")]);
+        for (landing, node, says) in [
+            (&plain, &tainted, Some("dedicated=db:NoSchedule")),
+            (
+                &picky,
+                &tainted,
+                Some("wants pool=gpu, and the node has pool=cpu"),
+            ),
+            (&picky, &node(&[], &[]), Some("the node has no such label")),
+            (&near, &tainted, Some("zone In [a, b]")),
+            (&plain, &node(&[], &[]), None),
+            (&near, &node(&[("zone", "b")], &[]), None),
+        ] {
+            let obstacle = landing.obstacle("n", node);
+            assert_eq!(obstacle.is_none(), landing.is_on("n", node), "{obstacle:?}");
+            match says {
+                Some(says) => assert!(obstacle.as_ref().unwrap().contains(says), "{obstacle:?}"),
+                None => assert_eq!(obstacle, None),
+            }
+        }
     }
 
     #[test]

@@ -103,12 +103,19 @@ impl Recipe {
 
     /// The shares on a node with these labels.
     pub(crate) fn shares_on(&self, labels: &Labels) -> &Each<ShareRule> {
-        let matching = self.overrides.iter().find(|(selector, _)| {
+        let matching = self.override_on(labels);
+        matching
+            .and_then(|at| self.overrides.get(at))
+            .map_or(&self.shares, |(_, shares)| shares)
+    }
+
+    /// Which override counts on a node with these labels.
+    pub(crate) fn override_on(&self, labels: &Labels) -> Option<usize> {
+        self.overrides.iter().position(|(selector, _)| {
             selector
                 .iter()
                 .all(|one| one.matches(|key| labels.get(key)))
-        });
-        matching.map_or(&self.shares, |(_, shares)| shares)
+        })
     }
 
     /// What a container is to get, where it is named.
