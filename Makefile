@@ -175,6 +175,14 @@ manifests: ## Write CRDs, manifests/ and the chart's table of values anew, from 
 check-manifests: ## Fail, with a diff, if they are not current
 	$(HOLDFAST) crds | $(PYTHON) tools/render_manifests.py check --helm $(HELM)
 
+.PHONY: cases
+cases: ## Write the table of cases in docs/shares.md anew, from the names of the tests
+	$(PYTHON) tools/case_table.py write
+
+.PHONY: check-cases
+check-cases: ## Fail, with a diff, if it is not current
+	$(PYTHON) tools/case_table.py check --allow-missing
+
 ##@ Image
 
 .PHONY: image

@@ -15,6 +15,7 @@ mod certificates;
 mod faults;
 mod going;
 mod leading;
+mod moving;
 mod shares;
 mod targets;
 mod templates;

@@ -117,7 +117,7 @@ async fn removed(client: &Client, name: &str) {
 }
 
 #[tokio::test]
-async fn fx_02_03_the_scheduler_and_the_kubelet_see_the_share_of_each_node() {
+async fn fx_02_03_f09_the_scheduler_and_the_kubelet_see_the_share_of_each_node() {
     let world = world().await;
     let client = world.install().await;
     let nodes = allocatable(&client).await;
@@ -188,7 +188,7 @@ async fn fx_11_pods_start_and_nothing_hangs_while_no_manager_runs() {
 }
 
 #[tokio::test]
-async fn fx_12_daemonsets_and_templates_in_one_apply_leave_no_pod_unsized() {
+async fn fx_12_f07_daemonsets_and_templates_in_one_apply_leave_no_pod_unsized() {
     let world = world().await;
     let client = world.install().await;
     let names: Vec<_> = (0..10).map(|at| format!("many-{at}")).collect();

@@ -220,7 +220,7 @@ async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
 }
 
 #[tokio::test]
-async fn the_overlay_with_the_names_of_flexdaemonsets_works_with_its_users_commands() {
+async fn f01_f03_the_overlay_with_the_names_of_flexdaemonsets_works_with_its_users_commands() {
     let world = world().await;
     let client = world.install().await;
     world.make(&["generate-certs", "OVERLAY=flexdaemonsets"]);

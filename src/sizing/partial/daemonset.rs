@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_annotation_counts_on_the_pod_template_too() {
+    fn f08_the_annotation_counts_on_the_pod_template_too() {
         let key = "flexdaemonsets.xai/resource-template";
         let mut daemonset = agent();
         daemonset["spec"]["template"]["metadata"]["annotations"] =
