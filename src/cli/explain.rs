@@ -5,11 +5,12 @@ mod arguments;
 pub use arguments::{Explain, What};
 
 use crate::cli::files;
-use crate::cli::table::{about, answer, columns};
+use crate::cli::table::{about, answer, columns, lines};
 use crate::kit::error::Error;
+use crate::kit::names;
 use crate::process::clients::Clients;
 use crate::sizing::explain::{
-    ContainerAmount, Explanation, Question, ResourceShare, RunningPod, explain,
+    ContainerAmount, ContainerPart, Explanation, Question, ResourceShare, RunningPod, explain,
 };
 use crate::sizing::snapshot::Snapshot;
 
@@ -51,63 +52,56 @@ pub async fn run(arguments: Explain) -> Result<(), Error> {
 
 /// The explanation for people.
 fn table(told: &Explanation) -> String {
-    let mut text = format!(
-        "DaemonSet {} on node {}, by template {}\n",
-        told.daemonset, told.node, told.template
-    );
-    if let Some(why) = &told.obstacle {
-        text.push_str(&format!("  no pod of it lands there: {why}\n"));
-    }
-    if let Some(why) = &told.reason {
-        text.push_str(&format!("  {why}\n"));
-    }
-    if let Some(of) = &told.overridden_by {
-        text.push_str(&format!("  the numbers of {of} count on this node\n"));
-    }
-    if !told.limit_ranges.is_empty() {
-        let all = told.limit_ranges.join(", ");
-        text.push_str(&format!("  LimitRanges of the namespace: {all}\n"));
-    }
+    let mut parts = vec![head(told)];
     if !told.resources.is_empty() {
-        text.push_str("\nShare of the pod\n");
         let rows: Vec<_> = told.resources.iter().map(steps).collect();
-        text.push_str(&columns("  ", &rows));
+        parts.push(format!("Share of the pod\n{}", columns("  ", &rows)));
     }
-    let rows: Vec<_> = told
-        .containers
-        .iter()
-        .flat_map(|part| {
-            part.amounts
-                .iter()
-                .map(|amount| (part.name.as_str(), part.role, amount))
-        })
-        .map(|(name, role, amount)| parts(name, role, amount))
-        .collect();
+    let amounts = |part: &ContainerPart| -> Vec<Vec<String>> {
+        let all = part.amounts.iter();
+        all.map(|amount| row(part, amount)).collect()
+    };
+    let rows: Vec<_> = told.containers.iter().flat_map(amounts).collect();
     if !rows.is_empty() {
-        text.push_str("\nContainers\n");
-        let head = ["name", "role", "resource", "request", "limit", "why"];
-        let head = vec![head.map(str::to_uppercase).to_vec()];
-        text.push_str(&columns("  ", &[head, rows].concat()));
+        let titles = ["NAME", "ROLE", "RESOURCE", "REQUEST", "LIMIT", "WHY"];
+        let titles = vec![titles.map(str::to_owned).to_vec()];
+        let rows = columns("  ", &[titles, rows].concat());
+        parts.push(format!("Containers\n{rows}"));
     }
     if !told.notes.is_empty() {
-        text.push_str("\nNotes\n");
-        for note in &told.notes {
-            text.push_str(&format!("  - {note}\n"));
-        }
+        parts.push(format!("Notes\n{}", lines("  - ", &told.notes)));
     }
-    if let Some(pod) = &told.pod {
-        text.push_str(&running(pod));
-    }
+    parts.extend(told.pod.as_ref().map(running));
     if let Some(share) = &told.share {
-        text.push_str(&format!("\nAnnotation\n  holdfast.dev/share: {share}\n"));
+        parts.push(format!(
+            "Annotation\n  {}: {share}\n",
+            names::SHARE_ANNOTATION
+        ));
     }
     if let Some(patch) = &told.patch {
-        text.push_str("\nPatch\n");
-        for operation in patch.as_array().into_iter().flatten() {
-            text.push_str(&format!("  {operation}\n"));
-        }
+        let operations = patch.as_array().into_iter().flatten();
+        parts.push(format!("Patch\n{}", lines("  ", operations)));
     }
-    text
+    parts.join("\n")
+}
+
+/// What it is about, and what keeps the pod from its share.
+fn head(told: &Explanation) -> String {
+    let title = format!(
+        "DaemonSet {} on node {}, by template {}",
+        told.daemonset, told.node, told.template
+    );
+    let obstacle = told.obstacle.as_ref();
+    let overridden = told.overridden_by.as_ref();
+    let ranges = told.limit_ranges.join(", ");
+    let told = [
+        Some(title),
+        obstacle.map(|why| format!("  no pod of it lands there: {why}")),
+        told.reason.as_ref().map(|why| format!("  {why}")),
+        overridden.map(|of| format!("  the numbers of {of} count on this node")),
+        (!ranges.is_empty()).then(|| format!("  LimitRanges of the namespace: {ranges}")),
+    ];
+    lines("", told.into_iter().flatten())
 }
 
 /// Such as `cpu  3920m × 10 % = 392m  (min 100m)  → 392m`.
@@ -161,11 +155,11 @@ fn steps(share: &ResourceShare) -> Vec<String> {
     ]
 }
 
-fn parts(name: &str, role: &str, amount: &ContainerAmount) -> Vec<String> {
+fn row(part: &ContainerPart, amount: &ContainerAmount) -> Vec<String> {
     let shown = |amount: &Option<String>| amount.clone().unwrap_or_else(|| "-".into());
     vec![
-        name.into(),
-        role.into(),
+        part.name.clone(),
+        part.role.into(),
         amount.resource.into(),
         shown(&amount.request),
         shown(&amount.limit),
@@ -181,9 +175,9 @@ fn running(pod: &RunningPod) -> String {
         (None, false) if pod.was_sized => "its share has changed since it got it".into(),
         (None, false) => "it was created without its share".into(),
     };
-    let mut text = format!("\nPod {} is there now: {state}\n", pod.name);
+    let mut text = format!("Pod {} is there now: {state}\n", pod.name);
     if let Some(resize) = &pod.resize {
-        text.push_str(&format!("  resize {resize}\n"));
+        text.extend(["  resize ", resize, "\n"]);
     }
     let shown = |amount: &Option<String>| amount.clone().unwrap_or_else(|| "-".into());
     let mut rows = vec![

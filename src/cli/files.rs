@@ -64,7 +64,10 @@ pub(crate) fn cluster(names: &[PathBuf]) -> Result<Snapshot, Error> {
     if seen.nodes().next().is_none() {
         return Err(Error::Invalid {
             what: "the cluster in these files".into(),
-            why: "it has no nodes; make one with: kubectl get nodes,daemonsets,fdt,limitranges,namespaces -A -o json".into(),
+            why: format!(
+                "it has no nodes, and {} objects of other kinds; write one down with: kubectl get nodes,daemonsets,fdt,limitranges,namespaces -A -o json",
+                seen.ignored()
+            ),
         });
     }
     Ok(seen)

@@ -70,6 +70,15 @@ pub(crate) fn columns(indent: &str, rows: &[Vec<String>]) -> String {
     text
 }
 
+/// Lines that each begin with the same letters.
+pub(crate) fn lines<T: std::fmt::Display>(begin: &str, all: impl IntoIterator<Item = T>) -> String {
+    all.into_iter().fold(String::new(), |mut text, line| {
+        // A text takes whatever is written to it.
+        let _written = writeln!(text, "{begin}{line}");
+        text
+    })
+}
+
 /// A number of bytes that no unit fits, with about what it is: `2354687337 (2.19Gi)`. Other amounts stay as they are.
 pub(crate) fn about(amount: &str) -> String {
     let units = [(40, "Ti"), (30, "Gi"), (20, "Mi")];

@@ -6,7 +6,7 @@ mod resources;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use pods::{PodAmount, RunningPod};
+pub(crate) use pods::RunningPod;
 pub(crate) use resources::{ContainerAmount, ContainerPart, ResourceShare};
 
 use crate::kit::error::Error;

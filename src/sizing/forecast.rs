@@ -1,25 +1,24 @@
 //! What a template would do before it is applied: every pod's share on every node, before and after, from the webhook's own code;
 //! whether all shares still fit; and what it would mean for the pods that run. Pure.
 
+mod given;
 mod pods;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use pods::Fates;
 
-use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::api::{Base, Overcommit};
-use crate::sizing::crowd::{excess, kinds};
-use crate::sizing::desire::{Desired, Slot, desire};
+use crate::sizing::crowd::{Excess, excess, kinds};
 use crate::sizing::findings;
-use crate::sizing::judge::{Asked, Known, Sight, Surroundings};
-use crate::sizing::load::{Load, asked};
+use crate::sizing::load::asked;
 use crate::sizing::share::Bound;
 use crate::sizing::snapshot::{Named, Snapshot};
-use crate::sizing::view::{ContainerView, DaemonSetView, LimitRangeView, NodeView, TemplateView};
+use crate::sizing::view::DaemonSetView;
+use given::{Given, Memory};
 use serde::Serialize;
-use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Two states of a cluster, and what of them is looked at.
@@ -171,128 +170,7 @@ fn excesses(snapshot: &Snapshot) -> Vec<String> {
     let members = snapshot.members();
     let kinds = kinds(snapshot.nodes(), &members);
     let all = excess(&kinds, &members);
-    all.iter()
-        .map(crate::sizing::crowd::Excess::sentence)
-        .collect()
-}
-
-/// A snapshot that adds up what DaemonSets ask of a node only once.
-struct Memory<'a> {
-    snapshot: &'a Snapshot,
-    loads: RefCell<BTreeMap<String, Load>>,
-}
-
-impl<'a> Memory<'a> {
-    fn of(snapshot: &'a Snapshot) -> Self {
-        Self {
-            snapshot,
-            loads: RefCell::default(),
-        }
-    }
-}
-
-impl Sight for Memory<'_> {
-    fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
-        Sight::daemonset(self.snapshot, asked)
-    }
-
-    fn node(&self, name: &str) -> Option<Known<NodeView>> {
-        Sight::node(self.snapshot, name)
-    }
-
-    fn template(&self, name: &str) -> Option<Known<TemplateView>> {
-        Sight::template(self.snapshot, name)
-    }
-
-    fn limit_ranges(&self, namespace: &str) -> Vec<Arc<LimitRangeView>> {
-        self.snapshot.limit_ranges(namespace)
-    }
-
-    fn load(&self, name: &str, node: &NodeView) -> Load {
-        let known = self.loads.borrow().get(name).copied();
-        known.unwrap_or_else(|| {
-            let load = self.snapshot.load(name, node);
-            self.loads.borrow_mut().insert(name.to_owned(), load);
-            load
-        })
-    }
-}
-
-/// What a DaemonSet's pod on a node gets.
-struct Given {
-    containers: Vec<ContainerView>,
-    desired: Option<Desired>,
-    /// Why it keeps its own resources although it names a template.
-    left: Option<&'static str>,
-}
-
-impl Given {
-    fn of(
-        memory: &Memory,
-        own: &str,
-        (named, daemonset): (&Named, &DaemonSetView),
-        node: (&str, &NodeView),
-    ) -> Self {
-        let containers = &daemonset.containers;
-        match desired(memory, own, (named, daemonset), node, containers) {
-            Ok(desired) => Self {
-                containers: desired.as_ref().map_or_else(
-                    || containers.clone(),
-                    |desired| resized(containers, desired),
-                ),
-                desired,
-                left: None,
-            },
-            Err(why) => Self {
-                containers: containers.clone(),
-                desired: None,
-                left: Some(why),
-            },
-        }
-    }
-}
-
-/// What a pod with these containers should have; nothing if its DaemonSet names no template, and why it keeps its own.
-fn desired(
-    memory: &Memory,
-    own: &str,
-    (named, daemonset): (&Named, &DaemonSetView),
-    (name, node): (&str, &NodeView),
-    containers: &[ContainerView],
-) -> Result<Option<Desired>, &'static str> {
-    let Some(template) = daemonset.template.as_deref() else {
-        return Ok(None);
-    };
-    let namespace = memory.snapshot.namespace(&named.0);
-    if findings::excluded(&named.0, &namespace, own).is_some() {
-        return Err("its namespace is left out");
-    }
-    if daemonset.has_pod_resources {
-        return Err("resources of the pod as a whole");
-    }
-    let recipe = memory.snapshot.recipe(template);
-    let recipe = recipe.ok_or("no such template")?;
-    let limit_ranges = memory.limit_ranges(&named.0);
-    let surroundings = Surroundings::see(recipe, name, node, memory);
-    let inputs = surroundings.inputs(recipe, node, daemonset, &limit_ranges);
-    let slots: Vec<_> = containers.iter().map(Slot::from).collect();
-    Ok(Some(desire(&inputs, &slots)))
-}
-
-/// The containers with what they should have.
-fn resized(containers: &[ContainerView], desired: &Desired) -> Vec<ContainerView> {
-    let both = containers.iter().zip(&desired.containers);
-    both.map(|(container, wanted)| {
-        let with = |wanted: &Amounts, now: &Amounts| {
-            Each::from_fn(|resource| wanted.of(resource).or(*now.of(resource)))
-        };
-        ContainerView {
-            requests: with(&wanted.requests, &container.requests),
-            limits: with(&wanted.limits, &container.limits),
-            ..container.clone()
-        }
-    })
-    .collect()
+    all.iter().map(Excess::sentence).collect()
 }
 
 fn row((node, (namespace, name)): (&str, &Named), one: &Given, two: &Given) -> Row {

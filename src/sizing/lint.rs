@@ -7,7 +7,7 @@ mod templates;
 #[cfg(test)]
 mod tests;
 
-use crate::kit::documents::{Document, Field, Unreadable};
+use crate::kit::documents::{Document, Field, Unreadable, part};
 use crate::kit::near::suggestion;
 use crate::sizing::partial::{DaemonSets, Kind, Namespaces, Templates};
 use serde::Serialize;
@@ -89,19 +89,23 @@ struct Item<'a> {
 
 impl Item<'_> {
     fn kind(&self) -> &str {
-        self.value["kind"].as_str().unwrap_or_default()
+        part(self.value, &["kind"]).as_str().unwrap_or_default()
     }
 
     fn version(&self) -> &str {
-        self.value["apiVersion"].as_str().unwrap_or_default()
+        part(self.value, &["apiVersion"])
+            .as_str()
+            .unwrap_or_default()
     }
 
     fn name(&self) -> &str {
-        self.value["metadata"]["name"].as_str().unwrap_or_default()
+        part(self.value, &["metadata", "name"])
+            .as_str()
+            .unwrap_or_default()
     }
 
     fn namespace(&self) -> &str {
-        let written = self.value["metadata"]["namespace"].as_str();
+        let written = part(self.value, &["metadata", "namespace"]).as_str();
         written.unwrap_or("default")
     }
 
@@ -176,9 +180,9 @@ fn items_of<'a>(file: &'a str, document: &'a Document) -> Vec<Item<'a>> {
         at: None,
         value: &document.value,
     };
-    match document.value["items"].as_array() {
+    match part(&document.value, &["items"]).as_array() {
         Some(list)
-            if document.value["kind"]
+            if part(&document.value, &["kind"])
                 .as_str()
                 .is_some_and(|kind| kind.ends_with("List")) =>
         {
@@ -238,7 +242,7 @@ fn metadata(item: &Item, findings: &mut Vec<Finding>) {
         findings.push(item.finding(Severity::Error, &meta.key("name"), message));
     }
     for list in ["labels", "annotations"] {
-        for (key, value) in item.value["metadata"][list]
+        for (key, value) in part(item.value, &["metadata", list])
             .as_object()
             .into_iter()
             .flatten()

@@ -1,14 +1,21 @@
 //! The pod that a DaemonSet's controller makes for a node, as a webhook sees it: with the API server's defaults, and with what a
 //! LimitRange puts into containers that say nothing, which happens before any webhook is asked. Pure.
 
+use crate::kit::documents::part;
 use crate::kit::names;
 use serde_json::{Map, Value, json};
 
 /// The pod of a DaemonSet for a node of a cluster with these LimitRanges, all as the API server has them.
 pub(crate) fn pod(daemonset: &Value, node: &str, limit_ranges: &[Value]) -> Value {
-    let (meta, template) = (&daemonset["metadata"], &daemonset["spec"]["template"]);
-    let mut labels = object(&template["metadata"]["labels"]);
-    let generation = &meta["annotations"][names::TEMPLATE_GENERATION_ANNOTATION];
+    let (meta, template) = (
+        part(daemonset, &["metadata"]),
+        part(daemonset, &["spec", "template"]),
+    );
+    let mut labels = object(part(template, &["metadata", "labels"]));
+    let generation = part(
+        meta,
+        &["annotations", names::TEMPLATE_GENERATION_ANNOTATION],
+    );
     if generation.is_string() {
         let label = names::TEMPLATE_GENERATION_LABEL;
         labels.insert(label.into(), generation.clone());
@@ -22,7 +29,7 @@ pub(crate) fn pod(daemonset: &Value, node: &str, limit_ranges: &[Value]) -> Valu
             "uid": meta["uid"].as_str().unwrap_or_default(), "controller": true, "blockOwnerDeletion": true,
         }],
     });
-    let annotations = object(&template["metadata"]["annotations"]);
+    let annotations = object(part(template, &["metadata", "annotations"]));
     if let (Some(metadata), false) = (metadata.as_object_mut(), annotations.is_empty()) {
         metadata.insert("annotations".into(), annotations.into());
     }
@@ -82,7 +89,10 @@ fn complete(container: &mut Value, limit_ranges: &[Value]) {
 }
 
 fn of_containers(range: &Value) -> impl Iterator<Item = &Value> {
-    let items = range["spec"]["limits"].as_array().into_iter().flatten();
+    let items = part(range, &["spec", "limits"])
+        .as_array()
+        .into_iter()
+        .flatten();
     items.filter(|item| item["type"] == "Container")
 }
 

@@ -5,6 +5,7 @@ mod live;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use crate::kit::documents::part;
 use crate::sizing::crowd::Member;
 use crate::sizing::judge::{Asked, Known, Sight};
 use crate::sizing::load::{Load, load};
@@ -44,8 +45,11 @@ impl Snapshot {
     /// # Errors
     /// The object cannot be read, and why.
     pub(crate) fn add(&mut self, object: Value) -> Result<(), String> {
-        let kind = object["kind"].as_str().unwrap_or_default().to_owned();
-        let group = object["apiVersion"].as_str().unwrap_or_default();
+        let kind = part(&object, &["kind"])
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let group = part(&object, &["apiVersion"]).as_str().unwrap_or_default();
         let group = group.split_once('/').map_or("", |(group, _)| group);
         match (group, kind.as_str()) {
             (Nodes::GROUP, Nodes::KIND) => self.add_as::<Nodes>(object),
@@ -54,7 +58,7 @@ impl Snapshot {
             (LimitRanges::GROUP, LimitRanges::KIND) => self.add_as::<LimitRanges>(object),
             (Namespaces::GROUP, Namespaces::KIND) => self.add_as::<Namespaces>(object),
             (Pods::GROUP, Pods::KIND) => self.add_as::<Pods>(object),
-            _ if object["items"].is_array() => items(object)
+            _ if part(&object, &["items"]).is_array() => items(object)
                 .into_iter()
                 .try_for_each(|item| self.add(item)),
             _ => {
@@ -66,7 +70,9 @@ impl Snapshot {
 
     fn add_as<K: Held>(&mut self, object: Value) -> Result<(), String> {
         let kept = K::IS_WRITTEN.then(|| object.clone());
-        let named = object["metadata"]["name"].as_str().unwrap_or_default();
+        let named = part(&object, &["metadata", "name"])
+            .as_str()
+            .unwrap_or_default();
         let named = named.to_owned();
         let partial = serde_json::from_value::<Partial<K>>(object)
             .map_err(|error| format!("{} {named} cannot be read: {error}", K::KIND))?;
@@ -121,10 +127,6 @@ impl Snapshot {
             .iter()
             .filter(|((kind, (of, _)), _)| *kind == LimitRanges::KIND && **of == *namespace);
         all.map(|(_, range)| range.as_ref().clone()).collect()
-    }
-
-    pub(crate) fn template(&self, name: &str) -> Option<&Arc<TemplateView>> {
-        self.templates.get(name)
     }
 
     pub(crate) fn templates(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<TemplateView>)> {

@@ -12,6 +12,7 @@
 )]
 
 mod certificates;
+mod explaining;
 mod faults;
 mod going;
 mod leading;

@@ -1,7 +1,8 @@
 //! What a change would mean for the pods that run: which could be resized in place, and which only a new pod could have. The API server
-//! lets cpu and memory of what runs be changed, and nothing that changes the pod's QoS class.
+//! lets cpu and memory of what runs be changed, and nothing that changes the pod's `QoS` class.
 
-use super::{Memory, Trial, desired, resized};
+use super::Trial;
+use super::given::{Memory, desired, resized};
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::Resource;
 use crate::sizing::api::Remedy;
@@ -100,7 +101,7 @@ pub(super) fn change(now: &[ContainerView], then: &[ContainerView]) -> Way {
     Way::InPlace
 }
 
-/// The QoS class of a pod, as the API server computes it: of cpu and memory of all its containers.
+/// The `QoS` class of a pod, as the API server computes it: of cpu and memory of all its containers.
 fn class(containers: &[ContainerView]) -> &'static str {
     let set = |amount: &Option<Quantity>| amount.is_some_and(|amount| amount > Quantity::ZERO);
     let both = [Resource::Cpu, Resource::Memory];

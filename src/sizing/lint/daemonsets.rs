@@ -2,7 +2,7 @@
 
 use super::templates::Read;
 use super::{Finding, Item, Severity, metadata};
-use crate::kit::documents::Field;
+use crate::kit::documents::{Field, part};
 use crate::kit::names;
 use crate::kit::near::nearest;
 use crate::sizing::amounts::Resource;
@@ -77,8 +77,8 @@ fn misspelt(item: &Item, told: &mut Vec<Finding>) {
     let meta = Field::of("metadata");
     let of_pods = Field::of("spec").key("template").key("metadata");
     let places = [
-        (meta, &item.value["metadata"]),
-        (of_pods, &item.value["spec"]["template"]["metadata"]),
+        (meta, part(item.value, &["metadata"])),
+        (of_pods, part(item.value, &["spec", "template", "metadata"])),
     ];
     for (field, written) in places {
         for key in written["annotations"]
@@ -102,7 +102,11 @@ fn misspelt(item: &Item, told: &mut Vec<Finding>) {
 
 /// Where the template is named.
 fn annotation(item: &Item) -> Field {
-    let is_own = item.value["metadata"]["annotations"][names::TEMPLATE_ANNOTATION].is_string();
+    let is_own = part(
+        item.value,
+        &["metadata", "annotations", names::TEMPLATE_ANNOTATION],
+    )
+    .is_string();
     let meta = if is_own {
         Field::of("metadata")
     } else {

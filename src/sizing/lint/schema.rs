@@ -77,13 +77,12 @@ fn object(
         return;
     };
     for (key, value) in map {
-        match properties.get(key) {
-            Some(schema) => check(schema, value, &field.key(key), found),
-            None => {
-                let known = properties.keys().map(String::as_str);
-                let near = suggestion(key, known);
-                found.push((field.key(key), format!("there is no such field{near}")));
-            }
+        let field = field.key(key);
+        if let Some(schema) = properties.get(key) {
+            check(schema, value, &field, found);
+        } else {
+            let near = suggestion(key, properties.keys().map(String::as_str));
+            found.push((field, format!("there is no such field{near}")));
         }
     }
     let required = schema["required"].as_array().into_iter().flatten();
@@ -138,7 +137,10 @@ fn bounds_of_list(schema: &Value, list: &[Value]) -> Option<String> {
 
 /// Entries of a list that is a map in truth, whose key is there before.
 fn twice(schema: &Value, list: &[Value], field: &Field) -> Vec<(Field, String)> {
-    let Some(key) = schema["x-kubernetes-list-map-keys"][0].as_str() else {
+    let Some(key) = schema
+        .pointer("/x-kubernetes-list-map-keys/0")
+        .and_then(Value::as_str)
+    else {
         return Vec::new();
     };
     let mut known = Vec::new();

@@ -1,7 +1,7 @@
 //! What is wrong in templates.
 
 use super::{Finding, Item, Severity, metadata, schema};
-use crate::kit::documents::Field;
+use crate::kit::documents::{Field, part};
 use crate::kit::near::suggestion;
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::Resource;
@@ -28,7 +28,7 @@ pub(super) fn check<'a>(templates: &'a [Item<'a>], told: &mut Vec<Finding>) -> R
         let before = told.len();
         metadata(item, told);
         told.extend(version(item));
-        whole(item, told);
+        whole(item, &schema, told);
         if let Some(known) = first
             .insert(item.name(), item)
             .filter(|_| !item.name().is_empty())
@@ -70,7 +70,7 @@ fn version(item: &Item) -> Option<Finding> {
     })
 }
 
-fn whole(item: &Item, told: &mut Vec<Finding>) {
+fn whole(item: &Item, schema: &Value, told: &mut Vec<Finding>) {
     for key in item
         .value
         .as_object()
@@ -80,7 +80,7 @@ fn whole(item: &Item, told: &mut Vec<Finding>) {
         if KEYS.contains(&key.as_str()) {
             continue;
         }
-        let is_of_spec = spec_schema()["properties"][key].is_object();
+        let is_of_spec = part(schema, &["properties", key]).is_object();
         let near = if is_of_spec {
             "; it belongs below spec".into()
         } else {
@@ -112,7 +112,7 @@ fn meaning(item: &Item, told: &mut Vec<Finding>) -> Option<Recipe> {
             .split([' ', ':', '[', '.'])
             .next()
             .unwrap_or_default();
-        let at = if item.value["spec"][word].is_null() {
+        let at = if part(item.value, &["spec", word]).is_null() {
             field.clone()
         } else {
             field.key(word)

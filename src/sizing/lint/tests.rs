@@ -26,74 +26,77 @@ fn shares(name: &str, percent: u32) -> String {
     )
 }
 
+/// A specification, the field that is wrong in it, and what is said of it.
+const MISTAKES: [(&str, &str, &str); 16] = [
+    (
+        "{cpuPercent: 10}",
+        "spec.cpuPercent",
+        "did you mean cpuPercentage?",
+    ),
+    ("{mincpu: 10m}", "spec.mincpu", "did you mean minCPU?"),
+    (
+        "{cpuPercentage: 0}",
+        "spec.cpuPercentage",
+        "0 is not from 1 to 100",
+    ),
+    ("{cpuPercentage: 10%}", "spec.cpuPercentage", "write 10"),
+    ("{cpuPercentage: 9.5}", "spec.cpuPercentage", "whole number"),
+    (
+        "{cpuPercentage: 9, minCPU: 1}",
+        "spec.minCPU",
+        "put it into quotes, \"1\"",
+    ),
+    ("{cpuPercentage: 9, minCPU: lots}", "spec.minCPU", "lots"),
+    (
+        "{cpuPercentage: 9, maxCPU: '0'}",
+        "spec.maxCPU",
+        "leave out cpuPercentage instead",
+    ),
+    (
+        "{cpuPercentage: 9, base: Capacity}",
+        "spec.base",
+        "none of Allocatable, AllocatableMinusDaemonSets",
+    ),
+    (
+        "{cpuPercentage: 9, limits: {cpu: Half}}",
+        "spec.limits",
+        "Equal, None or a percentage",
+    ),
+    (
+        "{cpuPercentage: 9, containers: {name: c}}",
+        "spec.containers",
+        "must be a list",
+    ),
+    (
+        "{cpuPercentage: 9, containers: [{weight: 1}]}",
+        "spec.containers[0]",
+        "name is missing",
+    ),
+    (
+        "{cpuPercentage: 9, containers: [{name: c, exclude: 'yes'}]}",
+        "spec.containers[0].exclude",
+        "true or false",
+    ),
+    (
+        "{cpuPercentage: 9, containers: [{name: c}, {name: c}]}",
+        "spec.containers[1].name",
+        "is there before",
+    ),
+    (
+        "{cpuPercentage: 9, nodeOverrides: [{nodeSelector: {matchLabel: {a: b}}}]}",
+        "spec.nodeOverrides[0].nodeSelector.matchLabel",
+        "did you mean matchLabels",
+    ),
+    (
+        "{cpuPercentage: 9, wave: [1]}",
+        "spec.wave",
+        "whole number or a text",
+    ),
+];
+
 #[test]
 fn a_mistake_is_told_with_its_field() {
-    for (spec, field, says) in [
-        (
-            "{cpuPercent: 10}",
-            "spec.cpuPercent",
-            "did you mean cpuPercentage?",
-        ),
-        ("{mincpu: 10m}", "spec.mincpu", "did you mean minCPU?"),
-        (
-            "{cpuPercentage: 0}",
-            "spec.cpuPercentage",
-            "0 is not from 1 to 100",
-        ),
-        ("{cpuPercentage: 10%}", "spec.cpuPercentage", "write 10"),
-        ("{cpuPercentage: 9.5}", "spec.cpuPercentage", "whole number"),
-        (
-            "{cpuPercentage: 9, minCPU: 1}",
-            "spec.minCPU",
-            "put it into quotes, \"1\"",
-        ),
-        ("{cpuPercentage: 9, minCPU: lots}", "spec.minCPU", "lots"),
-        (
-            "{cpuPercentage: 9, maxCPU: '0'}",
-            "spec.maxCPU",
-            "leave out cpuPercentage instead",
-        ),
-        (
-            "{cpuPercentage: 9, base: Capacity}",
-            "spec.base",
-            "none of Allocatable, AllocatableMinusDaemonSets",
-        ),
-        (
-            "{cpuPercentage: 9, limits: {cpu: Half}}",
-            "spec.limits",
-            "Equal, None or a percentage",
-        ),
-        (
-            "{cpuPercentage: 9, containers: {name: c}}",
-            "spec.containers",
-            "must be a list",
-        ),
-        (
-            "{cpuPercentage: 9, containers: [{weight: 1}]}",
-            "spec.containers[0]",
-            "name is missing",
-        ),
-        (
-            "{cpuPercentage: 9, containers: [{name: c, exclude: 'yes'}]}",
-            "spec.containers[0].exclude",
-            "true or false",
-        ),
-        (
-            "{cpuPercentage: 9, containers: [{name: c}, {name: c}]}",
-            "spec.containers[1].name",
-            "is there before",
-        ),
-        (
-            "{cpuPercentage: 9, nodeOverrides: [{nodeSelector: {matchLabel: {a: b}}}]}",
-            "spec.nodeOverrides[0].nodeSelector.matchLabel",
-            "did you mean matchLabels",
-        ),
-        (
-            "{cpuPercentage: 9, wave: [1]}",
-            "spec.wave",
-            "whole number or a text",
-        ),
-    ] {
+    for (spec, field, says) in MISTAKES {
         let findings = template(spec);
         let [found] = findings.as_slice() else {
             panic!("{spec}: {findings:?}")

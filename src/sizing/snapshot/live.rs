@@ -9,7 +9,7 @@ use crate::sizing::partial::{
 };
 use crate::sizing::snapshot::{Held, Snapshot};
 use kube::api::{ApiResource, DynamicObject, ListParams};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use std::collections::BTreeSet;
 
 /// So many objects in one answer.
