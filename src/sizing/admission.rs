@@ -7,6 +7,10 @@ use crate::sizing::pod::Pod;
 use crate::sizing::share::Inputs;
 use crate::sizing::target::NoNode;
 
+/// Each container is held against each of the DaemonSet's, so the time that a pod takes grows with the square of their number. No pod
+/// that runs comes near this.
+const MOST_CONTAINERS: usize = 1000;
+
 /// Why a pod of a DaemonSet that names a template is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Left {
@@ -16,6 +20,7 @@ pub(crate) enum Left {
     TemplateMissing(String),
     TemplateUnusable(String, String),
     PodResources,
+    TooManyContainers,
     /// Something could not be looked up in time: what, and why.
     Unknown(&'static str, &'static str),
     /// None of the shares can be given.
@@ -32,6 +37,7 @@ impl Left {
             Self::TemplateMissing(_) => "template_missing",
             Self::TemplateUnusable(..) => "template_unusable",
             Self::PodResources => "pod_resources",
+            Self::TooManyContainers => "too_many_containers",
             Self::Unknown(..) => "lookup_failed",
             Self::NothingToGive => "nothing_to_give",
         }
@@ -50,6 +56,7 @@ impl Left {
                 format!("FlexDaemonsetTemplate {template} cannot be used: {why}")
             }
             Self::PodResources => "it has resources for the pod as a whole".into(),
+            Self::TooManyContainers => format!("it has more than {MOST_CONTAINERS} containers"),
             Self::Unknown(what, why) => format!("its {what} could not be looked up ({why})"),
             Self::NothingToGive => "its share comes to nothing on this node".into(),
         };
@@ -83,6 +90,9 @@ pub(crate) struct Sized {
 pub(crate) fn size(pod: &Pod, inputs: &Inputs, template: &str, node: &str) -> Result<Sized, Left> {
     if pod.has_pod_resources() {
         return Err(Left::PodResources);
+    }
+    if pod.containers().count() > MOST_CONTAINERS {
+        return Err(Left::TooManyContainers);
     }
     let slots = pod.slots();
     let desired = desire(inputs, &slots);

@@ -226,3 +226,15 @@ fn shares_that_may_be_scaled_give_way_on_a_full_node() {
         judged.answer.warnings
     );
 }
+
+#[test]
+fn a_pod_of_more_containers_than_anybody_has_is_left_alone() {
+    let of = |count: usize| {
+        let names: Vec<_> = (0..count).map(|at| format!("c{at}")).collect();
+        let containers = names.iter().map(|name| container(name, Role::Main, ""));
+        let cluster = cluster().daemonset("agent", Some("default"), containers.collect());
+        let given: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
+        cluster.judge(&pod("agent", "n64", json!(given))).left
+    };
+    assert_eq!((of(1000), of(1001)), (None, Some("too_many_containers")));
+}
