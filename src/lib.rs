@@ -51,18 +51,28 @@ pub mod sizing {
     mod admission;
     mod amounts;
     pub mod api;
+    pub(crate) mod cache;
+    mod changes;
     mod desire;
+    mod feed;
     mod landing;
     mod load;
+    mod lookup;
+    mod mirror;
     mod notes;
+    mod owners;
+    mod partial;
     mod patch;
     mod plan;
     mod pod;
+    mod pulse;
     mod recipe;
     pub(crate) mod reconcile;
     mod rules;
     mod share;
     mod split;
+    mod target;
+    mod texts;
     mod view;
 }
 

@@ -5,6 +5,12 @@
 /// Who writes, in `managedFields` and in the reports of events.
 pub const MANAGER: &str = "holdfast.dev/manager";
 
+/// On a DaemonSet, put there by the API server: which generation of its pod template it is at.
+pub const TEMPLATE_GENERATION_ANNOTATION: &str = "deprecated.daemonset.template.generation";
+
+/// On a DaemonSet's pods, put there by its controller: which generation of the pod template they were made from.
+pub const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
+
 /// Held by the leader on the objects of its own installation, so that a deletion waits until
 /// everything that Holdfast holds elsewhere has been released.
 pub const TEARDOWN_FINALIZER: &str = "holdfast.dev/teardown";

@@ -245,16 +245,17 @@ impl Failures {
             };
         }
         count.failures = count.failures.saturating_add(1);
-        back_off(key, count.failures)
+        back_off(key, count.failures, LONGEST_PAUSE)
     }
 }
 
-/// Doubles from half a second to five minutes, each drawn from its upper half by the object's name: what failed together does not
+/// Doubles from half a second to the longest, each drawn from its upper half by the object's name: what failed together does not
 /// come back together, and a test can tell what to expect.
-fn back_off(key: &str, failures: u32) -> Duration {
+#[must_use]
+pub fn back_off(key: &str, failures: u32, longest: Duration) -> Duration {
     let doubled = FIRST_PAUSE
         .saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(16)))
-        .min(LONGEST_PAUSE);
+        .min(longest);
     let mut hasher = std::hash::DefaultHasher::new();
     (key, failures).hash(&mut hasher);
     let part =

@@ -9,6 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::io::IsTerminal;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -61,12 +62,19 @@ struct Of {
     controller: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Cached {
+    kind: &'static str,
+}
+
 /// The metrics of this process.
 pub struct Telemetry {
     registry: Registry,
     passes: Family<Outcome, Counter>,
     pass_seconds: Family<Of, Histogram, fn() -> Histogram>,
     leading: Gauge,
+    cache_age: Family<Cached, Gauge<f64, AtomicU64>>,
+    cache_objects: Family<Cached, Gauge>,
 }
 
 impl Default for Telemetry {
@@ -87,6 +95,18 @@ impl Default for Telemetry {
         );
         let leading = Gauge::default();
         registry.register("leader", "1 while this process leads", leading.clone());
+        let cache_age = Family::default();
+        registry.register(
+            "cache_age_seconds",
+            "How long ago the API server last said anything on the watch of a kind",
+            cache_age.clone(),
+        );
+        let cache_objects = Family::default();
+        registry.register(
+            "cache_objects",
+            "Objects of a kind that are remembered",
+            cache_objects.clone(),
+        );
         let build = Family::<Vec<(&str, &str)>, Gauge>::default();
         registry.register(
             "build_info",
@@ -101,6 +121,8 @@ impl Default for Telemetry {
             passes,
             pass_seconds,
             leading,
+            cache_age,
+            cache_objects,
         }
     }
 }
@@ -128,6 +150,24 @@ impl Telemetry {
         self.leading.set(i64::from(leads));
     }
 
+    /// So many objects of a kind are remembered, and this long ago the API server last said anything of them.
+    pub fn remembers(&self, kind: &'static str, objects: usize, age: Duration) {
+        let of = Cached { kind };
+        self.cache_age
+            .get_or_create_owned(&of)
+            .set(age.as_secs_f64());
+        self.cache_objects
+            .get_or_create_owned(&of)
+            .set(i64::try_from(objects).unwrap_or(i64::MAX));
+    }
+
+    /// Objects of a kind are not remembered any more.
+    pub fn forgets(&self, kind: &'static str) {
+        let of = Cached { kind };
+        self.cache_age.remove(&of);
+        self.cache_objects.remove(&of);
+    }
+
     /// All metrics as OpenMetrics text.
     #[must_use]
     pub fn text(&self) -> String {
@@ -142,6 +182,21 @@ impl Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_how_old_a_cache_is_for_as_long_as_there_is_one() {
+        let telemetry = Telemetry::default();
+        telemetry.remembers("pods", 12, Duration::from_millis(2500));
+        let text = telemetry.text();
+        for line in [
+            r#"holdfast_cache_age_seconds{kind="pods"} 2.5"#,
+            r#"holdfast_cache_objects{kind="pods"} 12"#,
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
+        telemetry.forgets("pods");
+        assert!(!telemetry.text().contains(r#"kind="pods""#));
+    }
 
     #[test]
     fn counts_passes_by_outcome() {

@@ -1,11 +1,12 @@
 //! An API server in memory, for tests of call sequences: it keeps objects, counts `resourceVersion`, answers 404 and 409, honours
-//! finalizers, answers watches and can be cut off. It has no schemas and no rights; those are tested on the real one.
+//! finalizers, lists in pages, answers watches and can be cut off. It has no schemas and no rights; those are tested on the real one.
 
+mod listing;
 mod watching;
 
 use crate::process::farewell::{Carrier, HeldBody, Judged};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use kube::Client;
@@ -34,6 +35,7 @@ struct State {
     slow: Option<(Duration, usize)>,
     stalled: Vec<String>,
     refused_once: Vec<(String, StatusCode)>,
+    served: Vec<String>,
     history: History,
 }
 
@@ -113,6 +115,11 @@ impl ApiServer {
         self.state(|state| state.take_away(path));
     }
 
+    /// A collection can be listed and watched although there never was anything in it.
+    pub(crate) fn serve_empty(&self, collection: &str) {
+        self.state(|state| state.served.push(collection.to_owned()));
+    }
+
     /// What is stored at a path.
     pub(crate) fn stored(&self, path: &str) -> Option<Value> {
         self.state(|state| state.objects.get(path).cloned())
@@ -166,7 +173,7 @@ impl ApiServer {
         }
         let bytes = body.collect_bytes().await.unwrap_or_default();
         let sent = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        let (code, answer) = self.state(|state| state.serve(&parts.method, parts.uri.path(), sent));
+        let (code, answer) = self.state(|state| state.serve(&parts.method, &parts.uri, sent));
         let body = match watching::since(parts.uri.query()) {
             Some(since) if code == StatusCode::OK => self.watch(parts.uri.path(), since),
             _ => Full::from(serde_json::to_vec(&answer).unwrap()).boxed_unsync(),
@@ -187,7 +194,8 @@ fn refusal(code: StatusCode, reason: &str) -> (StatusCode, Value) {
 }
 
 impl State {
-    fn serve(&mut self, method: &Method, path: &str, sent: Value) -> (StatusCode, Value) {
+    fn serve(&mut self, method: &Method, uri: &Uri, sent: Value) -> (StatusCode, Value) {
+        let path = uri.path();
         let call = format!("{method} {path}");
         self.calls.push(call.clone());
         if self.is_forbidden(method, path) {
@@ -199,7 +207,7 @@ impl State {
             return refusal(code, "Refused");
         }
         match *method {
-            Method::GET => self.read(path),
+            Method::GET => self.read(path, uri.query()),
             Method::POST => self.create(path, sent),
             Method::PUT | Method::PATCH => {
                 self.change(method, path.trim_end_matches("/status"), sent)
@@ -212,27 +220,6 @@ impl State {
     fn is_forbidden(&self, method: &Method, path: &str) -> bool {
         let call = format!("{method} {path}");
         self.forbidden.iter().any(|prefix| call.starts_with(prefix))
-    }
-
-    /// An object, or, where nothing is stored at the path itself, the list of what is stored right below it.
-    fn read(&self, path: &str) -> (StatusCode, Value) {
-        if let Some(object) = self.objects.get(path) {
-            return (StatusCode::OK, object.clone());
-        }
-        let items: Vec<_> = self
-            .objects
-            .iter()
-            .filter(|(key, _)| is_in(path, key))
-            .map(|(_, object)| object.clone())
-            .collect();
-        let is_collection = !items.is_empty() || self.history.knows(path);
-        if is_collection {
-            return (
-                StatusCode::OK,
-                json!({ "kind": "List", "apiVersion": "v1", "metadata": { "resourceVersion": self.version.to_string() }, "items": items }),
-            );
-        }
-        refusal(StatusCode::NOT_FOUND, "NotFound")
     }
 
     fn create(&mut self, path: &str, sent: Value) -> (StatusCode, Value) {
@@ -306,11 +293,20 @@ impl State {
     }
 }
 
-/// Whether an object's path lies right below a collection's.
+/// Whether an object's path lies in a collection: right below it, or, for one of all namespaces, below the same one of any of them.
 fn is_in(collection: &str, path: &str) -> bool {
-    path.strip_prefix(collection)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .is_some_and(|rest| !rest.contains('/'))
+    let is_right_below = |collection: &str, path: &str| {
+        let rest = path.strip_prefix(collection);
+        rest.and_then(|rest| rest.strip_prefix('/'))
+            .is_some_and(|rest| !rest.contains('/'))
+    };
+    let in_a_namespace = || {
+        let (group, plural) = collection.rsplit_once('/')?;
+        let rest = path.strip_prefix(group)?.strip_prefix("/namespaces/")?;
+        let (_, rest) = rest.split_once('/')?;
+        Some(is_right_below(plural, rest))
+    };
+    is_right_below(collection, path) || in_a_namespace().unwrap_or_default()
 }
 
 fn has_finalizers(object: &Value) -> bool {

@@ -9,7 +9,9 @@ use tokio::sync::watch;
 
 #[test]
 fn backs_off_longer_each_time_but_never_for_ever() {
-    let pauses: Vec<_> = (1..=40).map(|n| back_off("nodeop a", n)).collect();
+    let pauses: Vec<_> = (1..=40)
+        .map(|n| back_off("nodeop a", n, LONGEST_PAUSE))
+        .collect();
     assert!(pauses[0] >= FIRST_PAUSE / 2 && pauses[0] <= FIRST_PAUSE);
     assert!(pauses[8] > pauses[4] && pauses[4] > pauses[1]);
     assert!(pauses.iter().all(|pause| *pause <= LONGEST_PAUSE));
@@ -18,8 +20,9 @@ fn backs_off_longer_each_time_but_never_for_ever() {
 
 #[test]
 fn spreads_what_failed_together() {
-    let pauses: std::collections::BTreeSet<_> =
-        (0..50).map(|n| back_off(&format!("pod {n}"), 5)).collect();
+    let pauses: std::collections::BTreeSet<_> = (0..50)
+        .map(|n| back_off(&format!("pod {n}"), 5, LONGEST_PAUSE))
+        .collect();
     assert!(pauses.len() > 25, "{}", pauses.len());
 }
 

@@ -1,0 +1,222 @@
+//! What the webhooks and the controller know of the cluster, all from memory: nodes, DaemonSets, templates, limits and namespaces on
+//! every replica, and DaemonSets' pods on the one that leads. While the API server is away, it goes on answering; how old it is, is a
+//! metric.
+
+use crate::process::telemetry::Telemetry;
+use crate::sizing::changes::{Change, Changes, Teller};
+use crate::sizing::feed::Feed;
+use crate::sizing::mirror::Turn;
+use crate::sizing::owners::{OwnedPod, Owners};
+use crate::sizing::partial::{DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Pods, Templates};
+use crate::sizing::texts::Texts;
+use crate::sizing::view::{
+    DaemonSetView, LimitRangeView, NamespaceView, NodeView, PodView, TemplateView,
+};
+use kube::Client;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is told how old the caches are.
+const REPORT_PERIOD: Duration = Duration::from_secs(1);
+
+/// All caches of shares.
+pub(crate) struct Caches {
+    pub(super) nodes: Feed<Nodes>,
+    pub(super) daemonsets: Feed<DaemonSets>,
+    pub(super) templates: Feed<Templates>,
+    limit_ranges: Feed<LimitRanges>,
+    namespaces: Feed<Namespaces>,
+    pods: Feed<Pods>,
+    owners: Owners,
+    pub(super) texts: Texts,
+    teller: Teller,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Caches {
+    /// Empty ones: `run` fills them.
+    pub(crate) fn new(telemetry: Arc<Telemetry>) -> Arc<Self> {
+        Arc::new(Self {
+            nodes: Feed::default(),
+            daemonsets: Feed::default(),
+            templates: Feed::default(),
+            limit_ranges: Feed::default(),
+            namespaces: Feed::default(),
+            pods: Feed::default(),
+            owners: Owners::default(),
+            texts: Texts::default(),
+            teller: Teller::default(),
+            telemetry,
+        })
+    }
+
+    pub(crate) fn node(&self, name: &str) -> Option<Arc<NodeView>> {
+        self.nodes.mirror.get("", name)
+    }
+
+    pub(crate) fn daemonset(&self, namespace: &str, name: &str) -> Option<Arc<DaemonSetView>> {
+        self.daemonsets.mirror.get(namespace, name)
+    }
+
+    /// The DaemonSet that a pod says it belongs to: the very one, by its uid, and not older than the pod. Otherwise the watch lags, and
+    /// `Lookups` has to ask.
+    pub(crate) fn daemonset_fresh(
+        &self,
+        namespace: &str,
+        name: &str,
+        uid: &str,
+        template_generation: Option<i64>,
+    ) -> Option<Arc<DaemonSetView>> {
+        let view = self.daemonset(namespace, name)?;
+        let is_it = *view.uid == *uid && view.is_as_new_as(template_generation);
+        is_it.then_some(view)
+    }
+
+    pub(crate) fn template(&self, name: &str) -> Option<Arc<TemplateView>> {
+        self.templates.mirror.get("", name)
+    }
+
+    /// All limits of a namespace; where there are none, nothing is allocated.
+    pub(crate) fn limit_ranges(&self, namespace: &str) -> Vec<Arc<LimitRangeView>> {
+        self.limit_ranges.mirror.of_namespace(namespace)
+    }
+
+    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<NamespaceView>> {
+        self.namespaces.mirror.get("", name)
+    }
+
+    /// A pod of a DaemonSet, on the replica that leads.
+    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<Arc<PodView>> {
+        self.pods.mirror.get(namespace, name)
+    }
+
+    /// The pods of the DaemonSet with this uid, in no order, on the replica that leads.
+    pub(crate) fn pods_of(&self, uid: &str) -> Vec<OwnedPod> {
+        self.owners.pods_of(uid)
+    }
+
+    /// By name.
+    pub(crate) fn each_node(&self, mut look: impl FnMut(&str, &Arc<NodeView>)) {
+        self.nodes.mirror.each(|_, name, view| look(name, view));
+    }
+
+    /// By namespace and name.
+    pub(crate) fn each_daemonset(&self, look: impl FnMut(&str, &str, &Arc<DaemonSetView>)) {
+        self.daemonsets.mirror.each(look);
+    }
+
+    /// By name.
+    pub(crate) fn each_template(&self, mut look: impl FnMut(&str, &Arc<TemplateView>)) {
+        self.templates.mirror.each(|_, name, view| look(name, view));
+    }
+
+    /// Whether everything but pods was listed once.
+    ///
+    /// # Errors
+    /// What is not there yet, and why.
+    pub(crate) fn are_synced(&self) -> Result<(), String> {
+        let missing: Vec<_> = [
+            self.nodes.missing(),
+            self.daemonsets.missing(),
+            self.templates.missing(),
+            self.limit_ranges.missing(),
+            self.namespaces.missing(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(format!("not all were listed yet: {}", missing.join(", ")))
+    }
+
+    /// Whether all pods were listed: only then does a pod that is not there not exist.
+    ///
+    /// # Errors
+    /// Why they are not there yet.
+    pub(crate) fn are_pods_synced(&self) -> Result<(), String> {
+        let missing = self.pods.missing();
+        missing.map_or(Ok(()), |why| Err(format!("not all were listed yet: {why}")))
+    }
+
+    /// What changes from now on. The first change is `Everything`.
+    pub(crate) fn changes(&self) -> Changes {
+        self.teller.subscribe()
+    }
+
+    /// Keeps everything but pods true until it is stopped. Takes a client that never retries: the pauses after a failure are made here.
+    pub(crate) async fn run(self: Arc<Self>, client: Client, stop: CancellationToken) {
+        tokio::join!(
+            self.keep(&self.nodes, &client, &stop, |turn| Change::Node(turn.name)),
+            self.keep(&self.daemonsets, &client, &stop, |turn| {
+                Change::DaemonSet(turn.namespace, turn.name)
+            }),
+            self.keep(&self.templates, &client, &stop, |turn| {
+                Change::Template(turn.name)
+            }),
+            self.keep(&self.limit_ranges, &client, &stop, |turn| {
+                Change::LimitRange(turn.namespace)
+            }),
+            self.keep(&self.namespaces, &client, &stop, |turn| {
+                Change::Namespace(turn.name)
+            }),
+        );
+    }
+
+    /// Keeps pods true until it is stopped, and then forgets them. For the replica that leads.
+    pub(crate) async fn run_pods(self: Arc<Self>, client: Client, stop: CancellationToken) {
+        let follow = self.pods.follow(&client, &self.texts, &stop, |turn| {
+            for owner in self.owners.take(turn) {
+                self.teller.tell(&Change::Pod(owner));
+            }
+        });
+        self.reporting(&self.pods, follow).await;
+        self.pods.mirror.clear();
+        self.owners.clear();
+        self.telemetry.forgets(Pods::PLURAL);
+    }
+
+    async fn keep<K: Kind>(
+        &self,
+        feed: &Feed<K>,
+        client: &Client,
+        stop: &CancellationToken,
+        change: fn(Turn<K::View>) -> Change,
+    ) {
+        let follow = feed.follow(client, &self.texts, stop, |turn| {
+            self.teller.tell(&change(turn));
+        });
+        self.reporting(feed, follow).await;
+    }
+
+    /// Tells how a feed is while it is kept.
+    async fn reporting<K: Kind>(&self, feed: &Feed<K>, kept: impl Future<Output = ()>) {
+        let report = async {
+            loop {
+                feed.report(&self.telemetry);
+                tokio::time::sleep(REPORT_PERIOD).await;
+            }
+        };
+        tokio::select! {
+            () = kept => {}
+            () = report => {}
+        }
+    }
+}
+
+impl DaemonSetView {
+    /// Whether its pod template is not older than the one that a pod was made from, as far as that is known.
+    pub(crate) fn is_as_new_as(&self, template_generation: Option<i64>) -> bool {
+        match (self.template_generation, template_generation) {
+            (Some(known), Some(asked)) => known >= asked,
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(super) mod world;
