@@ -60,6 +60,7 @@ pub mod sizing {
     mod lookup;
     mod mirror;
     mod notes;
+    mod observed;
     mod owners;
     mod partial;
     mod patch;
@@ -68,12 +69,16 @@ pub mod sizing {
     mod pulse;
     mod recipe;
     pub(crate) mod reconcile;
+    mod resizing;
     mod rules;
     mod share;
     mod split;
+    mod standing;
+    mod summary;
     mod target;
     mod texts;
     mod view;
+    mod waves;
 }
 
 pub mod app;

@@ -2,7 +2,7 @@
 //! smaller where they come to more than the node has. Pure.
 
 use crate::kit::quantity::Quantity;
-use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::api::Overcommit;
 use crate::sizing::recipe::Recipe;
 use crate::sizing::share::{Inputs, shares};

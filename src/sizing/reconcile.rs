@@ -6,7 +6,9 @@ use crate::process::clock;
 use crate::process::runner::Runner;
 use crate::process::writes;
 use crate::sizing::api::FlexDaemonsetTemplate;
-use crate::sizing::plan::plan;
+use crate::sizing::observed::Observed;
+use crate::sizing::plan::{Circumstances, plan, report};
+use crate::sizing::recipe::Recipe;
 use crate::write_steps;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
@@ -55,7 +57,17 @@ async fn reconcile(
     if template.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let Some(plan) = plan(&template, clock::now()) else {
+    let seen = Observed {
+        recipe: Recipe::read(&template.spec),
+        created: template
+            .creation_timestamp()
+            .map_or_else(clock::now, |time| time.0),
+        crews: Vec::new(),
+        refusal: None,
+        now: clock::now(),
+    };
+    let report = report(&template, &seen, &plan(&seen), &Circumstances::default());
+    let Some(status) = &report.status else {
         return Ok(Action::await_change());
     };
     let applied = writes::apply_status(
@@ -63,7 +75,7 @@ async fn reconcile(
         (&STATUS).into(),
         MANAGER,
         &template.name_any(),
-        &plan.status,
+        status,
     )
     .await;
     match applied {
@@ -71,7 +83,7 @@ async fn reconcile(
         Err(error) if error.is_not_found() => return Ok(Action::await_change()),
         Err(error) => return Err(error),
     }
-    if let Some(notice) = &plan.notice {
+    for notice in &report.notices {
         tracing::info!(controller = NAME, name = %template.name_any(), reason = notice.reason, "{}", notice.note);
         writes::tell(
             &context.recorder,
