@@ -12,25 +12,30 @@ use crate::process::runner::Runner;
 use crate::process::{installation, leader, teardown};
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
+use crate::sizing::cache::Caches;
+use crate::sizing::reconcile::Means;
 use futures::future::BoxFuture;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
 use kube::api::{ApiResource, GroupVersionKind};
 use kube::runtime::events::{Recorder, Reporter};
+use std::sync::Arc;
 
 /// One capability.
 struct Slice {
     crds: fn() -> Vec<CustomResourceDefinition>,
-    controller: fn(Runner, Clients, Recorder) -> BoxFuture<'static, Result<(), Error>>,
-    steps: &'static [Step],
+    controller: fn(Runner, Means) -> BoxFuture<'static, Result<(), Error>>,
+    steps: &'static [&'static [Step]],
 }
 
 const SLICES: &[Slice] = &[Slice {
     crds: || vec![FlexDaemonsetTemplate::crd()],
-    controller: |runner, clients, recorder| {
-        Box::pin(sizing::reconcile::run(runner, clients, recorder))
-    },
-    steps: sizing::reconcile::STEPS,
+    controller: |runner, means| Box::pin(sizing::reconcile::run(runner, means)),
+    steps: &[
+        sizing::acting::STEPS,
+        sizing::missing::STEPS,
+        sizing::reconcile::STEPS,
+    ],
 }];
 
 /// Writes of the ground.
@@ -45,7 +50,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// All fault points, in the order of the table.
 #[must_use]
 pub fn fault_points() -> Vec<String> {
-    let slices = SLICES.iter().map(|slice| slice.steps);
+    let slices = SLICES.iter().flat_map(|slice| slice.steps).copied();
     let steps = GROUND_STEPS.iter().copied().chain(slices).flatten();
     steps
         .flat_map(|step| [format!("{step}.before"), format!("{step}.after")])
@@ -72,8 +77,8 @@ pub fn kinds() -> Vec<ApiResource> {
 
 fn controllers(
     runner: &Runner,
-    clients: &Clients,
-    identity: &str,
+    (clients, caches): (&Clients, &Arc<Caches>),
+    (identity, own): (&str, &str),
 ) -> Vec<BoxFuture<'static, Result<(), Error>>> {
     let instance = (!identity.is_empty()).then(|| identity.to_owned());
     let reporter = Reporter {
@@ -83,7 +88,15 @@ fn controllers(
     let recorder = Recorder::new(clients.api.clone(), reporter);
     SLICES
         .iter()
-        .map(|slice| (slice.controller)(runner.clone(), clients.clone(), recorder.clone()))
+        .map(|slice| {
+            let means = Means {
+                clients: clients.clone(),
+                recorder: recorder.clone(),
+                caches: Arc::clone(caches),
+                own: own.to_owned(),
+            };
+            (slice.controller)(runner.clone(), means)
+        })
         .collect()
 }
 

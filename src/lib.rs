@@ -48,6 +48,7 @@ pub mod webhook {
 
 /// Shares: `DaemonSet` pods get a part of the node that they land on.
 pub mod sizing {
+    pub(crate) mod acting;
     mod admission;
     mod amounts;
     pub mod api;
@@ -59,14 +60,18 @@ pub mod sizing {
     mod load;
     mod lookup;
     mod mirror;
+    pub(crate) mod missing;
+    mod neighbours;
     mod notes;
     mod observed;
+    mod observing;
     mod owners;
     mod partial;
     mod patch;
     mod plan;
     mod pod;
     mod pulse;
+    mod quota;
     mod recipe;
     pub(crate) mod reconcile;
     mod resizing;
@@ -77,6 +82,8 @@ pub mod sizing {
     mod summary;
     mod target;
     mod texts;
+    mod tried;
+    mod triggers;
     mod view;
     mod waves;
 }

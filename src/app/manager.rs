@@ -15,6 +15,7 @@ use crate::process::leader::{Elector, End};
 use crate::process::runner::Runner;
 use crate::process::teardown;
 use crate::process::telemetry::Telemetry;
+use crate::sizing::cache::Caches;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,6 +38,10 @@ pub(crate) struct Manager {
     pub(crate) telemetry: Arc<Telemetry>,
     pub(crate) installation: Option<Installation>,
     pub(crate) identity: String,
+    /// Where this installation is.
+    pub(crate) namespace: String,
+    /// What is known of the cluster.
+    pub(crate) caches: Arc<Caches>,
     pub(crate) concurrency: u16,
     /// How long running passes may take after the Lease was lost.
     pub(crate) loss_limit: Duration,
@@ -63,10 +68,16 @@ impl Manager {
                 None => self.lead_without_a_lease(stop).await,
             }
         };
+        let kept = Arc::clone(&self.caches).run(self.clients.once.clone(), stop.child_token());
+        let kept = async {
+            kept.await;
+            std::future::pending().await
+        };
         // The work does not wait for what is missing: an installation that is being deleted has no CRDs any more.
         tokio::select! {
             ended = work => ended,
             ended = self.look_around() => ended,
+            ended = kept => ended,
         }
     }
 
@@ -192,10 +203,13 @@ impl Manager {
             stop: work.child_token(),
         };
         let controllers_stop = runner.stop.clone();
-        let mut running: JoinSet<Result<(), Error>> =
-            controllers(&runner, &self.clients, &self.identity)
-                .into_iter()
-                .collect();
+        let mut running: JoinSet<Result<(), Error>> = controllers(
+            &runner,
+            (&self.clients, &self.caches),
+            (&self.identity, &self.namespace),
+        )
+        .into_iter()
+        .collect();
         let ended = tokio::select! {
             // In this order: controllers end because the work was stopped, and that is no fault of theirs.
             biased;

@@ -19,6 +19,7 @@ use crate::process::lease::Settings;
 use crate::process::listeners::{Serving, serve_metrics, serve_probes};
 use crate::process::signals::stop_on_signal;
 use crate::process::telemetry::{Telemetry, start_logging};
+use crate::sizing::cache::Caches;
 use crate::webhook::tls::Certificate;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -74,11 +75,13 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         )
     });
     let manager = Manager {
+        caches: Caches::new(Arc::clone(&telemetry)),
         clients,
         health,
         telemetry,
         installation,
         identity,
+        namespace,
         concurrency,
         loss_limit,
         seen_alive: AtomicBool::new(false),

@@ -1,5 +1,9 @@
 //! What the process says about itself: log lines as fields, and metrics as OpenMetrics text. No object's name is ever a label.
 
+mod sizing;
+
+pub use sizing::SizingMetrics;
+
 use crate::kit::error::Error;
 use clap::ValueEnum;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -75,6 +79,8 @@ pub struct Telemetry {
     leading: Gauge,
     cache_age: Family<Cached, Gauge<f64, AtomicU64>>,
     cache_objects: Family<Cached, Gauge>,
+    /// What is done for pods whose resources are not their share.
+    pub sizing: SizingMetrics,
 }
 
 impl Default for Telemetry {
@@ -116,6 +122,7 @@ impl Default for Telemetry {
         build
             .get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION"))])
             .set(1);
+        let sizing = SizingMetrics::register(&mut registry);
         Self {
             registry,
             passes,
@@ -123,6 +130,7 @@ impl Default for Telemetry {
             leading,
             cache_age,
             cache_objects,
+            sizing,
         }
     }
 }

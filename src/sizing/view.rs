@@ -37,7 +37,7 @@ pub(crate) struct NodeView {
 }
 
 /// What keeps pods off a node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Taint {
     pub(crate) key: Arc<str>,
     pub(crate) value: Arc<str>,
