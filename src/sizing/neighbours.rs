@@ -137,8 +137,8 @@ fn excesses(kind: &Kind, load: &Load, all: &[Neighbour]) -> Vec<Excess> {
         };
         let sharing = all.iter().filter(|one| {
             let (view, recipe) = one.member();
-            let shares = recipe.map(|recipe| recipe.shares_on(&kind.node.labels));
-            shares.is_some_and(|shares| shares.of(resource).percent.is_some())
+            let rules = recipe.map(|recipe| recipe.shares_on(&kind.node.labels));
+            rules.is_some_and(|rules| rules.of(resource).percent.is_some())
                 && view.landing.is_on(kind.name, kind.node)
         });
         let templates = sharing.filter_map(|one| one.view.template.clone());

@@ -1,4 +1,4 @@
-//! Pods that are missing because a ResourceQuota has no room for their share. Pure.
+//! Pods that are missing because a `ResourceQuota` has no room for their share. Pure.
 
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Each, Resource};

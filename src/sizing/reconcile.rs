@@ -145,8 +145,8 @@ async fn reconcile(
 fn next_look(template: &FlexDaemonsetTemplate, seen: &Observed, plan: &Plan) -> Duration {
     let mut hasher = std::hash::DefaultHasher::new();
     template.name_any().hash(&mut hasher);
-    let part = u32::try_from(hasher.finish() & 0xff).unwrap_or_default();
-    let slow = SLOW_LOOK.saturating_add(SLOW_LOOK.saturating_mul(part) / 1280);
+    let part = f64::from(u8::try_from(hasher.finish() & 0xff).unwrap_or_default()) / 255.0;
+    let slow = SLOW_LOOK.mul_f64(1.0 + part / 5.0);
     let again = plan.again().map(|time| time.duration_since(seen.now));
     // A moment later, so that the time has surely come.
     let again = again.and_then(|time| Duration::try_from(time).ok());
