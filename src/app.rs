@@ -18,6 +18,7 @@ use crate::process::{installation, leader, teardown};
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
 use crate::sizing::cache::Caches;
+use crate::sizing::reconcile::Means;
 use crate::sizing::running;
 use crate::webhook::endpoint::Endpoint;
 use crate::webhook::{rollover, store};
@@ -33,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 struct Slice {
     crds: fn() -> Vec<CustomResourceDefinition>,
     begin: fn(&Ground) -> Part,
-    steps: &'static [Step],
+    steps: &'static [&'static [Step]],
 }
 
 /// What a manager stands on, and its slices are given when it starts.
@@ -64,7 +65,11 @@ pub(crate) struct Part {
 const SLICES: &[Slice] = &[Slice {
     crds: || vec![FlexDaemonsetTemplate::crd()],
     begin: begin_sizing,
-    steps: sizing::reconcile::STEPS,
+    steps: &[
+        sizing::acting::STEPS,
+        sizing::missing::STEPS,
+        sizing::reconcile::STEPS,
+    ],
 }];
 
 fn begin_sizing(ground: &Ground) -> Part {
@@ -77,12 +82,20 @@ fn begin_sizing(ground: &Ground) -> Part {
     } = ground;
     let caches = Caches::new(Arc::clone(telemetry));
     let endpoints = running::endpoints(&caches, clients, telemetry, namespace);
-    let (health, kept, clients) = (Arc::clone(health), clients.clone(), clients.clone());
+    let (health, kept) = (Arc::clone(health), Arc::clone(&caches));
+    let (clients, own) = (clients.clone(), namespace.clone());
+    let once = clients.clone();
     Part {
         endpoints,
-        keep: Box::new(move |stop| Box::pin(running::keep(caches, kept, health, stop))),
+        keep: Box::new(move |stop| Box::pin(running::keep(kept, once, health, stop))),
         control: Box::new(move |runner, recorder| {
-            Box::pin(sizing::reconcile::run(runner, clients.clone(), recorder))
+            let means = Means {
+                clients: clients.clone(),
+                recorder,
+                caches: Arc::clone(&caches),
+                own: own.clone(),
+            };
+            Box::pin(sizing::reconcile::run(runner, means))
         }),
     }
 }
@@ -105,7 +118,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// All fault points, in the order of the table.
 #[must_use]
 pub fn fault_points() -> Vec<String> {
-    let slices = SLICES.iter().map(|slice| slice.steps);
+    let slices = SLICES.iter().flat_map(|slice| slice.steps).copied();
     let steps = GROUND_STEPS.iter().copied().chain(slices).flatten();
     steps
         .flat_map(|step| [format!("{step}.before"), format!("{step}.after")])

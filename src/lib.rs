@@ -61,6 +61,7 @@ pub mod webhook {
 
 /// Shares: `DaemonSet` pods get a part of the node that they land on.
 pub mod sizing {
+    pub(crate) mod acting;
     mod admission;
     mod amounts;
     pub mod api;
@@ -78,27 +79,38 @@ pub mod sizing {
     mod load;
     mod lookup;
     mod mirror;
+    pub(crate) mod missing;
+    mod neighbours;
     mod newborn;
     mod notes;
+    mod observed;
+    mod observing;
     mod owners;
     mod partial;
     mod patch;
     mod plan;
     mod pod;
     mod pulse;
+    mod quota;
     mod recipe;
     pub(crate) mod reconcile;
+    mod resizing;
     mod rules;
     pub(crate) mod running;
     mod share;
     pub(crate) mod snapshot;
     mod split;
+    mod standing;
+    mod summary;
     mod target;
     #[cfg(test)]
     mod testkit;
     mod texts;
+    mod tried;
+    mod triggers;
     mod validation;
     mod view;
+    mod waves;
     mod webhook;
 }
 

@@ -259,6 +259,8 @@ const WRITES: [&str; 20] = [
     "delete_collection",
     "create_subresource",
     "patch_subresource",
+    "patch_resize",
+    "replace_resize",
     "replace_subresource",
     "patch_scale",
     "replace_scale",

@@ -87,6 +87,18 @@ impl Error {
         }
     }
 
+    /// What the API server said, if it answered.
+    #[must_use]
+    pub fn said(&self) -> Option<&str> {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(&status.message),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// Somebody else wrote first (409): observe again.
     #[must_use]
     pub fn is_conflict(&self) -> bool {

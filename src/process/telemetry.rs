@@ -1,7 +1,9 @@
 //! What the process says about itself: log lines as fields, and metrics as OpenMetrics text. No object's name is ever a label.
 
+mod sizing;
 mod webhooks;
 
+pub use sizing::SizingMetrics;
 pub use webhooks::{EndpointMetrics, WebhookMetrics};
 
 use crate::kit::error::Error;
@@ -87,6 +89,8 @@ pub struct Telemetry {
     cache_objects: Family<Cached, Gauge>,
     /// What the webhook server counts.
     pub webhooks: WebhookMetrics,
+    /// What is done for pods whose resources are not their share.
+    pub sizing: SizingMetrics,
 }
 
 impl Default for Telemetry {
@@ -135,6 +139,7 @@ impl Default for Telemetry {
             .get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION"))])
             .set(1);
         let webhooks = WebhookMetrics::register(&mut registry);
+        let sizing = SizingMetrics::register(&mut registry);
         Self {
             registry,
             passes,
@@ -144,6 +149,7 @@ impl Default for Telemetry {
             cache_age,
             cache_objects,
             webhooks,
+            sizing,
         }
     }
 }

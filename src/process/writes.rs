@@ -8,7 +8,8 @@ use crate::kit::error::Error;
 use crate::kit::events::Notice;
 use crate::kit::names;
 use crate::process::faults::{Step, around};
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
@@ -214,6 +215,61 @@ where
     .await
 }
 
+/// Resizes a pod in place: a strategic merge patch of its subresource, which merges containers by their names. A namesake of another
+/// uid is not touched: the API server refuses to change a uid (422).
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn resize<K>(
+    api: &Api<K>,
+    call: Call<'_>,
+    (name, uid): (&str, &str),
+    mut fields: serde_json::Value,
+) -> Result<K, Error>
+where
+    K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned,
+{
+    let what = describe::<K>(api.namespace(), name);
+    if let Some(fields) = fields.as_object_mut() {
+        fields.insert("metadata".into(), serde_json::json!({ "uid": uid }));
+    }
+    let params = PatchParams::default();
+    around(
+        call.step,
+        bounded(
+            call.limit,
+            "resize",
+            what,
+            api.patch_subresource("resize", name, &params, &Patch::Strategic(fields)),
+        ),
+    )
+    .await
+}
+
+/// Deletes an object, and not a namesake: of another uid, a 409.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn delete<K>(api: &Api<K>, call: Call<'_>, (name, uid): (&str, &str)) -> Result<(), Error>
+where
+    K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned,
+{
+    let what = describe::<K>(api.namespace(), name);
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    around(
+        call.step,
+        bounded(call.limit, "delete", what, api.delete(name, &params)),
+    )
+    .await
+    .map(drop)
+}
+
 /// Applies the status that `manager` (`<group>/<controller>`) alone owns.
 ///
 /// # Errors
@@ -244,6 +300,16 @@ pub async fn apply_status<K: Stored>(
 /// Tells a notice about an object. That it could not be told is logged and nothing more: no decision hangs on an event.
 pub async fn tell<K: Stored>(recorder: &Recorder, call: Call<'_>, object: &K, notice: &Notice) {
     let regarding = object.object_ref(&K::DynamicType::default());
+    tell_about(recorder, call, &regarding, notice).await;
+}
+
+/// The same, about an object of which only the reference is known.
+pub async fn tell_about(
+    recorder: &Recorder,
+    call: Call<'_>,
+    regarding: &ObjectReference,
+    notice: &Notice,
+) {
     let event = Event {
         type_: if notice.is_warning {
             EventType::Warning
@@ -261,7 +327,7 @@ pub async fn tell<K: Stored>(recorder: &Recorder, call: Call<'_>, object: &K, no
             call.limit,
             "publish",
             format!("event {}", notice.reason),
-            recorder.publish(&event, &regarding),
+            recorder.publish(&event, regarding),
         ),
     )
     .await;

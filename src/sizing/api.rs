@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub(crate) use status::{CHECKED, INVALID_QUANTITY, USABLE};
+pub(crate) use status::{CHECKED, UNUSABLE, USABLE};
 pub use status::{FlexDaemonsetTemplateStatus, PodCounts, Reason};
 
 /// The text of a Kubernetes quantity; what it amounts to is judged by the controller.

@@ -82,6 +82,7 @@ mod tests {
             is_over: false,
             is_ready: false,
             resize: Resize::None,
+            resize_since: None,
         })
     }
 

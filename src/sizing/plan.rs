@@ -1,158 +1,163 @@
-//! What is to be said of a template, from the template alone. Pure.
+//! What is to be done for a template in one pass, and then what is to be said of it. Pure: the time is an argument.
+//!
+//! ```text
+//! seen ─► plan: how each pod stands, and what is done now ─► act ─► report: status and notices, or nothing where all is said already
+//! ```
 
 use crate::kit::conditions::{Finding, READY, merge};
 use crate::kit::events::Notice;
-use crate::kit::quantity::Quantity;
 use crate::sizing::api::{
-    CHECKED, FlexDaemonsetTemplate, FlexDaemonsetTemplateSpec, FlexDaemonsetTemplateStatus,
-    INVALID_QUANTITY, USABLE,
+    CHECKED, FlexDaemonsetTemplate, FlexDaemonsetTemplateStatus, PodCounts, Reason, UNUSABLE,
+    USABLE,
 };
+use crate::sizing::observed::{Observed, Refusal};
+use crate::sizing::standing::{Course, Standing, Why, standing};
+use crate::sizing::summary::{self, Shortfall, Tally};
+use crate::sizing::waves::{Wave, wave};
 use jiff::Timestamp;
 
-/// A new status, and what to tell; nothing where all is said already.
-#[derive(Debug, PartialEq)]
+/// How the pods of each DaemonSet stand, and what is done for them now.
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Plan {
-    pub(crate) status: FlexDaemonsetTemplateStatus,
-    pub(crate) notice: Option<Notice>,
+    /// For each crew, and each of its pods.
+    pub(crate) standings: Vec<Vec<Standing>>,
+    pub(crate) waves: Vec<Wave>,
 }
 
-pub(crate) fn plan(template: &FlexDaemonsetTemplate, now: Timestamp) -> Option<Plan> {
+/// A new status, and what to tell; both are empty where all is said already.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Report {
+    pub(crate) status: Option<FlexDaemonsetTemplateStatus>,
+    /// On the template.
+    pub(crate) notices: Vec<Notice>,
+    /// On the DaemonSet with this place among the crews.
+    pub(crate) crew_notices: Vec<(usize, Notice)>,
+    pub(crate) pods: PodCounts,
+}
+
+/// What is known besides pods.
+#[derive(Debug, Default)]
+pub(crate) struct Circumstances {
+    pub(crate) shortfalls: Vec<Shortfall>,
+    /// Where the shares come to more than nodes have, in a sentence.
+    pub(crate) overcommitment: Option<String>,
+}
+
+/// Plans a pass.
+pub(crate) fn plan(seen: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    for crew in &seen.crews {
+        let mut standings: Vec<_> = crew
+            .pods
+            .iter()
+            .map(|pod| standing(seen, crew, pod))
+            .collect();
+        for (pod, standing) in crew.pods.iter().zip(&mut standings) {
+            if !pod.is_here() {
+                standing.course = Course::Nothing;
+            }
+        }
+        plan.waves.push(wave(seen, crew, &mut standings));
+        plan.standings.push(standings);
+    }
+    plan
+}
+
+impl Plan {
+    /// When to look again, though nothing changes.
+    pub(crate) fn again(&self) -> Option<Timestamp> {
+        self.waves.iter().filter_map(|wave| wave.again).min()
+    }
+
+    /// A step was refused: the pod stands otherwise than it was thought.
+    pub(crate) fn refuse(&mut self, (crew, pod): (usize, usize), refusal: &Refusal) {
+        let crew = self.standings.get_mut(crew);
+        if let Some(standing) = crew.and_then(|crew| crew.get_mut(pod)) {
+            standing.is_resizing = false;
+            standing.needs_recreate |= refusal.is_final;
+            standing.why = Some(Why {
+                reason: refusal.reason,
+                message: refusal.message.clone(),
+            });
+        }
+    }
+}
+
+/// What is to be said after a pass.
+pub(crate) fn report(
+    template: &FlexDaemonsetTemplate,
+    seen: &Observed,
+    plan: &Plan,
+    circumstances: &Circumstances,
+) -> Report {
     let former = template.status.clone().unwrap_or_default();
     let generation = template.metadata.generation;
-    let finding = judge(&template.spec);
-    let was_ready = former
-        .conditions
-        .iter()
-        .find(|c| c.type_ == READY)
-        .map(|c| c.status == "True");
+    let tally = Tally::of(seen, plan, &circumstances.shortfalls);
+    let found = [
+        ready(seen),
+        summary::sized(&tally),
+        summary::overcommitted(circumstances.overcommitment.as_deref()),
+    ];
+    let reasons = tally.reasons();
+    let mut crew_notices = summary::transitions(seen, &tally, &former, &reasons);
+    crew_notices.extend(summary::steps(plan));
     let status = FlexDaemonsetTemplateStatus {
         observed_generation: generation,
-        daemon_sets: former.daemon_sets,
-        pods: former.pods,
-        reasons: former.reasons.clone(),
-        conditions: merge(
-            &former.conditions,
-            std::slice::from_ref(&finding),
-            generation,
-            now,
-        ),
+        daemon_sets: summary::count(seen.crews.len()),
+        pods: tally.pods,
+        reasons,
+        conditions: merge(&former.conditions, &found, generation, seen.now),
     };
-    if template.status.as_ref() == Some(&status) {
-        return None;
+    let is_news = template.status.as_ref() != Some(&status);
+    Report {
+        notices: notices(&former, &found),
+        crew_notices,
+        pods: tally.pods,
+        status: is_news.then_some(status),
     }
-    // A template that was right from the start is no news.
-    let is_news = was_ready.map_or(!finding.holds, |was| was != finding.holds);
-    let notice = is_news.then_some(Notice {
-        is_warning: !finding.holds,
-        reason: finding.reason,
-        action: CHECKED,
-        note: finding.message,
+}
+
+fn ready(seen: &Observed) -> Finding {
+    let (holds, reason, message) = match &seen.recipe {
+        Ok(_) => (true, USABLE, "the template can be used".to_owned()),
+        Err(why) => (false, UNUSABLE, why.clone()),
+    };
+    Finding {
+        kind: READY,
+        holds,
+        reason,
+        message,
+    }
+}
+
+/// What turned from right to wrong or back. What was right from the start is no news.
+fn notices(former: &FlexDaemonsetTemplateStatus, found: &[Finding]) -> Vec<Notice> {
+    let told = found.iter().filter_map(|finding| {
+        let is_right = match finding.kind {
+            READY => finding.holds,
+            summary::OVERCOMMITTED => !finding.holds,
+            // That is told on the DaemonSets.
+            _ => return None,
+        };
+        let mut conditions = former.conditions.iter();
+        let known = conditions.find(|known| known.type_ == finding.kind);
+        let was = known.map(|known| known.status == "True");
+        let is_news = was.map_or(!is_right, |was| was != finding.holds);
+        is_news.then(|| Notice {
+            is_warning: !is_right,
+            reason: finding.reason,
+            action: CHECKED,
+            note: finding.message.clone(),
+        })
     });
-    Some(Plan { status, notice })
+    told.collect()
 }
 
-fn judge(spec: &FlexDaemonsetTemplateSpec) -> Finding {
-    let fields = [
-        ("minCPU", &spec.min_cpu),
-        ("minMemory", &spec.min_memory),
-        ("minStorage", &spec.min_storage),
-    ];
-    let mistake = fields
-        .into_iter()
-        .find_map(|(field, text)| problem(field, text.as_deref()?));
-    match mistake {
-        Some(message) => Finding {
-            kind: READY,
-            holds: false,
-            reason: INVALID_QUANTITY,
-            message,
-        },
-        None => Finding {
-            kind: READY,
-            holds: true,
-            reason: USABLE,
-            message: "the template can be used".into(),
-        },
-    }
-}
-
-fn problem(field: &str, text: &str) -> Option<String> {
-    match text.parse::<Quantity>() {
-        Ok(quantity) if quantity.nanos() < 0 => Some(format!("{field} {text} is below zero")),
-        Ok(_) => None,
-        Err(mistake) => Some(format!("{field} {text:?}: {mistake}")),
-    }
+/// How many pods a reason speaks of.
+pub(crate) fn told(reasons: &[Reason], reason: &str) -> i32 {
+    let mut known = reasons.iter().filter(|known| known.reason == reason);
+    known.next().map_or(0, |known| known.count)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn template(min_memory: &str) -> FlexDaemonsetTemplate {
-        let mut template = FlexDaemonsetTemplate::new(
-            "t",
-            FlexDaemonsetTemplateSpec {
-                min_memory: Some(min_memory.into()),
-                ..Default::default()
-            },
-        );
-        template.metadata.generation = Some(3);
-        template
-    }
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    #[test]
-    fn a_usable_template_is_ready_and_no_news() {
-        let plan = plan(&template("128Mi"), at(1)).unwrap();
-        let ready = &plan.status.conditions[0];
-        assert_eq!(
-            (
-                ready.status.as_str(),
-                ready.reason.as_str(),
-                ready.observed_generation
-            ),
-            ("True", USABLE, Some(3))
-        );
-        assert_eq!(plan.notice, None);
-    }
-
-    #[test]
-    fn a_quantity_that_cannot_be_used_is_named() {
-        for (text, says) in [
-            ("9999999999999999999999999E", "too large"),
-            ("-1Gi", "below zero"),
-        ] {
-            let plan = plan(&template(text), at(1)).unwrap();
-            let ready = &plan.status.conditions[0];
-            assert_eq!(
-                (ready.status.as_str(), ready.reason.as_str()),
-                ("False", INVALID_QUANTITY)
-            );
-            assert!(
-                ready.message.contains("minMemory") && ready.message.contains(says),
-                "{}",
-                ready.message
-            );
-            assert!(plan.notice.unwrap().is_warning);
-        }
-    }
-
-    #[test]
-    fn nothing_is_written_twice() {
-        let mut checked = template("128Mi");
-        checked.status = Some(plan(&checked, at(1)).unwrap().status);
-        assert_eq!(plan(&checked, at(2)), None);
-    }
-
-    #[test]
-    fn a_cure_is_told() {
-        let mut cured = template("-1");
-        cured.status = Some(plan(&cured, at(1)).unwrap().status);
-        cured.spec.min_memory = Some("1Gi".into());
-        let notice = plan(&cured, at(2)).unwrap().notice.unwrap();
-        assert!(!notice.is_warning && notice.reason == USABLE, "{notice:?}");
-    }
-}
+mod tests;

@@ -1,53 +1,124 @@
-//! Keeps the status of templates true: observe, plan, act.
+//! Keeps pods at their share, and the status of templates true: observe, plan, act, report.
 
 use crate::kit::error::Error;
 use crate::process::clients::Clients;
 use crate::process::clock;
 use crate::process::runner::Runner;
-use crate::process::writes;
-use crate::sizing::api::FlexDaemonsetTemplate;
-use crate::sizing::plan::plan;
+use crate::process::writes::{self, CALL_LIMIT, bounded};
+use crate::sizing::acting::Hands;
+use crate::sizing::api::{FlexDaemonsetTemplate, PodCounts};
+use crate::sizing::cache::Caches;
+use crate::sizing::missing::{self, reference};
+use crate::sizing::observed::{Crew, Observed};
+use crate::sizing::observing::{crews, place};
+use crate::sizing::plan::{Circumstances, Plan, Report, plan, report};
+use crate::sizing::quota;
+use crate::sizing::recipe::Recipe;
+use crate::sizing::summary::Shortfall;
+use crate::sizing::tried::Memory;
+use crate::sizing::triggers::{Neighbourhood, triggers};
 use crate::write_steps;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::api::ListParams;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::{Controller, watcher};
-use kube::{Api, ResourceExt};
-use std::sync::Arc;
+use kube::{Api, Client, ResourceExt};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 write_steps! {
     /// The status of a template.
     STATUS,
     /// An event on a template.
     EVENT,
+    /// An event on a DaemonSet.
+    DAEMONSET_EVENT,
 }
 
 const NAME: &str = "sizing";
 const MANAGER: &str = "flexdaemonsets.xai/sizing";
+/// When a template is looked at though nothing is known to have changed; up to a fifth later.
+const SLOW_LOOK: Duration = Duration::from_secs(300);
+/// When it is looked whether the caches are filled.
+const FILLING: Duration = Duration::from_secs(1);
+/// More quotas than this in one namespace are not looked through.
+const MOST_QUOTAS: u32 = 50;
 
-struct Context {
-    templates: Api<FlexDaemonsetTemplate>,
-    recorder: Recorder,
+/// What the controller works with.
+pub(crate) struct Means {
+    pub(crate) clients: Clients,
+    pub(crate) recorder: Recorder,
+    pub(crate) caches: Arc<Caches>,
+    /// The namespace of this installation.
+    pub(crate) own: String,
 }
 
-/// Runs until the runner stops.
-pub(crate) async fn run(runner: Runner, clients: Clients, recorder: Recorder) -> Result<(), Error> {
-    let templates: Api<FlexDaemonsetTemplate> = Api::all(clients.api);
-    let controller = Controller::new(templates.clone(), watcher::Config::default());
-    runner
-        .run(
-            NAME,
-            controller,
-            Arc::new(Context {
-                templates,
-                recorder,
-            }),
-            reconcile,
-        )
-        .await
+struct Context {
+    client: Client,
+    templates: Api<FlexDaemonsetTemplate>,
+    recorder: Recorder,
+    caches: Arc<Caches>,
+    neighbourhood: Arc<Neighbourhood>,
+    hands: Hands,
+    counts: Mutex<HashMap<String, PodCounts>>,
+    own: String,
+}
+
+/// Runs until the runner stops. Meanwhile pods are remembered.
+pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
+    let Means {
+        clients,
+        recorder,
+        caches,
+        own,
+    } = means;
+    let context = Arc::new(Context {
+        client: clients.api.clone(),
+        templates: Api::all(clients.api.clone()),
+        recorder: recorder.clone(),
+        caches: Arc::clone(&caches),
+        neighbourhood: Arc::default(),
+        hands: Hands {
+            client: clients.api,
+            memory: Memory::default(),
+            metrics: runner.telemetry.sizing.clone(),
+        },
+        counts: Mutex::default(),
+        own,
+    });
+    let heard = {
+        let context = Arc::clone(&context);
+        move || context.count(None)
+    };
+    let triggers = triggers(
+        Arc::clone(&caches),
+        Arc::clone(&context.neighbourhood),
+        heard,
+    );
+    let controller = Controller::new(context.templates.clone(), watcher::Config::default())
+        .reconcile_on(triggers);
+    // Pods are forgotten only after the last pass: one that sees none would say so.
+    let done = CancellationToken::new();
+    let work = async {
+        let _ends_the_rest = done.clone().drop_guard();
+        runner.run(NAME, controller, context, reconcile).await
+    };
+    let pods = Arc::clone(&caches).run_pods(clients.once, done.clone());
+    let (worked, (), ()) = tokio::join!(
+        work,
+        pods,
+        missing::run(Arc::clone(&caches), recorder, done.clone())
+    );
+    worked
 }
 
 /// 1. A template that is being deleted is left alone: nothing of ours is held for it.
-/// 2. Its status is applied if it says something new, and told if it changed.
+/// 2. Pods are resized or deleted, as far as the plan goes now.
+/// 3. The status is applied if it says something new, and told if it changed.
 async fn reconcile(
     template: Arc<FlexDaemonsetTemplate>,
     context: Arc<Context>,
@@ -55,179 +126,185 @@ async fn reconcile(
     if template.metadata.deletion_timestamp.is_some() {
         return Ok(Action::await_change());
     }
-    let Some(plan) = plan(&template, clock::now()) else {
-        return Ok(Action::await_change());
-    };
-    let applied = writes::apply_status(
-        &context.templates,
-        (&STATUS).into(),
-        MANAGER,
-        &template.name_any(),
-        &plan.status,
-    )
-    .await;
-    match applied {
-        Ok(_) => {}
-        Err(error) if error.is_not_found() => return Ok(Action::await_change()),
-        Err(error) => return Err(error),
+    let caches = &context.caches;
+    if let Err(missing) = caches.are_synced().and_then(|()| caches.are_pods_synced()) {
+        tracing::debug!(controller = NAME, missing, "waiting for the caches");
+        return Ok(Action::requeue(FILLING));
     }
-    if let Some(notice) = &plan.notice {
-        tracing::info!(controller = NAME, name = %template.name_any(), reason = notice.reason, "{}", notice.note);
-        writes::tell(
-            &context.recorder,
-            (&EVENT).into(),
-            template.as_ref(),
-            notice,
-        )
-        .await;
+    let seen = context.observe(&template);
+    let mut plan = plan(&seen);
+    let acted = context.hands.act(&seen, &mut plan).await;
+    let (circumstances, looked) = context.circumstances(&template, &seen).await;
+    let report = report(&template, &seen, &plan, &circumstances);
+    let said = context.say(&template, &seen, &report).await;
+    acted.and(looked).and(said)?;
+    Ok(Action::requeue(next_look(&template, &seen, &plan)))
+}
+
+/// Spread by the template's name: what began together is not looked at together.
+fn next_look(template: &FlexDaemonsetTemplate, seen: &Observed, plan: &Plan) -> Duration {
+    let mut hasher = std::hash::DefaultHasher::new();
+    template.name_any().hash(&mut hasher);
+    let part = f64::from(u8::try_from(hasher.finish() & 0xff).unwrap_or_default()) / 255.0;
+    let slow = SLOW_LOOK.mul_f64(1.0 + part / 5.0);
+    let again = plan.again().map(|time| time.duration_since(seen.now));
+    // A moment later, so that the time has surely come.
+    let again = again.and_then(|time| Duration::try_from(time).ok());
+    again.map_or(slow, |again| {
+        slow.min(again.saturating_add(Duration::from_secs(1)))
+    })
+}
+
+impl Context {
+    fn observe(&self, template: &FlexDaemonsetTemplate) -> Observed {
+        let recipe = Recipe::read(&template.spec);
+        let name = template.name_any();
+        let neighbours = self.neighbourhood.get(&self.caches);
+        let now = clock::now();
+        Observed {
+            crews: crews(
+                (&name, recipe.as_ref().ok()),
+                &self.caches,
+                &neighbours,
+                &self.hands.memory,
+                &self.own,
+            ),
+            recipe,
+            created: template.creation_timestamp().map_or(now, |time| time.0),
+            refusal: self.hands.memory.refusal(),
+            now,
+        }
     }
-    Ok(Action::await_change())
+
+    /// What is known besides pods; and, where quotas could not be looked at, the error.
+    async fn circumstances(
+        &self,
+        template: &FlexDaemonsetTemplate,
+        seen: &Observed,
+    ) -> (Circumstances, Result<(), Error>) {
+        let neighbours = self.neighbourhood.get(&self.caches);
+        let mut circumstances = Circumstances {
+            overcommitment: neighbours.overcommitment(&template.name_any()),
+            shortfalls: Vec::new(),
+        };
+        let mut looked = Ok(());
+        for (at, crew) in seen.crews.iter().enumerate() {
+            match self.shortfall(at, crew, seen).await {
+                Ok(shortfall) => circumstances.shortfalls.extend(shortfall),
+                Err(error) => looked = looked.and(Err(error)),
+            }
+        }
+        (circumstances, looked)
+    }
+
+    /// Pods that are missing because of a quota.
+    async fn shortfall(
+        &self,
+        at: usize,
+        crew: &Crew,
+        seen: &Observed,
+    ) -> Result<Option<Shortfall>, Error> {
+        let rollout = &crew.view.rollout;
+        let missing = rollout.desired.saturating_sub(rollout.scheduled);
+        let (Ok(recipe), Ok(pods @ 1..)) = (&seen.recipe, usize::try_from(missing)) else {
+            return Ok(None);
+        };
+        if crew.exclusion.is_some() {
+            return Ok(None);
+        }
+        let Some((name, node)) = self.empty_node(crew) else {
+            return Ok(None);
+        };
+        let quotas: Api<ResourceQuota> = Api::namespaced(self.client.clone(), &crew.namespace);
+        let params = ListParams::default().limit(MOST_QUOTAS);
+        let what = format!("resourcequotas of {}", crew.namespace);
+        let quotas = bounded(CALL_LIMIT, "list", what, quotas.list(&params)).await?;
+        let place = place(
+            Some(recipe),
+            &name,
+            node,
+            &self.neighbourhood.get(&self.caches),
+        );
+        let refusal = quota::refusal(&quotas.items, crew, recipe, &place);
+        Ok(refusal.map(|message| Shortfall {
+            crew: at,
+            pods,
+            node: name,
+            message,
+        }))
+    }
+
+    /// The first node, by name, that the DaemonSet has no pod on.
+    fn empty_node(&self, crew: &Crew) -> Option<(String, Arc<crate::sizing::view::NodeView>)> {
+        let here = crew.pods.iter().filter(|pod| pod.is_here());
+        let taken: BTreeSet<_> = here.filter_map(|pod| pod.view.node.as_deref()).collect();
+        let mut first = None::<(String, _)>;
+        self.caches.each_node(|name, node| {
+            let is_first = first
+                .as_ref()
+                .is_none_or(|(known, _)| name < known.as_str());
+            if is_first && !taken.contains(name) && crew.view.landing.is_on(name, node) {
+                first = Some((name.to_owned(), Arc::clone(node)));
+            }
+        });
+        first
+    }
+
+    async fn say(
+        &self,
+        template: &FlexDaemonsetTemplate,
+        seen: &Observed,
+        report: &Report,
+    ) -> Result<(), Error> {
+        let name = template.name_any();
+        self.count(Some((&name, report.pods)));
+        if let Some(status) = &report.status {
+            let call = (&STATUS).into();
+            let applied = writes::apply_status(&self.templates, call, MANAGER, &name, status);
+            match applied.await {
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        for notice in &report.notices {
+            tracing::info!(controller = NAME, %name, reason = notice.reason, "{}", notice.note);
+            writes::tell(&self.recorder, (&EVENT).into(), template, notice).await;
+        }
+        for (at, notice) in &report.crew_notices {
+            let Some(crew) = seen.crews.get(*at) else {
+                continue;
+            };
+            tracing::info!(controller = NAME, %name, namespace = %crew.namespace, daemonset = %crew.name, reason = notice.reason, "{}", notice.note);
+            let regarding = reference(&crew.namespace, &crew.name, &crew.view.uid);
+            let call = (&DAEMONSET_EVENT).into();
+            writes::tell_about(&self.recorder, call, &regarding, notice).await;
+        }
+        Ok(())
+    }
+
+    /// Counts pods over all templates that are there.
+    fn count(&self, one: Option<(&str, PodCounts)>) {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.retain(|name, _| self.caches.template(name).is_some());
+        if let Some((name, pods)) = one {
+            counts.insert(name.to_owned(), pods);
+        }
+        for (state, pods) in [
+            ("sized", (|pods| pods.sized) as fn(&PodCounts) -> i32),
+            ("unsized", |pods| pods.unsized_pods),
+            ("stale", |pods| pods.stale),
+            ("resizing", |pods| pods.resizing),
+            ("needs_recreate", |pods| pods.needs_recreate),
+        ] {
+            let all = counts.values().map(|one| i64::from(pods(one)));
+            let sum = all.fold(0_i64, i64::saturating_add);
+            self.hands.metrics.stand(state, sum);
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sizing::api::FlexDaemonsetTemplateSpec;
-    use crate::testkit::api_server::ApiServer;
-    use http::StatusCode;
-    use kube::runtime::events::Reporter;
-    use serde_json::json;
-    use std::time::Duration;
-    use tokio_util::sync::CancellationToken;
-
-    const PATH: &str = "/apis/flexdaemonsets.xai/v1alpha1/flexdaemonsettemplates/t";
-    const STATUS_WRITE: &str =
-        "PATCH /apis/flexdaemonsets.xai/v1alpha1/flexdaemonsettemplates/t/status";
-
-    /// Longer than anything here takes, on a clock that leaps.
-    const IN_TIME: Duration = Duration::from_secs(3600);
-
-    fn template(min_memory: &str) -> FlexDaemonsetTemplate {
-        let mut template = FlexDaemonsetTemplate::new(
-            "t",
-            FlexDaemonsetTemplateSpec {
-                min_memory: Some(min_memory.into()),
-                ..Default::default()
-            },
-        );
-        template.metadata.generation = Some(1);
-        template
-    }
-
-    fn with(template: &FlexDaemonsetTemplate) -> ApiServer {
-        let server = ApiServer::default();
-        server.put(PATH, serde_json::to_value(template).unwrap());
-        server
-    }
-
-    fn recorder(server: &ApiServer) -> Recorder {
-        let reporter = Reporter {
-            controller: "test".into(),
-            instance: None,
-        };
-        Recorder::new(server.client(), reporter)
-    }
-
-    fn context(server: &ApiServer) -> Arc<Context> {
-        Arc::new(Context {
-            templates: Api::all(server.client()),
-            recorder: recorder(server),
-        })
-    }
-
-    async fn stored(server: &ApiServer) -> Arc<FlexDaemonsetTemplate> {
-        Arc::new(context(server).templates.get("t").await.unwrap())
-    }
-
-    fn status_writes(server: &ApiServer) -> usize {
-        let calls = server.calls();
-        calls.iter().filter(|call| *call == STATUS_WRITE).count()
-    }
-
-    fn is_ready(server: &ApiServer) -> bool {
-        let template = server.stored(PATH).unwrap();
-        template["status"]["conditions"][0]["status"] == json!("True")
-    }
-
-    #[tokio::test]
-    async fn a_status_is_written_once() {
-        let server = with(&template("128Mi"));
-        for _ in 0..2 {
-            let pass = reconcile(stored(&server).await, context(&server)).await;
-            assert_eq!(pass.unwrap(), Action::await_change());
-        }
-        assert!(is_ready(&server));
-        assert_eq!(status_writes(&server), 1);
-    }
-
-    #[tokio::test]
-    async fn a_mistake_is_told_once() {
-        let server = with(&template("-1Gi"));
-        for _ in 0..2 {
-            let pass = reconcile(stored(&server).await, context(&server)).await;
-            pass.unwrap();
-        }
-        let calls = server.calls();
-        let told = |call: &&String| call.starts_with("POST ") && call.ends_with("/events");
-        assert_eq!(calls.iter().filter(told).count(), 1, "{calls:?}");
-        assert!(!is_ready(&server));
-    }
-
-    #[tokio::test]
-    async fn a_template_that_goes_meanwhile_is_no_failure() {
-        let server = with(&template("128Mi"));
-        let seen = stored(&server).await;
-        server.remove(PATH);
-        let pass = reconcile(seen, context(&server)).await;
-        assert_eq!(pass.unwrap(), Action::await_change());
-        assert_eq!((status_writes(&server), server.stored(PATH)), (1, None));
-    }
-
-    #[tokio::test]
-    async fn a_template_that_is_being_deleted_is_left_alone() {
-        let mut going = template("128Mi");
-        going.metadata.finalizers = Some(vec!["somebody.example/else".into()]);
-        let server = with(&going);
-        let path = context(&server);
-        let deleted = path
-            .templates
-            .delete("t", &kube::api::DeleteParams::default())
-            .await;
-        deleted.unwrap();
-        let pass = reconcile(stored(&server).await, path).await;
-        pass.unwrap();
-        assert_eq!(status_writes(&server), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_conflict_is_tried_again_until_the_status_is_true() {
-        let server = with(&template("128Mi"));
-        server.refuse_once(STATUS_WRITE, StatusCode::CONFLICT);
-        let runner = Runner {
-            concurrency: 1,
-            pass_limit: IN_TIME,
-            telemetry: Arc::default(),
-            stop: CancellationToken::new(),
-        };
-        let clients = Clients {
-            api: server.client(),
-            once: server.client(),
-            farewell: server.carrier(),
-        };
-        let running = tokio::spawn(run(runner.clone(), clients, recorder(&server)));
-        // The second pass that is done has seen what the first one wrote.
-        let settled = "holdfast_reconcile_total{controller=\"sizing\",outcome=\"done\"} 2";
-        let waited = tokio::time::timeout(IN_TIME, async {
-            while !runner.telemetry.text().contains(settled) {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        });
-        waited.await.unwrap();
-        assert!(is_ready(&server));
-        assert_eq!(status_writes(&server), 2);
-        let text = runner.telemetry.text();
-        assert!(text.contains("outcome=\"conflict\"} 1"), "{text}");
-        runner.stop.cancel();
-        running.await.unwrap().unwrap();
-    }
-}
+mod scene;
+#[cfg(test)]
+mod tests;

@@ -183,6 +183,8 @@ pub(crate) struct PodView {
     pub(crate) is_over: bool,
     pub(crate) is_ready: bool,
     pub(crate) resize: Resize,
+    /// Since when the kubelet says that.
+    pub(crate) resize_since: Option<jiff::Timestamp>,
 }
 
 /// What the kubelet says of a pod's resize.

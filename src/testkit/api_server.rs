@@ -2,6 +2,7 @@
 //! finalizers, lists in pages, answers watches and can be cut off. It has no schemas and no rights; those are tested on the real one.
 
 mod listing;
+mod resizing;
 mod watching;
 
 use crate::process::farewell::{Carrier, HeldBody, Judged};
@@ -34,7 +35,8 @@ struct State {
     forbidden: Vec<String>,
     slow: Option<(Duration, usize)>,
     stalled: Vec<String>,
-    refused_once: Vec<(String, StatusCode)>,
+    refused_once: Vec<(String, StatusCode, String)>,
+    sent: Vec<(String, Value)>,
     served: Vec<String>,
     history: History,
 }
@@ -102,7 +104,22 @@ impl ApiServer {
 
     /// The next call whose `METHOD path` starts with this text is refused with this code; the ones after it are not.
     pub(crate) fn refuse_once(&self, prefix: &str, code: StatusCode) {
-        self.state(|state| state.refused_once.push((prefix.to_owned(), code)));
+        self.refuse_saying(prefix, code, "Refused");
+    }
+
+    /// The same, in these words.
+    pub(crate) fn refuse_saying(&self, prefix: &str, code: StatusCode, message: &str) {
+        let refused = (prefix.to_owned(), code, message.to_owned());
+        self.state(|state| state.refused_once.push(refused));
+    }
+
+    /// What was sent with the calls whose `METHOD path` starts with this text.
+    pub(crate) fn sent(&self, prefix: &str) -> Vec<Value> {
+        let sent = self.state(|state| state.sent.clone());
+        let ours = sent
+            .into_iter()
+            .filter(|(call, _)| call.starts_with(prefix));
+        ours.map(|(_, body)| body).collect()
     }
 
     /// Puts an object at a path, as some other client would.
@@ -198,21 +215,25 @@ impl State {
         let path = uri.path();
         let call = format!("{method} {path}");
         self.calls.push(call.clone());
+        self.sent.push((call.clone(), sent.clone()));
         if self.is_forbidden(method, path) {
             return refusal(StatusCode::FORBIDDEN, "Forbidden");
         }
-        let once = |(prefix, _): &(String, _)| call.starts_with(prefix);
+        let once = |(prefix, ..): &(String, _, _)| call.starts_with(prefix);
         if let Some(at) = self.refused_once.iter().position(once) {
-            let (_, code) = self.refused_once.remove(at);
-            return refusal(code, "Refused");
+            let (_, code, message) = self.refused_once.remove(at);
+            return refusal(code, &message);
         }
         match *method {
             Method::GET => self.read(path, uri.query()),
             Method::POST => self.create(path, sent),
+            Method::PATCH if path.ends_with("/resize") => {
+                self.resize(path.trim_end_matches("/resize"), &sent)
+            }
             Method::PUT | Method::PATCH => {
                 self.change(method, path.trim_end_matches("/status"), sent)
             }
-            Method::DELETE => self.delete(path),
+            Method::DELETE => self.delete(path, &sent),
             _ => refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
         }
     }
@@ -254,6 +275,12 @@ impl State {
                 Some(next) => next,
                 None => return refusal(StatusCode::UNPROCESSABLE_ENTITY, "Invalid"),
             },
+            // An apply: what its one owner does not say any more is gone.
+            _ if sent["kind"].is_string() && sent["status"].is_object() => {
+                let mut next = former.clone();
+                next["status"] = sent["status"].clone();
+                next
+            }
             _ => merged(former.clone(), sent),
         };
         next["metadata"]["uid"] = former["metadata"]["uid"].clone();
@@ -265,10 +292,14 @@ impl State {
         (StatusCode::OK, self.objects[path].clone())
     }
 
-    fn delete(&mut self, path: &str) -> (StatusCode, Value) {
+    fn delete(&mut self, path: &str, sent: &Value) -> (StatusCode, Value) {
         let Some(mut object) = self.objects.get(path).cloned() else {
             return refusal(StatusCode::NOT_FOUND, "NotFound");
         };
+        let uid = &sent["preconditions"]["uid"];
+        if !uid.is_null() && *uid != object["metadata"]["uid"] {
+            return refusal(StatusCode::CONFLICT, "Conflict");
+        }
         if has_finalizers(&object) {
             object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             self.store(path, object.clone());

@@ -21,7 +21,8 @@ pub struct FlexDaemonsetTemplateStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "atomic"))]
     pub reasons: Vec<Reason>,
-    /// `Ready` sums up: the template can be used as it stands.
+    /// `Ready` sums up: the template can be used as it stands. `Sized`: all pods have their share. `Overcommitted`: the shares of all
+    /// DaemonSets come to more than a node has.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -67,7 +68,7 @@ pub struct Reason {
 
 /// The template can be used.
 pub(crate) const USABLE: &str = "Usable";
-/// A quantity in the template cannot be read or is below zero.
-pub(crate) const INVALID_QUANTITY: &str = "InvalidQuantity";
+/// Something in the template cannot be used, such as a quantity that is too large.
+pub(crate) const UNUSABLE: &str = "Unusable";
 /// What the controller does.
 pub(crate) const CHECKED: &str = "Checked";

@@ -6,7 +6,7 @@ use crate::kit::names;
 use crate::sizing::texts::Texts;
 use crate::sizing::view::{PodView, Resize};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use serde::Deserialize;
 
 /// Pods.
@@ -22,13 +22,14 @@ pub(crate) struct Status {
 }
 
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct Condition {
     #[serde(rename = "type")]
     of: String,
     status: String,
     reason: Option<String>,
     message: Option<String>,
+    last_transition_time: Option<Time>,
 }
 
 impl Kind for Pods {
@@ -62,6 +63,10 @@ impl Kind for Pods {
             is_over: matches!(status.phase.as_str(), "Succeeded" | "Failed"),
             is_ready: status.condition("Ready").is_some(),
             resize: resize(meta.generation, status),
+            resize_since: status
+                .condition("PodResizePending")
+                .or_else(|| status.condition("PodResizeInProgress"))
+                .and_then(|condition| Some(condition.last_transition_time.as_ref()?.0)),
         })
     }
 }
