@@ -9,9 +9,7 @@ use crate::sizing::mirror::{NOWHERE, Turn};
 use crate::sizing::owners::{OwnedPod, Owners};
 use crate::sizing::partial::{DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Pods, Templates};
 use crate::sizing::texts::Texts;
-use crate::sizing::view::{
-    DaemonSetView, LimitRangeView, NamespaceView, NodeView, PodView, TemplateView,
-};
+use crate::sizing::view::{DaemonSetView, LimitRangeView, NamespaceView, NodeView, TemplateView};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +90,12 @@ impl Caches {
     }
 
     /// A pod of a DaemonSet, on the replica that leads.
-    pub(crate) fn pod(&self, namespace: &str, name: &str) -> Option<Arc<PodView>> {
+    #[cfg(test)]
+    pub(crate) fn pod(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Arc<crate::sizing::view::PodView>> {
         self.pods.mirror.get(namespace, name)
     }
 
@@ -112,6 +115,7 @@ impl Caches {
     }
 
     /// By name.
+    #[cfg(test)]
     pub(crate) fn each_template(&self, mut look: impl FnMut(&str, &Arc<TemplateView>)) {
         self.templates.mirror.each(|_, name, view| look(name, view));
     }

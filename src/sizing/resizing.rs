@@ -15,6 +15,10 @@ const WORTHWHILE: i128 = 100;
 const MUTABLE: [Resource; 2] = [Resource::Cpu, Resource::Memory];
 
 /// How a pod differs from what it should have.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "facts that do not exclude each other"
+)]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Of cpu or memory.

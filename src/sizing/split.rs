@@ -55,6 +55,7 @@ fn reduced(grains: i128, weights: &[i128]) -> Vec<i128> {
 }
 
 #[cfg(test)]
+#[allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -15,7 +15,7 @@ use crate::sizing::notes::Note;
 use crate::sizing::observed::{Crew, Observed, Refusal, Seen, Tried};
 use crate::sizing::recipe::Recipe;
 use crate::sizing::resizing::{Qos, difference, resized};
-use crate::sizing::view::{ContainerView, Resize, Role};
+use crate::sizing::view::{ContainerView, PodView, Resize, Role};
 use jiff::SignedDuration;
 
 /// How long a resize that the node has no room for counts as one that will be done in a moment.
@@ -205,23 +205,9 @@ fn compare(
         }
         _ => {}
     }
-    if !found.is_mutable {
+    if let Some((reason, message)) = hindrance(view, &desired.containers, found.is_mutable) {
         standing.needs_recreate = true;
-        let message = "its ephemeral storage cannot be resized in place: only a new pod has it";
-        return with_remedy(standing.because(reasons::STORAGE, message), remedy);
-    }
-    let (before, after) = (
-        Qos::of(&view.containers),
-        Qos::of(&resized(&view.containers, &desired.containers)),
-    );
-    if before != after {
-        standing.needs_recreate = true;
-        let message = format!(
-            "a resize cannot make a pod of QoS class {} one of class {}: only a new pod has its share",
-            before.name(),
-            after.name()
-        );
-        return with_remedy(standing.because(reasons::QOS_CLASS, message), remedy);
+        return with_remedy(standing.because(reason, message), remedy);
     }
     if let Some(refusal) = &seen.refusal {
         return with_remedy(refused(standing, refusal), remedy);
@@ -232,6 +218,28 @@ fn compare(
         is_decrease: found.is_decrease,
     };
     standing
+}
+
+/// Why only a new pod can have these amounts; nothing where a resize in place can do it.
+fn hindrance(
+    view: &PodView,
+    wanted: &[Wanted],
+    is_mutable: bool,
+) -> Option<(&'static str, String)> {
+    if !is_mutable {
+        let message = "its ephemeral storage cannot be resized in place: only a new pod has it";
+        return Some((reasons::STORAGE, message.into()));
+    }
+    let before = Qos::of(&view.containers);
+    let after = Qos::of(&resized(&view.containers, wanted));
+    let message = || {
+        format!(
+            "a resize cannot make a pod of QoS class {} one of class {}: only a new pod has its share",
+            before.name(),
+            after.name()
+        )
+    };
+    (before != after).then(|| (reasons::QOS_CLASS, message()))
 }
 
 /// What the kubelet says of a resize that was asked for before.

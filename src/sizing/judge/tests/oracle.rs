@@ -2,6 +2,8 @@
 //! clusters and pods.
 //! A pod is judged, its patch is applied by another implementation, and the whole pod is compared.
 
+#![allow(clippy::arithmetic_side_effects, reason = "an overflow fails the test")]
+
 mod admitted;
 mod amount;
 mod model;
