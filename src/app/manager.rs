@@ -70,7 +70,7 @@ impl Manager {
         };
         let kept = Arc::clone(&self.caches).run(self.clients.once.clone(), stop.child_token());
         let kept = async {
-            kept.await;
+            Box::pin(kept).await;
             std::future::pending().await
         };
         // The work does not wait for what is missing: an installation that is being deleted has no CRDs any more.

@@ -15,6 +15,10 @@ const WORTHWHILE: i128 = 100;
 const MUTABLE: [Resource; 2] = [Resource::Cpu, Resource::Memory];
 
 /// How a pod differs from what it should have.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four facts that do not depend on each other"
+)]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Of cpu or memory.

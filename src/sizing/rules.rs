@@ -21,7 +21,7 @@ pub(crate) fn of_quantities(fields: &[&str]) -> Value {
 fn readable(field: &str) -> Value {
     rule(
         format!(
-            "!has(self.{field}) || (isQuantity(self.{field}) && quantity(self.{field}).sign() >= 0)"
+            "!has(self.{field}) || (isQuantity(self.{field}) && !quantity(self.{field}).isLessThan(quantity('0')))"
         ),
         format!("{field} must be a quantity that is not below zero, such as 500m or 2Gi"),
     )
@@ -41,7 +41,7 @@ pub(crate) fn of_shares(is_whole: bool) -> Value {
         if is_whole {
             rules.push(rule(
                 format!(
-                    "!has(self.{max}) || !isQuantity(self.{max}) || quantity(self.{max}).sign() > 0"
+                    "!has(self.{max}) || !isQuantity(self.{max}) || quantity(self.{max}).isGreaterThan(quantity('0'))"
                 ),
                 format!("{max} must be above zero; leave out {percentage} instead"),
             ));
