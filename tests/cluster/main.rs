@@ -15,6 +15,7 @@ mod certificates;
 mod faults;
 mod going;
 mod leading;
+mod resizing;
 mod targets;
 mod templates;
 mod world;
