@@ -248,7 +248,7 @@ fn planted_violations_are_seen() {
 }
 
 /// Calls of kube's API handles that change something.
-const WRITES: [&str; 20] = [
+const WRITES: [&str; 22] = [
     "create",
     "replace",
     "patch",

@@ -223,8 +223,8 @@ mod tests {
         Neighbour { view, template }
     }
 
-    fn percent(percent: u32) -> Option<Value> {
-        Some(json!({ "cpuPercentage": percent }))
+    fn percent(percent: u32) -> Value {
+        json!({ "cpuPercentage": percent })
     }
 
     #[test]
@@ -274,7 +274,7 @@ mod tests {
         ];
         let min = Some(json!({ "cpuPercentage": 60, "minCPU": "900m" }));
         let all = [
-            neighbour("a", "", percent(60)),
+            neighbour("a", "", Some(percent(60))),
             neighbour("b", "", min),
             neighbour("memory", "", Some(json!({ "memoryPercentage": 90 }))),
         ];
@@ -284,7 +284,7 @@ mod tests {
         assert!(said.contains("1500m of cpu, and it has 1;"), "{said}");
         assert!(said.contains("share it: a, b;"), "{said}");
         assert_eq!(seen.overcommitment("memory"), None);
-        let fits = Neighbours::see(&nodes, &[neighbour("a", "", percent(100))]);
+        let fits = Neighbours::see(&nodes, &[neighbour("a", "", Some(percent(100)))]);
         assert_eq!(fits.overcommitment("a"), None);
     }
 }

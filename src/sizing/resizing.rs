@@ -15,9 +15,9 @@ const WORTHWHILE: i128 = 100;
 const MUTABLE: [Resource; 2] = [Resource::Cpu, Resource::Memory];
 
 /// How a pod differs from what it should have.
-#[allow(
+#[expect(
     clippy::struct_excessive_bools,
-    reason = "facts that do not exclude each other"
+    reason = "four facts that do not depend on each other"
 )]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Difference {

@@ -14,8 +14,8 @@ use crate::sizing::desire::{Desired, Slot, Wanted, desire};
 use crate::sizing::notes::Note;
 use crate::sizing::observed::{Crew, Observed, Refusal, Seen, Tried};
 use crate::sizing::recipe::Recipe;
-use crate::sizing::resizing::{Qos, difference, resized};
-use crate::sizing::view::{ContainerView, PodView, Resize, Role};
+use crate::sizing::resizing::{Difference, Qos, difference, resized};
+use crate::sizing::view::{ContainerView, Resize, Role};
 use jiff::SignedDuration;
 
 /// How long a resize that the node has no room for counts as one that will be done in a moment.
@@ -165,11 +165,10 @@ fn compare(
     let view = &pod.view;
     let found = difference(&view.containers, &desired.containers);
     let was_sized = view.was_sized || was_repaired(&crew.view.containers, &view.containers);
-    let is_still = view.resize == Resize::None;
-    let mut standing = Standing {
+    let is_as_wanted = found.is_none() || (found.is_small && was_sized);
+    let standing = Standing {
         state: match was_sized {
-            true if is_still && (found.is_none() || found.is_small) => State::Sized,
-            false if is_still && found.is_none() => State::Sized,
+            _ if is_as_wanted && view.resize == Resize::None => State::Sized,
             true => State::Stale,
             false => State::Unsized,
         },
@@ -182,64 +181,71 @@ fn compare(
     if standing.state == State::Sized {
         return standing;
     }
-    let remedy = if was_sized {
-        recipe.on_change
+    let (remedy, field) = if was_sized {
+        (recipe.on_change, "onChange")
     } else {
-        recipe.repair
+        (recipe.repair, "repair")
     };
-    standing = open_resize(standing, &view.resize);
-    if found.is_none() || (found.is_small && was_sized) {
-        return with_remedy(standing, remedy);
-    }
-    if remedy == Remedy::Keep {
-        let field = if was_sized { "onChange" } else { "repair" };
+    let standing = open_resize(standing, &view.resize);
+    if !is_as_wanted && remedy == Remedy::Keep {
         return standing.because(reasons::KEPT, format!("the template says {field}: Keep"));
     }
-    match &pod.tried {
-        Some(Tried::Asked(_)) => {
-            standing.is_resizing = true;
-            return standing;
-        }
-        Some(Tried::Refused(wanted, refusal)) if *wanted == desired.containers => {
-            return with_remedy(refused(standing, refusal), remedy);
-        }
-        _ => {}
-    }
-    if let Some((reason, message)) = hindrance(view, &desired.containers, found.is_mutable) {
-        standing.needs_recreate = true;
-        return with_remedy(standing.because(reason, message), remedy);
-    }
-    if let Some(refusal) = &seen.refusal {
-        return with_remedy(refused(standing, refusal), remedy);
-    }
-    standing.needs_recreate = found.is_of_storage;
-    standing.course = Course::Resize {
-        wanted: desired.containers,
-        is_decrease: found.is_decrease,
+    let mut standing = if is_as_wanted {
+        standing
+    } else {
+        remedied(standing, seen, pod, found, desired.containers)
     };
+    // A pod that cannot have its share in place is made anew, if that is allowed.
+    let is_stuck = standing.needs_recreate && standing.course == Course::Nothing;
+    if is_stuck && remedy == Remedy::Recreate {
+        standing.course = Course::Recreate;
+    }
     standing
 }
 
-/// Why only a new pod can have these amounts; nothing where a resize in place can do it.
-fn hindrance(
-    view: &PodView,
-    wanted: &[Wanted],
-    is_mutable: bool,
-) -> Option<(&'static str, String)> {
-    if !is_mutable {
-        let message = "its ephemeral storage cannot be resized in place: only a new pod has it";
-        return Some((reasons::STORAGE, message.into()));
+/// What can be done for a pod that is not as it should be.
+fn remedied(
+    mut standing: Standing,
+    seen: &Observed,
+    pod: &Seen,
+    found: Difference,
+    wanted: Vec<Wanted>,
+) -> Standing {
+    match &pod.tried {
+        Some(Tried::Asked(_)) => {
+            standing.is_resizing = true;
+            standing.needs_recreate = false;
+            return standing;
+        }
+        Some(Tried::Refused(refused_before, refusal)) if *refused_before == wanted => {
+            return refused(standing, refusal);
+        }
+        _ => {}
     }
-    let before = Qos::of(&view.containers);
-    let after = Qos::of(&resized(&view.containers, wanted));
-    let message = || {
-        format!(
+    standing.needs_recreate = true;
+    if !found.is_mutable {
+        let message = "its ephemeral storage cannot be resized in place: only a new pod has it";
+        return standing.because(reasons::STORAGE, message);
+    }
+    let containers = &pod.view.containers;
+    let (before, after) = (Qos::of(containers), Qos::of(&resized(containers, &wanted)));
+    if before != after {
+        let message = format!(
             "a resize cannot make a pod of QoS class {} one of class {}: only a new pod has its share",
             before.name(),
             after.name()
-        )
+        );
+        return standing.because(reasons::QOS_CLASS, message);
+    }
+    if let Some(refusal) = &seen.refusal {
+        return refused(standing, refusal);
+    }
+    standing.needs_recreate = found.is_of_storage;
+    standing.course = Course::Resize {
+        wanted,
+        is_decrease: found.is_decrease,
     };
-    (before != after).then(|| (reasons::QOS_CLASS, message()))
+    standing
 }
 
 /// What the kubelet says of a resize that was asked for before.
@@ -275,14 +281,6 @@ fn open_resize(mut standing: Standing, resize: &Resize) -> Standing {
 fn refused(mut standing: Standing, refusal: &Refusal) -> Standing {
     standing.needs_recreate = refusal.is_final;
     standing.because(refusal.reason, refusal.message.clone())
-}
-
-/// A pod that cannot have its share in place is made anew, if that is allowed.
-fn with_remedy(mut standing: Standing, remedy: Remedy) -> Standing {
-    if standing.needs_recreate && remedy == Remedy::Recreate {
-        standing.course = Course::Recreate;
-    }
-    standing
 }
 
 /// A resize leaves no annotation: a pod whose resources are not those that its DaemonSet states was given others since. What the

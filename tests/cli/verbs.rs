@@ -127,6 +127,7 @@ fn exit_codes_say_whether_something_has_to_be_changed() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn a_mistake_of_a_verb_is_answered_with_what_to_write() {
     for (arguments, says) in [
         (

@@ -1,6 +1,10 @@
 //! The manager ends at each of its fault points in turn; whoever comes next finishes, and nothing is done twice or left half.
 
+mod shares;
+
+use crate::resizing::begin;
 use crate::world::{World, eventually, succeed, world};
+use shares::Shares;
 use std::future::ready;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
@@ -91,15 +95,15 @@ spec:
     spec: {containers: [{name: c, image: none}]}
 ";
 
-const TEMPLATE: &str = r#"
+const TEMPLATE: &str = "
 apiVersion: flexdaemonsets.xai/v1alpha1
 kind: FlexDaemonsetTemplate
 metadata: {name: faults, finalizers: [holdfast.dev/work]}
-spec: {minCPU: "-1"}
-"#;
+spec: {minCPU: 99999999999999999999999E}
+";
 
 /// Asked about nothing that there is.
-const WEBHOOKS: &str = r#"
+const WEBHOOKS: &str = r"
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: faults}
@@ -110,7 +114,7 @@ webhooks:
     failurePolicy: Ignore
     sideEffects: None
     admissionReviewVersions: [v1]
-"#;
+";
 
 /// Authorities that cannot be used: whoever finds them puts others there.
 const SPOILT: &str = "
@@ -147,7 +151,7 @@ fn provoke(world: &World, point: &str) {
 }
 
 fn is_judged(world: &World) -> bool {
-    world.kubectl("get fdt faults -o jsonpath={.status.conditions[0].reason}") == "InvalidQuantity"
+    world.kubectl("get fdt faults -o jsonpath={.status.conditions[0].reason}") == "Unusable"
 }
 
 fn is_held(world: &World) -> bool {
@@ -181,8 +185,9 @@ async fn die_at(world: &World, point: &str) {
     );
     eventually(&format!("{point}: it has worked, or is dead"), 30, || {
         let is_dead = dying.0.try_wait().unwrap().is_some();
-        let has_worked =
-            !point.contains("renew") && is_held(world) && is_judged(world) && is_trusted(world);
+        // What is done for shares comes later than that.
+        let may_be_past = !point.contains("renew") && !point.starts_with("sizing.");
+        let has_worked = may_be_past && is_held(world) && is_judged(world) && is_trusted(world);
         ready((is_dead || has_worked).then_some(()))
     })
     .await;
@@ -212,7 +217,7 @@ async fn die_at(world: &World, point: &str) {
 }
 
 /// The next manager finishes what the dead one began.
-async fn finish_after(world: &World, point: &str) {
+async fn finish_after(world: &World, point: &str, shares: &Shares) {
     let mut next = Running(manager(world, "next").spawn().unwrap());
     if point.contains(".release_") {
         eventually(&format!("{point}: the next one tears down"), 40, || {
@@ -239,6 +244,9 @@ async fn finish_after(world: &World, point: &str) {
             ready(is_held(world).then_some(()))
         })
         .await;
+        if point.starts_with("sizing.") {
+            shares.are_finished(world, point).await;
+        }
     }
     next.terminate();
     assert!(
@@ -272,13 +280,19 @@ async fn whoever_comes_after_a_death_at_any_point_finishes() {
     .await;
     let points = fault_points();
     assert!(points.len() >= 16, "{points:?}");
+    let mut shares = Shares::new(&world).await;
     for point in &points {
         clean(&world);
+        Shares::clean(&world);
         provoke(&world, point);
+        if point.starts_with("sizing.") {
+            shares.provoke(&world).await;
+        }
         die_at(&world, point).await;
-        finish_after(&world, point).await;
+        finish_after(&world, point, &shares).await;
     }
     clean(&world);
+    begin(&world);
     world.kubectl("scale deployment holdfast -n holdfast-system --replicas=2");
     println!(
         "RESULT fault_points_done={} fault_points_total={}",

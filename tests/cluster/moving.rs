@@ -130,6 +130,7 @@ async fn pods_of(client: &Client, selector: &str) -> usize {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one story")]
 async fn f01_f02_f09_the_page_leads_from_an_installation_that_refuses_every_pod_to_shares() {
     let world = world().await;
     let client = world.install().await;

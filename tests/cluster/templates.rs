@@ -40,7 +40,7 @@ async fn a_template_is_ready_or_says_why_not() {
     );
     let condition = eventually("it says what is wrong", 20, ready("False", 1)).await;
     assert!(
-        condition.reason == "InvalidQuantity" && condition.message.contains("minMemory"),
+        condition.reason == "Unusable" && condition.message.contains("minMemory"),
         "{condition:?}"
     );
     let cure = Patch::Merge(json!({ "spec": { "minMemory": "64Mi" } }));

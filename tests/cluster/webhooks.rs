@@ -4,8 +4,8 @@ use crate::world::{IMAGE, NAMESPACE, World, eventually, pods, ready_managers, te
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::{Api, Client, ResourceExt};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -129,15 +129,16 @@ async fn api_servers_trust_the_webhooks_though_nobody_pasted_anything() {
 }
 
 #[tokio::test]
+#[allow(clippy::too_many_lines, reason = "one story")]
 async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
     let world = world().await;
     let client = world.install().await;
-    let flags = r#"ARGS=--reuse-values --set extraArgs={--leaf-lifetime=6s,--ca-grace=5s} --wait --timeout 120s"#;
+    let flags = "ARGS=--reuse-values --set extraArgs={--leaf-lifetime=6s,--ca-grace=5s} --wait --timeout 120s";
     world.make(&["deploy", &format!("IMG={IMAGE}"), flags]);
     eventually("both replicas are ready", 90, || async {
         (ready_managers(&client).await.len() == 2
             && pods(&client)
-                .list(&Default::default())
+                .list(&ListParams::default())
                 .await
                 .ok()?
                 .items

@@ -100,10 +100,10 @@ fn counted(mut admitted: Value, expected: &Value) -> Value {
             }
         }
     }
-    if let Some(share) = admitted.pointer_mut("/metadata/annotations/holdfast.dev~1share") {
-        if expected["metadata"]["annotations"]["holdfast.dev/share"] == "…" {
-            *share = json!("…");
-        }
+    if let Some(share) = admitted.pointer_mut("/metadata/annotations/holdfast.dev~1share")
+        && expected["metadata"]["annotations"]["holdfast.dev/share"] == "…"
+    {
+        *share = json!("…");
     }
     admitted
 }
@@ -209,8 +209,8 @@ fn only_what_is_ours(patch: Option<&str>) -> TestCaseResult {
             .skip(1)
             .collect();
         let is_ours = match steps[..] {
-            ["spec", "containers" | "initContainers", _, "resources"] => true,
-            [
+            ["spec", "containers" | "initContainers", _, "resources"]
+            | [
                 "spec",
                 "containers" | "initContainers",
                 _,
