@@ -24,6 +24,7 @@ pub(crate) struct Cluster {
     pub(crate) limit_ranges: Vec<Arc<LimitRangeView>>,
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "in sight, one way or the other")]
 fn known<V>(found: Option<&Arc<V>>) -> Option<Known<V>> {
     Some(found.map_or(Known::Absent, |found| Known::There(Arc::clone(found))))
 }

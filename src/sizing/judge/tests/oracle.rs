@@ -209,22 +209,17 @@ fn only_what_is_ours(patch: Option<&str>) -> TestCaseResult {
             .skip(1)
             .collect();
         let is_ours = match steps[..] {
-            ["spec", "containers" | "initContainers", _, "resources"]
-            | [
-                "spec",
-                "containers" | "initContainers",
-                _,
-                "resources",
-                "requests" | "limits",
-            ] => true,
             [
                 "spec",
                 "containers" | "initContainers",
                 _,
                 "resources",
-                "requests" | "limits",
-                key,
-            ] => KEYS.contains(&key),
+                ref rest @ ..,
+            ] => match rest {
+                [] | ["requests" | "limits"] => true,
+                ["requests" | "limits", key] => KEYS.contains(key),
+                _ => false,
+            },
             ["metadata", "annotations"] | ["metadata", "annotations", "holdfast.dev~1share"] => {
                 true
             }
