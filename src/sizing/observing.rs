@@ -29,7 +29,7 @@ pub(crate) fn crews(
             return;
         }
         let labels = caches.namespace(namespace);
-        let exclusion = labels.and_then(|labels| exclusion(namespace, &labels, own));
+        let exclusion = labels.and_then(|labels| findings::excluded(namespace, &labels, own));
         let mut pods: Vec<_> = caches
             .pods_of(&view.uid)
             .into_iter()
@@ -83,51 +83,4 @@ pub(crate) fn place(
         place.scale = load.scale(&place.node);
     }
     place
-}
-
-/// Why pods of a namespace are not sized.
-fn exclusion(name: &str, namespace: &NamespaceView, own: &str) -> Option<String> {
-    let label = namespace.sizing.as_deref();
-    if name == SYSTEM && label != Some("enabled") {
-        return Some(format!(
-            "pods of {SYSTEM} get no share unless you say so: kubectl label namespace {SYSTEM} {}=enabled",
-            names::SIZING_LABEL
-        ));
-    }
-    if name == own {
-        return Some(format!(
-            "pods of {own} get no share: Holdfast does not size its own namespace"
-        ));
-    }
-    (label == Some("disabled")).then(|| {
-        format!(
-            "pods of {name} get no share, by a label of the namespace; to take it away: kubectl label namespace {name} {}-",
-            names::SIZING_LABEL
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn namespaces_are_left_out_by_name_or_label() {
-        for (name, label, is_excluded) in [
-            ("apps", None, false),
-            ("apps", Some("enabled"), false),
-            ("apps", Some("disabled"), true),
-            ("kube-system", None, true),
-            ("kube-system", Some("enabled"), false),
-            ("kube-system", Some("disabled"), true),
-            ("own", None, true),
-            ("own", Some("enabled"), true),
-        ] {
-            let view = NamespaceView {
-                sizing: label.map(Into::into),
-            };
-            let found = exclusion(name, &view, "own");
-            assert_eq!(found.is_some(), is_excluded, "{name} {label:?}");
-        }
-    }
 }

@@ -103,7 +103,7 @@ async fn taken_at(client: &Client) -> Option<MicroTime> {
 }
 
 #[tokio::test]
-async fn a_deleted_leader_hands_over_at_once() {
+async fn f11_a_deleted_leader_hands_over_at_once() {
     let world = world().await;
     let client = world.install().await;
     let former = leader(&client).await;

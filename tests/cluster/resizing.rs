@@ -142,7 +142,7 @@ fn allocatable_millicores(world: &World) -> i64 {
 }
 
 #[tokio::test]
-async fn pods_are_resized_where_they_run_and_never_restarted() {
+async fn fx_15_f04_f11_pods_are_resized_where_they_run_and_never_restarted() {
     let world = world().await;
     world.install().await;
     begin(&world);
@@ -197,7 +197,7 @@ metadata: {name: paper, labels: {paper: \"yes\"}}
 ";
 
 #[tokio::test]
-async fn a_share_follows_what_its_node_can_give() {
+async fn fx_15_a_share_follows_what_its_node_can_give() {
     let world = world().await;
     world.install().await;
     begin(&world);
@@ -227,7 +227,7 @@ async fn a_share_follows_what_its_node_can_give() {
 }
 
 #[tokio::test]
-async fn a_pod_without_resources_is_made_anew_only_where_that_is_allowed() {
+async fn f04_a_pod_without_resources_is_made_anew_only_where_that_is_allowed() {
     let world = world().await;
     world.install().await;
     begin(&world);

@@ -79,7 +79,7 @@ fn what_cannot_be_used_is_named_and_its_cure_is_told() {
 }
 
 #[test]
-fn nothing_is_written_twice() {
+fn f10_nothing_is_written_twice() {
     let mut seen = with(vec![pod(1, SHARE), pod(2, "").sized()]);
     let (object, _) = after(&seen, object());
     seen.now = at(NOW + 100);
