@@ -99,7 +99,7 @@ spec: {minCPU: "-1"}
 "#;
 
 /// Asked about nothing that there is.
-const WEBHOOKS: &str = r#"
+const WEBHOOKS: &str = "
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: faults}
@@ -110,7 +110,7 @@ webhooks:
     failurePolicy: Ignore
     sideEffects: None
     admissionReviewVersions: [v1]
-"#;
+";
 
 /// Authorities that cannot be used: whoever finds them puts others there.
 const SPOILT: &str = "

@@ -4,8 +4,8 @@ use crate::world::{IMAGE, NAMESPACE, World, eventually, pods, ready_managers, te
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::{Api, Client, ResourceExt};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -128,32 +128,65 @@ async fn api_servers_trust_the_webhooks_though_nobody_pasted_anything() {
     world.kubectl("delete fdt asked");
 }
 
+/// Two replicas whose certificates live for seconds, and an API server that has asked one of them.
+async fn short_lived(world: &World, client: &Client) {
+    let flags = "ARGS=--reuse-values --set extraArgs[0]=--leaf-lifetime=6s --set extraArgs[1]=--ca-grace=5s --wait --timeout 120s";
+    world.make(&["deploy", &format!("IMG={IMAGE}"), flags]);
+    eventually(
+        "both replicas are ready, and the former ones gone",
+        90,
+        || async {
+            let all = pods(client).list(&ListParams::default()).await.ok()?;
+            let are_ready = ready_managers(client).await.len() == 2;
+            (are_ready && all.items.len() == 2).then_some(())
+        },
+    )
+    .await;
+    eventually("the API server is answered", 60, || {
+        let before = count(&asked(world), true);
+        assert!(template(world, 50).status.success());
+        assert!(template(world, 51).status.success());
+        std::future::ready((count(&asked(world), true) > before).then_some(()))
+    })
+    .await;
+}
+
+/// From one authority to the next, at somebody's wish.
+async fn roll_over(world: &World, client: &Client) {
+    let first = kept(client, "ca.crt").await.unwrap();
+    let all_trust = |wanted: BTreeSet<String>| async move {
+        trusted(client, "holdfast")
+            .await
+            .iter()
+            .all(|one| *one == wanted)
+    };
+    world.kubectl(
+        "annotate secret holdfast-webhook-ca -n holdfast-system holdfast.dev/roll-over=now",
+    );
+    eventually("both are trusted, the first one signs", 60, || async {
+        let next = kept(client, "next.crt").await?;
+        let both = all_trust([first.clone(), next].into()).await;
+        (both && kept(client, "ca.crt").await? == first).then_some(())
+    })
+    .await;
+    let second = eventually("the second one signs", 60, || async {
+        kept(client, "ca.crt")
+            .await
+            .filter(|current| *current != first)
+    })
+    .await;
+    assert!(all_trust([first.clone(), second.clone()].into()).await);
+    eventually("the first one is trusted no more", 90, || async {
+        all_trust([second.clone()].into()).await.then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
     let world = world().await;
     let client = world.install().await;
-    let flags = r#"ARGS=--reuse-values --set extraArgs={--leaf-lifetime=6s,--ca-grace=5s} --wait --timeout 120s"#;
-    world.make(&["deploy", &format!("IMG={IMAGE}"), flags]);
-    eventually("both replicas are ready", 90, || async {
-        (ready_managers(&client).await.len() == 2
-            && pods(&client)
-                .list(&Default::default())
-                .await
-                .ok()?
-                .items
-                .len()
-                == 2)
-            .then_some(())
-    })
-    .await;
-    let first = kept(&client, "ca.crt").await.unwrap();
-    eventually("the API server is answered again", 60, || {
-        let before = count(&asked(&world), true);
-        assert!(template(&world, 50).status.success());
-        assert!(template(&world, 51).status.success());
-        std::future::ready((count(&asked(&world), true) > before).then_some(()))
-    })
-    .await;
+    short_lived(&world, &client).await;
     let before = asked(&world);
     let (is_done, questions) = (AtomicBool::new(false), AtomicU32::new(0));
     let asking = async {
@@ -164,41 +197,7 @@ async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
         }
     };
     let rolling = async {
-        world.kubectl(
-            "annotate secret holdfast-webhook-ca -n holdfast-system holdfast.dev/roll-over=now",
-        );
-        eventually(
-            "both authorities are trusted, the first one signs",
-            60,
-            || async {
-                let both = trusted(&client, "holdfast")
-                    .await
-                    .iter()
-                    .all(|one| one.contains(&first) && one.len() == 2);
-                (both && kept(&client, "ca.crt").await? == first).then_some(())
-            },
-        )
-        .await;
-        let second = eventually("the second one signs", 60, || async {
-            kept(&client, "ca.crt")
-                .await
-                .filter(|current| *current != first)
-        })
-        .await;
-        assert!(
-            trusted(&client, "holdfast")
-                .await
-                .iter()
-                .all(|one| one.contains(&first))
-        );
-        eventually("the first one is trusted no more", 90, || async {
-            let trusted = trusted(&client, "holdfast").await;
-            trusted
-                .iter()
-                .all(|one| *one == BTreeSet::from([second.clone()]))
-                .then_some(())
-        })
-        .await;
+        roll_over(&world, &client).await;
         is_done.store(true, Ordering::Relaxed);
     };
     tokio::join!(asking, rolling);
@@ -208,12 +207,10 @@ async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
         count(&before, false),
         "{before:?} {after:?}"
     );
-    let questions = u64::from(questions.load(Ordering::Relaxed));
     let answered = count(&after, true) - count(&before, true);
-    assert!(
-        answered >= questions.saturating_sub(1),
-        "{answered} of {questions}"
-    );
+    // The first one may have changed nothing.
+    let questions = u64::from(questions.load(Ordering::Relaxed)).saturating_sub(1);
+    assert!(answered >= questions, "{answered} of {questions}");
     println!("RESULT rollover_questions={questions} rollover_unanswered=0");
     world.kubectl("delete fdt asked");
     world.install().await;
