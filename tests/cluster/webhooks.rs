@@ -3,9 +3,11 @@
 use crate::world::{IMAGE, NAMESPACE, World, eventually, pods, ready_managers, text, world};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use holdfast::sizing::api::FlexDaemonsetTemplate;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -154,18 +156,17 @@ async fn short_lived(world: &World, client: &Client) {
 /// From one authority to the next, at somebody's wish.
 async fn roll_over(world: &World, client: &Client) {
     let first = kept(client, "ca.crt").await.unwrap();
-    let all_trust = |wanted: BTreeSet<String>| async move {
-        trusted(client, "holdfast")
-            .await
-            .iter()
-            .all(|one| *one == wanted)
+    // What another test served from files may still stand beside them.
+    let all_trust = |authority: String| async move {
+        let trusted = trusted(client, "holdfast").await;
+        trusted.iter().all(|one| one.contains(&authority))
     };
     world.kubectl(
         "annotate secret holdfast-webhook-ca -n holdfast-system holdfast.dev/roll-over=now",
     );
     eventually("both are trusted, the first one signs", 60, || async {
         let next = kept(client, "next.crt").await?;
-        let both = all_trust([first.clone(), next].into()).await;
+        let both = all_trust(next).await && all_trust(first.clone()).await;
         (both && kept(client, "ca.crt").await? == first).then_some(())
     })
     .await;
@@ -175,9 +176,11 @@ async fn roll_over(world: &World, client: &Client) {
             .filter(|current| *current != first)
     })
     .await;
-    assert!(all_trust([first.clone(), second.clone()].into()).await);
+    assert!(all_trust(first.clone()).await && all_trust(second.clone()).await);
     eventually("the first one is trusted no more", 90, || async {
-        all_trust([second.clone()].into()).await.then_some(())
+        let trusted = trusted(client, "holdfast").await;
+        let is_gone = trusted.iter().all(|one| !one.contains(&first));
+        (is_gone && all_trust(second.clone()).await).then_some(())
     })
     .await;
 }
@@ -189,11 +192,13 @@ async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
     short_lived(&world, &client).await;
     let before = asked(&world);
     let (is_done, questions) = (AtomicBool::new(false), AtomicU32::new(0));
+    let templates: Api<FlexDaemonsetTemplate> = Api::all(client.clone());
     let asking = async {
         while !is_done.load(Ordering::Relaxed) {
             let number = questions.fetch_add(1, Ordering::Relaxed);
-            assert!(template(&world, number % 90 + 1).status.success());
-            tokio::task::yield_now().await;
+            let change = Patch::Merge(json!({ "spec": { "cpuPercentage": number % 90 + 1 } }));
+            let params = PatchParams::default();
+            templates.patch("asked", &params, &change).await.unwrap();
         }
     };
     let rolling = async {
@@ -208,9 +213,11 @@ async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
         "{before:?} {after:?}"
     );
     let answered = count(&after, true) - count(&before, true);
-    // The first one may have changed nothing.
-    let questions = u64::from(questions.load(Ordering::Relaxed)).saturating_sub(1);
-    assert!(answered >= questions, "{answered} of {questions}");
+    let questions = u64::from(questions.load(Ordering::Relaxed));
+    assert!(
+        questions > 100 && answered >= questions,
+        "{answered} of {questions}"
+    );
     println!("RESULT rollover_questions={questions} rollover_unanswered=0");
     world.kubectl("delete fdt asked");
     world.install().await;
