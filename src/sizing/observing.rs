@@ -1,19 +1,16 @@
 //! What a pass over one template sees, from the caches alone.
 
-use crate::kit::names;
 use crate::sizing::amounts::Amounts;
 use crate::sizing::api::{Base, Overcommit};
 use crate::sizing::cache::Caches;
+use crate::sizing::findings;
 use crate::sizing::load::Scale;
 use crate::sizing::neighbours::Neighbours;
 use crate::sizing::observed::{Crew, Place, Seen};
 use crate::sizing::recipe::Recipe;
 use crate::sizing::tried::Memory;
-use crate::sizing::view::{NamespaceView, NodeView};
+use crate::sizing::view::NodeView;
 use std::sync::Arc;
-
-/// The namespace of the cluster's own parts, which is sized only where somebody says so.
-const SYSTEM: &str = "kube-system";
 
 /// The DaemonSets that name a template, with their pods, in the order of their names.
 pub(crate) fn crews(

@@ -59,6 +59,16 @@ impl Part<'_> {
     }
 }
 
+/// Reads a body that nobody wants, within bounds: a client that is still sending when the connection is closed does not see the answer.
+pub(super) async fn discard<B>(body: B, bounds: &Bounds)
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let reading = throw_away(body, 0, bounds);
+    // It may be too slow for that.
+    let _in_time = tokio::time::timeout(bounds.time, reading).await;
+}
+
 /// Collects a body.
 pub(super) async fn collect<'a, B>(
     body: B,
@@ -87,7 +97,8 @@ where
     };
     let said = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if said > bounds.largest {
-        return throw_away(body, said, bounds).await;
+        throw_away(body, 0, bounds).await;
+        return Err(Refusal::TooLarge(bounds.largest));
     }
     let first = piece(&mut body).await?.unwrap_or_default();
     if body.is_end_stream() && first.len() <= bounds.small {
@@ -101,11 +112,17 @@ where
     while let Some(more) = next {
         let length = whole.len().saturating_add(more.len());
         if length > bounds.largest {
-            return throw_away(body, length, bounds).await;
+            throw_away(body, length, bounds).await;
+            return Err(Refusal::TooLarge(bounds.largest));
         }
         if length > bounds.small {
             // What was below the mark is counted with the piece that crosses it.
-            part.grow(length.saturating_sub(part.taken), bounds.allowance)?;
+            let grown = part.grow(length.saturating_sub(part.taken), bounds.allowance);
+            if let Err(crowded) = grown {
+                drop((part, whole));
+                throw_away(body, length, bounds).await;
+                return Err(crowded);
+            }
         }
         whole.extend_from_slice(&more);
         next = piece(&mut body).await?;
@@ -131,19 +148,15 @@ async fn piece<B: Body<Data = Bytes> + Unpin>(body: &mut B) -> Result<Option<Byt
     Ok(None)
 }
 
-async fn throw_away<B: Body<Data = Bytes> + Unpin, T>(
-    mut body: B,
-    length: usize,
-    bounds: &Bounds,
-) -> Result<T, Refusal> {
-    let mut length = length.min(bounds.largest);
+/// `length`: how much was read before.
+async fn throw_away<B: Body<Data = Bytes> + Unpin>(mut body: B, length: usize, bounds: &Bounds) {
+    let mut length = length;
     while length < bounds.thrown_away {
         match piece(&mut body).await {
             Ok(Some(more)) => length = length.saturating_add(more.len()),
-            Ok(None) | Err(_) => break,
+            Ok(None) | Err(_) => return,
         }
     }
-    Err(Refusal::TooLarge(bounds.largest))
 }
 
 #[cfg(test)]

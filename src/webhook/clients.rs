@@ -13,7 +13,7 @@ use rustls::{
     SignatureScheme,
 };
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 /// Checks clients; follows the file with the authorities.
@@ -38,7 +38,7 @@ impl Checked {
     /// The file cannot be read, or holds no certificate that can be used.
     pub fn read(file: &Path, names: Vec<String>) -> Result<Self, Error> {
         Ok(Self {
-            state: RwLock::new(read(file)?),
+            state: RwLock::new(understood(file, text(file)?)?),
             file: file.to_owned(),
             names,
         })
@@ -49,22 +49,29 @@ impl Checked {
     /// # Errors
     /// The file cannot be read, or holds no certificate that can be used.
     pub fn look_again(&self) -> Result<bool, Error> {
-        let found = read(&self.file)?;
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let has_changed = state.text != found.text;
-        *state = found;
-        Ok(has_changed)
+        let text = text(&self.file)?;
+        if self.state().text == text {
+            return Ok(false);
+        }
+        let state = understood(&self.file, text)?;
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = state;
+        Ok(true)
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn verifier(&self) -> Arc<dyn ClientCertVerifier> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&state.verifier)
+        Arc::clone(&self.state().verifier)
     }
 }
 
-fn read(file: &Path) -> Result<State, Error> {
-    let text = std::fs::read(file)
-        .map_err(|source| Error::io("read", file.display().to_string(), source))?;
+fn text(file: &Path) -> Result<Vec<u8>, Error> {
+    std::fs::read(file).map_err(|source| Error::io("read", file.display().to_string(), source))
+}
+
+fn understood(file: &Path, text: Vec<u8>) -> Result<State, Error> {
     let unusable = |why: String| Error::Invalid {
         what: format!("the clients' authority in {}", file.display()),
         why,

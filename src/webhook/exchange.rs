@@ -14,12 +14,13 @@
 //! | an endpoint that panicked, or was late | 500 |
 
 use crate::process::telemetry::{EndpointMetrics, WebhookMetrics};
-use crate::webhook::body::{Allowance, Bounds, collect};
+use crate::webhook::body::{Allowance, Bounds, collect, discard};
 use crate::webhook::connections::{Doing, Seat};
 use crate::webhook::endpoint::{Endpoint, Reply};
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
@@ -188,18 +189,13 @@ impl Exchange {
         B: Body<Data = Bytes> + Unpin,
     {
         let (head, body) = request.into_parts();
-        let path = head.uri.path();
-        let route = self
-            .routes
-            .iter()
-            .find(|route| route.endpoint.path() == path)
-            .ok_or(Refusal::UnknownPath)?;
-        if head.method != Method::POST {
-            return Err(Refusal::BadMethod);
-        }
-        if !is_json(&head.headers) {
-            return Err(Refusal::BadType);
-        }
+        let route = match self.route(&head) {
+            Ok(route) => route,
+            Err(refusal) => {
+                discard(body, &self.bounds).await;
+                return Err(refusal);
+            }
+        };
         let body = collect(body, &self.bounds, &self.allowance).await?;
         let _turn = self.turn()?;
         seat.begins(Doing::Review, Instant::now());
@@ -220,6 +216,22 @@ impl Exchange {
             }
             Err(_elapsed) => Err(Refusal::Late),
         }
+    }
+
+    /// Whom a request is for, as far as its head says that it is one.
+    fn route(&self, head: &Parts) -> Result<&Route, Refusal> {
+        let path = head.uri.path();
+        let mut routes = self.routes.iter();
+        let route = routes
+            .find(|route| route.endpoint.path() == path)
+            .ok_or(Refusal::UnknownPath)?;
+        if head.method != Method::POST {
+            return Err(Refusal::BadMethod);
+        }
+        if !is_json(&head.headers) {
+            return Err(Refusal::BadType);
+        }
+        Ok(route)
     }
 
     /// A place among the reviews that are under way.

@@ -19,6 +19,7 @@ use crate::webhook::tls::{Certificate, Pair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ use tokio::time::Instant;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the Secret is read.
 const READ_AGAIN: Duration = Duration::from_secs(3);
+
+const UNREAD: &str = "the webhooks' authority cannot be read; trying again";
 
 /// What readiness waits for.
 const PART: &str = "certificate";
@@ -61,7 +64,7 @@ pub struct Identity {
     /// What is served, and the certificate of the authority that signed it.
     leaf: Option<(Validity, String)>,
     read_at: Option<Instant>,
-    said: String,
+    said: BTreeMap<&'static str, String>,
 }
 
 impl Identity {
@@ -78,7 +81,7 @@ impl Identity {
             authorities: None,
             leaf: None,
             read_at: None,
-            said: String::new(),
+            said: BTreeMap::new(),
         }
     }
 
@@ -148,11 +151,11 @@ impl Identity {
     async fn look_at_own(&mut self, now: Timestamp) -> Option<Validity> {
         if self.read_at.is_none_or(|at| at.elapsed() >= READ_AGAIN) {
             match self.learn(now).await {
-                Ok(()) => self.read_at = Some(Instant::now()),
-                Err(error) => self.say(
-                    &error,
-                    "the webhooks' authority cannot be read; trying again",
-                ),
+                Ok(()) => {
+                    self.read_at = Some(Instant::now());
+                    self.said.remove(UNREAD);
+                }
+                Err(error) => self.say(&error, UNREAD),
             }
         }
         if let Some(Authorities { current, .. }) = &self.authorities
@@ -235,9 +238,9 @@ impl Identity {
     /// What stays wrong is said once.
     fn say(&mut self, error: &Error, what: &'static str) {
         let said = chain(error);
-        if self.said != said {
+        if self.said.get(what) != Some(&said) {
             tracing::warn!(error = said, "{what}");
-            self.said = said;
+            self.said.insert(what, said);
         }
     }
 }

@@ -100,7 +100,7 @@ impl Keeper {
             match looked {
                 Ok(()) => self.said.clear(),
                 // Somebody else wrote first: look again.
-                Err(error) if error.is_conflict() => continue,
+                Err(error) if error.is_conflict() => {}
                 Err(error) => {
                     let said = chain(&error);
                     if self.said != said {

@@ -103,7 +103,7 @@ spec: {minCPU: 99999999999999999999999E}
 ";
 
 /// Asked about nothing that there is.
-const WEBHOOKS: &str = r"
+const WEBHOOKS: &str = "
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingWebhookConfiguration
 metadata: {name: faults}

@@ -3,9 +3,11 @@
 use crate::world::{IMAGE, NAMESPACE, World, eventually, pods, ready_managers, text, world};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use holdfast::sizing::api::FlexDaemonsetTemplate;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
+use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -128,78 +130,79 @@ async fn api_servers_trust_the_webhooks_though_nobody_pasted_anything() {
     world.kubectl("delete fdt asked");
 }
 
+/// Two replicas whose certificates live for seconds, and an API server that has asked one of them.
+async fn short_lived(world: &World, client: &Client) {
+    let flags = "ARGS=--reuse-values --set extraArgs[0]=--leaf-lifetime=6s --set extraArgs[1]=--ca-grace=5s --wait --timeout 120s";
+    world.make(&["deploy", &format!("IMG={IMAGE}"), flags]);
+    eventually(
+        "both replicas are ready, and the former ones gone",
+        90,
+        || async {
+            let all = pods(client).list(&ListParams::default()).await.ok()?;
+            let are_ready = ready_managers(client).await.len() == 2;
+            (are_ready && all.items.len() == 2).then_some(())
+        },
+    )
+    .await;
+    eventually("the API server is answered", 60, || {
+        let before = count(&asked(world), true);
+        assert!(template(world, 50).status.success());
+        assert!(template(world, 51).status.success());
+        std::future::ready((count(&asked(world), true) > before).then_some(()))
+    })
+    .await;
+}
+
+/// From one authority to the next, at somebody's wish.
+async fn roll_over(world: &World, client: &Client) {
+    let first = kept(client, "ca.crt").await.unwrap();
+    // What another test served from files may still stand beside them.
+    let all_trust = |authority: String| async move {
+        let trusted = trusted(client, "holdfast").await;
+        trusted.iter().all(|one| one.contains(&authority))
+    };
+    world.kubectl(
+        "annotate secret holdfast-webhook-ca -n holdfast-system holdfast.dev/roll-over=now",
+    );
+    eventually("both are trusted, the first one signs", 60, || async {
+        let next = kept(client, "next.crt").await?;
+        let both = all_trust(next).await && all_trust(first.clone()).await;
+        (both && kept(client, "ca.crt").await? == first).then_some(())
+    })
+    .await;
+    let second = eventually("the second one signs", 60, || async {
+        kept(client, "ca.crt")
+            .await
+            .filter(|current| *current != first)
+    })
+    .await;
+    assert!(all_trust(first.clone()).await && all_trust(second.clone()).await);
+    eventually("the first one is trusted no more", 90, || async {
+        let trusted = trusted(client, "holdfast").await;
+        let is_gone = trusted.iter().all(|one| !one.contains(&first));
+        (is_gone && all_trust(second.clone()).await).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
-#[allow(clippy::too_many_lines, reason = "one story")]
 async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
     let world = world().await;
     let client = world.install().await;
-    let flags = "ARGS=--reuse-values --set extraArgs={--leaf-lifetime=6s,--ca-grace=5s} --wait --timeout 120s";
-    world.make(&["deploy", &format!("IMG={IMAGE}"), flags]);
-    eventually("both replicas are ready", 90, || async {
-        (ready_managers(&client).await.len() == 2
-            && pods(&client)
-                .list(&ListParams::default())
-                .await
-                .ok()?
-                .items
-                .len()
-                == 2)
-            .then_some(())
-    })
-    .await;
-    let first = kept(&client, "ca.crt").await.unwrap();
-    eventually("the API server is answered again", 60, || {
-        let before = count(&asked(&world), true);
-        assert!(template(&world, 50).status.success());
-        assert!(template(&world, 51).status.success());
-        std::future::ready((count(&asked(&world), true) > before).then_some(()))
-    })
-    .await;
+    short_lived(&world, &client).await;
     let before = asked(&world);
     let (is_done, questions) = (AtomicBool::new(false), AtomicU32::new(0));
+    let templates: Api<FlexDaemonsetTemplate> = Api::all(client.clone());
     let asking = async {
         while !is_done.load(Ordering::Relaxed) {
             let number = questions.fetch_add(1, Ordering::Relaxed);
-            assert!(template(&world, number % 90 + 1).status.success());
-            tokio::task::yield_now().await;
+            let change = Patch::Merge(json!({ "spec": { "cpuPercentage": number % 90 + 1 } }));
+            let params = PatchParams::default();
+            templates.patch("asked", &params, &change).await.unwrap();
         }
     };
     let rolling = async {
-        world.kubectl(
-            "annotate secret holdfast-webhook-ca -n holdfast-system holdfast.dev/roll-over=now",
-        );
-        eventually(
-            "both authorities are trusted, the first one signs",
-            60,
-            || async {
-                let both = trusted(&client, "holdfast")
-                    .await
-                    .iter()
-                    .all(|one| one.contains(&first) && one.len() == 2);
-                (both && kept(&client, "ca.crt").await? == first).then_some(())
-            },
-        )
-        .await;
-        let second = eventually("the second one signs", 60, || async {
-            kept(&client, "ca.crt")
-                .await
-                .filter(|current| *current != first)
-        })
-        .await;
-        assert!(
-            trusted(&client, "holdfast")
-                .await
-                .iter()
-                .all(|one| one.contains(&first))
-        );
-        eventually("the first one is trusted no more", 90, || async {
-            let trusted = trusted(&client, "holdfast").await;
-            trusted
-                .iter()
-                .all(|one| *one == BTreeSet::from([second.clone()]))
-                .then_some(())
-        })
-        .await;
+        roll_over(&world, &client).await;
         is_done.store(true, Ordering::Relaxed);
     };
     tokio::join!(asking, rolling);
@@ -209,10 +212,10 @@ async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
         count(&before, false),
         "{before:?} {after:?}"
     );
-    let questions = u64::from(questions.load(Ordering::Relaxed));
     let answered = count(&after, true) - count(&before, true);
+    let questions = u64::from(questions.load(Ordering::Relaxed));
     assert!(
-        answered >= questions.saturating_sub(1),
+        questions > 100 && answered >= questions,
         "{answered} of {questions}"
     );
     println!("RESULT rollover_questions={questions} rollover_unanswered=0");

@@ -42,6 +42,18 @@ async fn what_is_no_review_gets_the_code_that_says_why() {
 }
 
 #[tokio::test]
+async fn whoever_sends_a_body_to_the_wrong_place_sees_the_answer_and_keeps_the_connection() {
+    let world = start(PATIENT);
+    let mut client = world.connect().await;
+    let nowhere = POST.replace("/greets", "/nothing");
+    for _ in 0..50 {
+        let answered = ask(&mut client, &nowhere, &vec![b' '; 300_000]).await;
+        assert_eq!(answered.code, 404, "{answered:?}");
+    }
+    assert_eq!(ask(&mut client, POST, &question("u")).await.code, 200);
+}
+
+#[tokio::test]
 async fn ten_megabytes_are_refused_and_the_next_client_is_served() {
     let world = start(PATIENT);
     let answered = world.ask(POST, &vec![b' '; 10_000_000]).await;
