@@ -7,7 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from benchlib import cluster, figures, webhooks  # noqa: E402
+from benchlib import figures, paper, webhooks  # noqa: E402
 from benchlib import population as p  # noqa: E402
 from benchlib.pods import Counter, has_share, quantity  # noqa: E402
 
@@ -108,7 +108,7 @@ class Pods(unittest.TestCase):
         self.assertIsNotNone(counter.last_repaired)
 
     def test_the_pods_of_the_cluster_part_fit_a_hundred_times_on_a_node(self):
-        self.assertLessEqual(100 * max(cluster.PERCENTAGES.values()), 100)
+        self.assertLessEqual(100 * max(paper.PERCENTAGES.values()), 100)
 
 
 class Webhooks(unittest.TestCase):
