@@ -4,6 +4,7 @@ A real installation: the chart, two replicas on two nodes, its Service. No creat
 in the moment after a SIGKILL.
 """
 
+import re
 import time
 from collections import Counter as Tally
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ class Sizes:
         self.nodes, self.rate = 40, 50 if quick else 200
         self.measured_s, self.rotation_s, self.kill_s = (3, 15, 10) if quick else (15, 60, 20)
         # DaemonSets whose pods are kept, one after the other around the SIGKILL.
-        self.sets, self.apart_s = 8, 0.4
+        self.sets, self.apart_s = 8, 0.2
 
 
 def run(root, name, archive, image, quick, keep):
@@ -100,7 +101,7 @@ class Storm:
             creating = pool.submit(self._create, self.sizes.kill_s)
             time.sleep(self.sizes.kill_s / 4)
             bringing = pool.submit(self._bring_sets)
-            time.sleep(self.sizes.apart_s)
+            # The command takes its time too: pods come by now.
             killed = self.replicas.kill(leader)
             bringing.result()
             outcome, took = creating.result()
@@ -155,7 +156,7 @@ class Storm:
             log.seek(mark)
             said = reasons(log.read().decode(errors="replace"))
         for reason, (count, first) in said.items():
-            print(f"    API server, {count} times, first {first}: {reason}", flush=True)
+            print(f"    the API server did without us {count} times, first at {first}: {reason}", flush=True)
 
 
 def reasons(log):
@@ -164,8 +165,8 @@ def reasons(log):
     for line in log.splitlines():
         if FAILED_OPEN in line:
             why = line.split(FAILED_OPEN, 1)[1]
-            # The ports of the connections differ each time.
-            why = why.split(": ", 1)[-1][-300:]
+            # Each connection has a port of its own here, and the same one there.
+            why = re.sub(r"[0-9.]+:\d+->", "", why.split(": ", 1)[-1])[-300:]
             count, first = found.get(why, (0, line.split()[1]))
             found[why] = (count + 1, first)
     return dict(sorted(found.items(), key=lambda item: -item[1][0])[:10])
