@@ -152,14 +152,17 @@ lint: ## Check formatting, and clippy without warnings
 ##@ Measure
 
 .PHONY: bench-admission
-bench-admission: ## Measure the sizing webhook beside a bare server, and through an API server (ARGS=--quick for a minute)
+bench-admission: ## Measure the sizing webhook beside a bare server, through an API server, and in a storm (ARGS=--quick for a few minutes)
 	$(build_benches)
-	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) $(ARGS)
+	$(pack_archive)
+	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) --archive $(ARCHIVE) --image '$(IMG)' $(ARGS)
 
 .PHONY: bench-admission-cluster
-bench-admission-cluster: ## Only the part of it that goes through an API server
+bench-admission-cluster: ## Only the parts of it that go through an API server
 	$(build_benches)
+	$(pack_archive)
 	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) --only cluster $(ARGS)
+	$(PYTHON) benches/run_admission.py --only storm --archive $(ARCHIVE) --image '$(IMG)' $(ARGS)
 
 ##@ Keep in step
 

@@ -15,7 +15,7 @@ sys.dont_write_bytecode = True
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "benches"))
 
-from benchlib import cluster, figures, machine  # noqa: E402
+from benchlib import cluster, figures, machine, storm  # noqa: E402
 from benchlib.control_plane import ControlPlane  # noqa: E402
 from benchlib.direct import Direct, Sizes  # noqa: E402
 from benchlib.load import Driver  # noqa: E402
@@ -25,13 +25,20 @@ from benchlib.servers import certificates  # noqa: E402
 
 def parse():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--programs", required=True, metavar="DIR", help="where cargo has put holdfast, bench-bare and examples/bench-driver")
+    parser.add_argument("--programs", metavar="DIR", help="where cargo has put holdfast, bench-bare and examples/bench-driver")
+    parser.add_argument("--archive", default="dist/holdfast.tar", help="for the storm: the image, as `make image` packs it (default: dist/holdfast.tar)")
+    parser.add_argument("--image", help="… and its name in there")
     parser.add_argument("--name", default="bench", help="the world's name (default: bench)")
-    parser.add_argument("--only", choices=("direct", "cluster"), help="one half: straight at the webhook, or through an API server")
+    parser.add_argument("--only", choices=("direct", "cluster", "storm"), help="one part: straight at the webhook, through an API server, or while certificates change and replicas end")
     parser.add_argument("--quick", action="store_true", help="two minutes instead of twenty: shows that it works, its figures mean nothing")
     parser.add_argument("--null", action="store_true", help="the baseline against itself: what of the figures is the machine's own noise")
     parser.add_argument("--keep", action="store_true", help="leave the world up")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.only != "storm" and not arguments.programs:
+        parser.error("--programs is needed for all but the storm")
+    if arguments.only in (None, "storm") and not arguments.null and not arguments.image:
+        parser.error("--image is needed for the storm")
+    return arguments
 
 
 def direct(arguments, programs, folder):
@@ -57,16 +64,18 @@ def direct(arguments, programs, folder):
 
 def main():
     arguments = parse()
-    programs, began = Programs(arguments.programs), time.monotonic()
+    programs, began = Programs(arguments.programs) if arguments.programs else None, time.monotonic()
     # Thousands of connections; containers have such limits by default.
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     print("\n".join(machine.describe(programs)))
     told = {}
     with tempfile.TemporaryDirectory(prefix="holdfast-bench-") as folder:
-        if arguments.only != "cluster":
+        if arguments.only in (None, "direct"):
             told.update(direct(arguments, programs, Path(folder)))
-        if arguments.only != "direct" and not arguments.null:
+        if arguments.only in (None, "cluster") and not arguments.null:
             told.update(cluster.run(ROOT, f"{arguments.name}-cluster", programs, Path(folder), arguments.quick, arguments.keep))
+        if arguments.only in (None, "storm") and not arguments.null:
+            told.update(storm.run(ROOT, f"{arguments.name}-storm", ROOT / arguments.archive, arguments.image, arguments.quick, arguments.keep))
     print(f"\n{time.monotonic() - began:.0f} s in all")
     if not (arguments.quick or arguments.null):
         print("\n".join(figures.bars(told)))

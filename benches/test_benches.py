@@ -1,5 +1,6 @@
 """What of the benchmarks can be wrong without a machine: figures, objects, counting."""
 
+import base64
 import json
 import sys
 import unittest
@@ -7,8 +8,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from benchlib import cluster, figures, webhooks  # noqa: E402
+from benchlib import figures, paper, replicas, storm, webhooks  # noqa: E402
 from benchlib import population as p  # noqa: E402
+from benchlib.creations import Creations  # noqa: E402
 from benchlib.pods import Counter, has_share, quantity  # noqa: E402
 
 REVIEW = (Path(__file__).resolve().parent / "driver/review.json").read_text()
@@ -108,7 +110,41 @@ class Pods(unittest.TestCase):
         self.assertIsNotNone(counter.last_repaired)
 
     def test_the_pods_of_the_cluster_part_fit_a_hundred_times_on_a_node(self):
-        self.assertLessEqual(100 * max(cluster.PERCENTAGES.values()), 100)
+        self.assertLessEqual(100 * max(paper.PERCENTAGES.values()), 100)
+
+
+class Storms(unittest.TestCase):
+    def test_an_authority_rolls_over_by_way_of_both(self):
+        sets = lambda *names: [frozenset(name) for name in names]
+        self.assertEqual(replicas.roll_overs(sets("a", "ab", "b", "bc", "c")), 2)
+        # What began before is not complete, and what had no time to be heard of is no roll-over.
+        self.assertEqual(replicas.roll_overs(sets("ab", "b", "bc")), 0)
+        self.assertEqual(replicas.roll_overs(sets("a", "b")), 0)
+        self.assertEqual(replicas.roll_overs(sets("a", "ab", "a")), 0)
+        self.assertEqual(replicas.roll_overs([frozenset(), *sets("a", "ab", "b")]), 1)
+
+    def test_each_certificate_of_a_bundle_has_a_fingerprint(self):
+        pem = lambda body: f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(body).decode()}\n-----END CERTIFICATE-----\n"
+        told = lambda text: replicas.fingerprints(base64.b64encode(text.encode()).decode())
+        one, two = told(pem(b"one")), told(pem(b"two"))
+        self.assertEqual((len(one), len(two), told(pem(b"one") + "\n" + pem(b"two"))), (1, 1, one | two))
+        self.assertEqual(told(""), set())
+
+    def test_the_leafs_end_is_read_and_not_the_authoritys(self):
+        line = 'holdfast_webhook_certificate_expiry_seconds{certificate="%s"} %s\n'
+        self.assertEqual(replicas.expiry(line % ("authority", 2) + line % ("leaf", 1)), "1")
+        self.assertIsNone(replicas.expiry(line % ("authority", 2)))
+
+    def test_reasons_are_counted_whatever_the_port(self):
+        line = 'W1121 14:06:%s 7 dispatcher.go:225] Failed calling webhook, failing open pods: failed calling webhook "pods": write tcp 10.77.2.1:%s->10.130.1.4:9443: write: broken pipe'
+        log = "\n".join([line % ("32.1", 41228), "I1121 something else", line % ("33.2", 41118)])
+        self.assertEqual(storm.reasons(log), {'failed calling webhook "pods": write tcp 10.130.1.4:9443: write: broken pipe': (2, "14:06:32.1")})
+
+    def test_the_time_without_shares_is_from_the_first_to_the_last(self):
+        outcome = Creations()
+        self.assertEqual((outcome.unsized, outcome.unsized_ms()), (0, 0.0))
+        outcome.unsized_at += [(12.5, 1, []), (10.0, 0, [])]
+        self.assertEqual((outcome.unsized, outcome.unsized_ms()), (2, 2500.0))
 
 
 class Webhooks(unittest.TestCase):

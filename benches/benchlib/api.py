@@ -31,6 +31,10 @@ class Api:
 
     def text(self, verb, path, body=None):
         """The answer as it came; an answer that is no success is an error."""
+        return self.answer(verb, path, body)[0]
+
+    def answer(self, verb, path, body=None):
+        """The same, and the warnings that came with it."""
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = HTTPSConnection(self._host, context=self._context, timeout=TIMEOUT_S)
@@ -44,7 +48,7 @@ class Api:
             raise
         if answer.status >= 300:
             raise Refused(answer.status, f"the API server answered {verb} {path} with {answer.status}: {text[:300]}")
-        return text
+        return text, answer.headers.get_all("Warning", [])
 
     def call(self, verb, path, body=None):
         return json.loads(self.text(verb, path, json.dumps(body) if body is not None else None))

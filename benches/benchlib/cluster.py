@@ -6,15 +6,13 @@ Holdfast runs on this machine, the API server asks it at the world's host addres
 import json
 import time
 
-from . import creations, figures, webhooks
+from . import creations, figures, paper, webhooks
 from . import population as p
 from .control_plane import ControlPlane, wait
-from .pods import Counter, has_share
+from .pods import Counter
 from .servers import Holdfast, certificates
 
 MANIFESTS = "manifests/default"
-# What every node on paper can give; tests/world makes them so.
-ALLOCATABLE = {"cpu": "32", "memory": "256Gi"}
 CREATED_WITHIN_S = 600
 REPAIRED_WITHIN_S = 60
 
@@ -69,9 +67,9 @@ class Through:
             raise SystemExit(f"bench: {manifests} holds no webhook configuration for pods")
         self.plane.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
         # The API server takes a configuration up some time after it was written.
-        set_ = self._set("bench-probe", 0, self._template("bench-probe"), nowhere=True)
+        set_ = paper.daemonset("bench-probe", self._template("bench-probe"), paper.NOWHERE)
         owner = self.api.call("POST", p.DAEMONSETS, set_)
-        ask = lambda: _has_share(self.api.call("POST", f"{p.PODS}?dryRun=All", _pod_of(owner, "kwok-0000")))
+        ask = lambda: paper.has_share(self.api.call("POST", f"{p.PODS}?dryRun=All", paper.pod_of(owner, paper.node_name(0))))
         wait("the API server to ask the webhook", 60, ask)
 
     def with_webhooks(self):
@@ -90,9 +88,9 @@ class Through:
 
     def _one_set(self, name, template_name):
         """A DaemonSet over all nodes: seconds until all its pods exist (and, with a template, have their share)."""
-        counter = Counter(self.api, p.PODS, f"app={name}", _has_share)
+        counter = Counter(self.api, p.PODS, f"app={name}", paper.has_share)
         began = time.monotonic()
-        self.api.call("POST", p.DAEMONSETS, self._set(name, 0, template_name))
+        self.api.call("POST", p.DAEMONSETS, paper.daemonset(name, template_name))
         wait(f"{self.sizes.nodes} pods", CREATED_WITHIN_S, lambda: counter.check() and counter.created >= self.sizes.nodes and (template_name is None or not counter.unsized))
         ended = max(filter(None, (counter.last_created, counter.last_repaired)))
         counter.end()
@@ -101,9 +99,9 @@ class Through:
         return ended - began, counter
 
     def _creations(self, name, template_name):
-        owner = self.api.call("POST", p.DAEMONSETS, self._set(name, 0, template_name, nowhere=True))
-        pod = lambda i: _pod_of(owner, f"kwok-{i % self.sizes.nodes:04}")
-        outcome, took = creations.create(self.api, p.PODS, pod, _has_share, self.sizes.rate, self.sizes.seconds)
+        owner = self.api.call("POST", p.DAEMONSETS, paper.daemonset(name, template_name, paper.NOWHERE))
+        pod = lambda i: paper.pod_of(owner, paper.node_name(i % self.sizes.nodes))
+        outcome, took = creations.create(self.api, p.PODS, pod, paper.has_share, self.sizes.rate, self.sizes.seconds)
         print(f"  {name}: {self.sizes.rate}/s asked for, {outcome.rate(took):.0f}/s done, p99 {outcome.at(0.99) * 1000:.1f} ms, {outcome.failed} failed, {outcome.unsized} unsized"
               f"{', first failure: ' + outcome.first_failure if outcome.first_failure else ''}", flush=True)
         return outcome, took
@@ -111,10 +109,10 @@ class Through:
     def _many_sets(self, order, templates_first, from_node):
         """Many new DaemonSets and their templates in one file, in this order, on nodes of their own."""
         sizes, label = self.sizes, f"bench-{order}"
-        self.plane.kubectl("label", "--overwrite", *(f"node/kwok-{i:04}" for i in range(from_node, from_node + sizes.some_nodes)), f"bench={label}")
+        self.plane.kubectl("label", "--overwrite", *(f"node/{paper.node_name(i)}" for i in range(from_node, from_node + sizes.some_nodes)), f"bench={label}")
         names = [f"{label}-{i:03}" for i in range(sizes.sets)]
-        templates, sets = [_template_object(name) for name in names], [self._set(name, 0, name, label=label) for name in names]
-        counter = Counter(self.api, p.PODS, f"wave={label}", _has_share)
+        templates, sets = [paper.template(name) for name in names], [paper.daemonset(name, name, {"bench": label}, wave=label) for name in names]
+        counter = Counter(self.api, p.PODS, f"wave={label}", paper.has_share)
         began = time.monotonic()
         self.plane.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": templates + sets if templates_first else sets + templates}))
         applied, expected = time.monotonic(), sizes.sets * sizes.some_nodes
@@ -134,21 +132,8 @@ class Through:
             self.figures["sets_first_repaired_s"] = float("inf") if counter.unsized else repaired
 
     def _template(self, name):
-        self.api.call("POST", p.TEMPLATES, _template_object(name))
+        self.api.call("POST", p.TEMPLATES, paper.template(name))
         return name
-
-    def _set(self, name, i, template_name, nowhere=False, label=None):
-        """A DaemonSet of nodes on paper; its pods are Guaranteed before and after, so a repair in place is possible."""
-        item = p.daemonset(i, template_name)
-        item["metadata"]["name"] = name
-        if template_name is None:
-            item["metadata"]["annotations"] = {}
-        labels = {"app": name, **({"wave": label} if label else {})}
-        item["spec"]["selector"]["matchLabels"], item["spec"]["template"]["metadata"]["labels"] = {"app": name}, labels
-        item["spec"]["template"]["spec"]["volumes"] = [v for v in item["spec"]["template"]["spec"]["volumes"] if v["name"] != "host"] + [{"name": "host", "emptyDir": {}}]
-        if not nowhere:
-            item["spec"]["template"]["spec"]["nodeSelector"] = {"bench": label} if label else {"type": "kwok"}
-        return item
 
     def _durations(self):
         return webhooks.durations(self.api.text("GET", "/metrics"), self.webhooks)
@@ -156,27 +141,3 @@ class Through:
     def _remove(self, what, selector):
         self.plane.kubectl("-n", p.NAMESPACE, "delete", what, "--wait=false")
         wait("the pods to go", CREATED_WITHIN_S, lambda: not self.api.get(f"{p.PODS}?labelSelector={selector}&limit=1")["items"], 0.5)
-
-
-# One percent: a hundred of them fit on a node.
-PERCENTAGES = {"cpu": 1, "memory": 1}
-
-
-def _template_object(name):
-    item = p.template(0)
-    item["metadata"]["name"], item["spec"] = name, {"cpuPercentage": PERCENTAGES["cpu"], "memoryPercentage": PERCENTAGES["memory"]}
-    return item
-
-
-def _has_share(pod):
-    return has_share(pod, ALLOCATABLE, PERCENTAGES)
-
-
-def _pod_of(owner, node):
-    """As the DaemonSet controller makes one."""
-    template, meta = owner["spec"]["template"], owner["metadata"]
-    reference = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": meta["name"], "uid": meta["uid"], "controller": True, "blockOwnerDeletion": True}
-    terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}]
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}
-    metadata = {"generateName": f"{meta['name']}-", "namespace": p.NAMESPACE, "labels": template["metadata"]["labels"], "ownerReferences": [reference]}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {**template["spec"], "affinity": affinity}}

@@ -15,15 +15,15 @@ NOT_NEEDED = ("kube-controller-manager", "kube-scheduler")
 
 
 class ControlPlane:
-    """A world without real nodes."""
+    """A world, without real nodes where nothing has to run on one."""
 
     def __init__(self, root, name):
         self.root, self.name = root, name
         self.kubeconfig = self.api = self.kubectl_path = None
         self.nodes, self.owners = 0, []
 
-    def up(self, kwok=0):
-        self.world("up", "--nodes", "0", "--kwok", str(kwok))
+    def up(self, kwok=0, nodes=0):
+        self.world("up", "--nodes", str(nodes), "--kwok", str(kwok))
         self.kubeconfig, self.kubectl_path = self.world("kubeconfig").strip(), self.world("tool", "kubectl").strip()
         self.api = Api(self.kubeconfig)
 

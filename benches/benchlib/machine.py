@@ -53,13 +53,14 @@ def memory_mib(pid):
 
 
 def describe(programs):
-    """Lines about what was measured on what."""
+    """Lines about what was measured on what; the storm measures an image and needs no programs."""
     model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), platform.machine())
     total = int(Path("/proc/meminfo").read_text().split()[1]) / (1 << 20)
     governor = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
     said = lambda *words: subprocess.run(words, capture_output=True, text=True).stdout.strip()
+    measured = [f"programs  {said(programs.holdfast, 'version')}, {said('rustc', '--version')}, baseline and driver from the same checkout ({said('git', 'rev-parse', '--short', 'HEAD') or 'no git'})"] if programs else []
     return [
         f"machine   {len(os.sched_getaffinity(0))} cores, {model}, {total:.0f} GiB, kernel {platform.release()}, governor {governor.read_text().strip() if governor.exists() else 'not told'}",
-        f"programs  {said(programs.holdfast, 'version')}, {said('rustc', '--version')}, baseline and driver from the same checkout ({said('git', 'rev-parse', '--short', 'HEAD') or 'no git'})",
+        *measured,
         f"load      {' '.join(f'{load:.2f}' for load in os.getloadavg())} before anything was measured",
     ]

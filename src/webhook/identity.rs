@@ -1,8 +1,8 @@
 //! Which certificate this replica serves: the one in its directory, or, without one, a leaf that it signs itself with the authority
 //! that all replicas share. A leaf's key never leaves the process.
 //!
-//! Everything is judged anew every second by the time of day: a host that was suspended, or whose clock was set, does not sleep
-//! through a renewal.
+//! Everything is judged anew every second, more often where leaves live for seconds, and by the time of day: a host that was suspended,
+//! or whose clock was set, does not sleep through a renewal.
 
 use crate::kit::error::{Error, chain};
 use crate::process::clock;
@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How often everything is judged anew.
+/// How often everything is judged anew, at least.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the Secret is read.
 const READ_AGAIN: Duration = Duration::from_secs(3);
@@ -101,8 +101,14 @@ impl Identity {
     pub async fn follow(mut self) {
         loop {
             self.look(clock::now()).await;
-            tokio::time::sleep(LOOK_AGAIN).await;
+            tokio::time::sleep(self.part_of_a_life(12).min(LOOK_AGAIN)).await;
         }
+    }
+
+    /// Of a leaf's. A third of it is there for a renewal, and a client needs some of that to look at what it was shown.
+    fn part_of_a_life(&self, part: u32) -> Duration {
+        let life = self.setup.lifetimes.leaf;
+        life.checked_div(part).unwrap_or(life)
     }
 
     /// Looks once.
@@ -149,15 +155,28 @@ impl Identity {
     }
 
     async fn look_at_own(&mut self, now: Timestamp) -> Option<Validity> {
+        // An API server may take its time; what is known already signs before it is asked, and while it does not answer.
+        self.renew(now);
         if self.read_at.is_none_or(|at| at.elapsed() >= READ_AGAIN) {
-            match self.learn(now).await {
+            let limit = match self.leaf {
+                Some(_) => self.part_of_a_life(6),
+                None => Duration::MAX,
+            };
+            let learned = tokio::time::timeout(limit, self.learn(now)).await;
+            match learned.unwrap_or_else(|_elapsed| Err(too_late(limit))) {
                 Ok(()) => {
                     self.read_at = Some(Instant::now());
                     self.said.remove(UNREAD);
                 }
                 Err(error) => self.say(&error, UNREAD),
             }
+            self.renew(now);
         }
+        self.leaf.as_ref().map(|(validity, _)| *validity)
+    }
+
+    /// Signs a leaf where one is due.
+    fn renew(&mut self, now: Timestamp) {
         if let Some(Authorities { current, .. }) = &self.authorities
             && self.needs_leaf(current, now)
         {
@@ -170,7 +189,6 @@ impl Identity {
                 Err(error) => self.say(&error, "no certificate could be signed; trying again"),
             }
         }
-        self.leaf.as_ref().map(|(validity, _)| *validity)
     }
 
     async fn learn(&mut self, now: Timestamp) -> Result<(), Error> {
@@ -242,6 +260,14 @@ impl Identity {
             tracing::warn!(error = said, "{what}");
             self.said.insert(what, said);
         }
+    }
+}
+
+fn too_late(limit: Duration) -> Error {
+    Error::TimedOut {
+        verb: "read",
+        object: "the webhooks' authority".into(),
+        limit,
     }
 }
 

@@ -110,6 +110,21 @@ async fn a_leaf_is_renewed_in_time_also_while_the_api_server_is_away() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leaf_that_lives_for_seconds_does_not_wait_for_an_api_server_that_does_not_answer() {
+    let server = ApiServer::default();
+    let mut replica = Replica::new(Some(&server), None);
+    replica.identity.setup.lifetimes.leaf = Duration::from_secs(3);
+    replica.look(0).await;
+    let first = replica.leaf();
+    server.cut_off(true);
+    let began = Instant::now();
+    replica.look(2).await;
+    assert_ne!(replica.leaf(), first);
+    let waited = began.elapsed().saturating_sub(READ_AGAIN);
+    assert!(waited < Duration::from_secs(1), "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_authority_signs_at_once_and_one_that_is_to_come_does_not() {
     let server = ApiServer::default();
     let mut replica = Replica::new(Some(&server), None);
