@@ -54,6 +54,8 @@ pub mod sizing {
     mod crowd;
     mod desire;
     mod findings;
+    #[cfg(any(test, fuzzing))]
+    pub mod fuzzing;
     mod judge;
     mod landing;
     mod load;
@@ -66,7 +68,7 @@ pub mod sizing {
     mod rules;
     mod share;
     mod split;
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     mod testkit;
     mod view;
 }
