@@ -72,6 +72,13 @@ endef
 
 still_held := It did not end. If a finalizer of ours holds something and no manager runs to release it: holdfast teardown --yes
 
+# Fuzzing needs a nightly toolchain, for its instrumentation of the code; cargo-fuzz itself is installed below the cache.
+SECONDS = 60
+TARGETS ?= admission quantity
+FUZZ_TOOLCHAIN ?= nightly
+CARGO_FUZZ_VERSION := 0.13.2
+CARGO_FUZZ := $(CACHE)/cargo-fuzz/bin/cargo-fuzz
+
 ##@ Look around
 
 .PHONY: help
@@ -143,6 +150,20 @@ test-tools: ## Unit tests of the scripts in tools/ and benches/
 .PHONY: check-chart
 check-chart: ## Lint the chart, render it in many ways, hold the results against Kubernetes' own schemas
 	$(PYTHON) tools/check_chart.py --helm $(HELM) --kubectl $(KUBECTL) --kubeconform $(KUBECONFORM) --holdfast '$(HOLDFAST)'
+
+.PHONY: fuzz
+fuzz: ## Throw bytes at the decoders: each target for SECONDS= seconds (60), from the committed corpus (TARGETS= for some)
+	@test -x $(CARGO_FUZZ) || \
+	  CARGO_TARGET_DIR=$(CACHE)/cargo-fuzz/build cargo install --locked --root $(CACHE)/cargo-fuzz --version $(CARGO_FUZZ_VERSION) cargo-fuzz
+	@for target in $(TARGETS); do \
+	  mkdir -p $(CACHE)/fuzz/$$target; \
+	  printf 'fuzz: %s, %s s, corpus of %s files\n' $$target $(SECONDS) "$$(ls fuzz/corpus/$$target | wc -l)"; \
+	  RUSTUP_TOOLCHAIN=$(FUZZ_TOOLCHAIN) CARGO_TARGET_DIR=$(CARGO_TARGET_DIR)/fuzz $(CARGO_FUZZ) run --sanitizer none $$target \
+	    $(CACHE)/fuzz/$$target fuzz/corpus/$$target -- \
+	    -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -max_len=65536 -dict=fuzz/$$target.dict -print_final_stats=1 2>&1 | \
+	    grep -E '^(error|INFO: seed|Done|stat::(number|average|peak)|thread|assertion|  left:|  right:|==|artifact_prefix)'; \
+	done
+	@echo 'fuzz: nothing was found'
 
 .PHONY: lint
 lint: ## Check formatting, and clippy without warnings

@@ -73,6 +73,8 @@ pub mod sizing {
     mod feed;
     pub(crate) mod findings;
     pub(crate) mod forecast;
+    #[cfg(any(test, fuzzing))]
+    pub mod fuzzing;
     mod judge;
     mod landing;
     pub(crate) mod lint;
@@ -104,6 +106,7 @@ pub mod sizing {
     mod summary;
     mod target;
     #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     mod testkit;
     mod texts;
     mod tried;

@@ -1,9 +1,12 @@
 //! Kubernetes quantities (`1500m`, `1.5Gi`, `2e3`) as whole nano-units in an `i128`: no floats, no silent loss.
 //!
 //! The grammar is Kubernetes' own: a signed decimal number, then one of `n u m "" k M G T P E`, `Ki Mi Gi Ti Pi Ei`, or a decimal
-//! exponent (`e3`, `E-2`). What is finer than a nano-unit is rounded up, as the API server does; what does not fit is refused.
+//! exponent (`e3`, `E-2`). What is finer than a nano-unit is rounded up, as the API server does; what does not fit is refused, and so is
+//! what is written with more digits than an `i128` holds, however small it is: some 38, or 17 before `Pi`.
 
 mod arithmetic;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod print;
 
 use std::str::FromStr;
