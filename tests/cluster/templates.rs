@@ -32,7 +32,10 @@ async fn a_template_is_ready_or_says_why_not() {
     let spec = "{cpuPercentage: 10, minMemory: 99999999999999999999999E}";
     let refused = world.apply(&template("t", spec));
     let told = text(&refused.stderr);
-    assert!(!refused.status.success() && told.contains("too large"), "{told}");
+    assert!(
+        !refused.status.success() && told.contains("too large"),
+        "{told}"
+    );
     let spec = "{cpuPercentage: 10, minMemory: 32Mi}";
     assert!(world.apply(&template("t", spec)).status.success());
     eventually("it is ready", 20, ready("True", 1)).await;
