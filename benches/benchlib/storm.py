@@ -101,12 +101,13 @@ class Storm:
             creating = pool.submit(self._create, self.sizes.kill_s)
             time.sleep(self.sizes.kill_s / 4)
             bringing = pool.submit(self._bring_sets)
-            # The command takes its time too: pods come by now.
+            wait("pods that stay", 60, lambda: counter.check() and counter.created >= self.sizes.nodes // 2, 0.01)
             killed = self.replicas.kill(leader)
             bringing.result()
             outcome, took = creating.result()
         expected = self.sizes.sets * self.sizes.nodes
         wait(f"{expected} pods", 120, lambda: counter.check() and counter.created >= expected)
+        print(f"  {expected} pods that stay came until {counter.last_created - killed:.1f} s after the SIGKILL", flush=True)
         self._await_repair(counter, killed)
         counter.end()
         print(f"  SIGKILL to {leader['metadata']['name']} at {killed - began:.1f} s: {_told(outcome, took)}", flush=True)
