@@ -74,6 +74,38 @@ async fn whatever_changes_a_share_leads_to_a_resize() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn another_daemonset_on_the_nodes_leads_to_a_look_at_all() {
+    let scene = Scene::new(json!({ "cpuPercentage": 60 })).daemonset(half());
+    let server = &scene.world.server;
+    let (mut template, other) = (
+        server.stored(TEMPLATE).unwrap(),
+        "/apis/apps/v1/namespaces/apps/daemonsets/e",
+    );
+    template["metadata"] = json!({ "name": "u" });
+    server.put(&TEMPLATE.replace("templates/t", "templates/u"), template);
+    scene.world.run();
+    let runner = runner(&scene);
+    let running = tokio::spawn(run(runner.clone(), scene.means()));
+    let is_too_much = |status: &str| {
+        let conditions = scene.template().status.map(|found| found.conditions);
+        let mut conditions = conditions.unwrap_or_default().into_iter();
+        conditions.any(|one| one.type_ == "Overcommitted" && one.status == status)
+    };
+    until(|| is_too_much("False")).await;
+    let mut daemonset = server
+        .stored("/apis/apps/v1/namespaces/apps/daemonsets/d")
+        .unwrap();
+    daemonset["metadata"]["annotations"]["flexdaemonsets.xai/resource-template"] = json!("u");
+    (daemonset["metadata"]["name"], daemonset["metadata"]["uid"]) = (json!("e"), json!("uid-e"));
+    server.put(other, daemonset);
+    until(|| is_too_much("True")).await;
+    server.remove(other);
+    until(|| is_too_much("False")).await;
+    runner.stop.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conflict_is_tried_again_until_the_status_is_true() {
     let scene = Scene::new(tenth());
     scene.world.run();
