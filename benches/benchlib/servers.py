@@ -90,7 +90,8 @@ class Holdfast(Server):
         command = [programs.holdfast, "serve", "--identity", "bench", "--health-probe-bind-address", f"127.0.0.1:{self.probes}", "--metrics-bind-address", f"127.0.0.1:{self.metrics}"]
         if programs.has_webhooks():
             command += ["--webhook-bind-address", self.address, "--cert-dir", str(directory)]
-        super().__init__("holdfast", command, core, log, {"KUBECONFIG": kubeconfig})
+        # As the chart deploys it.
+        super().__init__("holdfast", command, core, log, {"KUBECONFIG": kubeconfig, "MALLOC_MMAP_THRESHOLD_": "131072"})
         # Ready is asked for often: the time until it is, is a figure.
         wait("holdfast to be ready", 120, lambda: self.check() and self._is_ready(), 0.005)
         self.ready_after_s = time.monotonic() - self.began
