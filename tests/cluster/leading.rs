@@ -1,5 +1,6 @@
 //! One manager leads; when it dies, is cut off or is deleted, the other one does.
 
+use crate::shares::{applied, daemonset, template};
 use crate::world::{NAMESPACE, World, eventually, leader, pods, ready_managers, text, world};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -176,14 +177,21 @@ async fn it_never_asks_for_what_it_may_not_do() {
         .await
         .unwrap();
     wait_for_another(&client, &former).await;
-    world.apply("apiVersion: flexdaemonsets.xai/v1alpha1\nkind: FlexDaemonsetTemplate\nmetadata: {name: rights}\nspec: {minCPU: \"-1\"}\n");
-    eventually("the event was told", 20, || async {
-        world
-            .kubectl("get events -A")
-            .contains("flexdaemonsettemplate/rights")
-            .then_some(())
+    let one = "containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]";
+    applied(&world, &daemonset("rights", "later", one));
+    eventually("the event was told", 30, || async {
+        let events = world.kubectl("get events -A");
+        let is_told =
+            |line: &str| line.contains("daemonset/rights") && line.contains("TemplateMissing");
+        events.lines().any(is_told).then_some(())
     })
     .await;
-    world.kubectl("delete fdt rights");
+    applied(&world, &template("later", "{cpuPercentage: 5}"));
+    eventually("its pods are counted", 60, || async {
+        let total = world.kubectl("get fdt later -o jsonpath={.status.pods.total}");
+        (total == "2").then_some(())
+    })
+    .await;
+    world.kubectl("delete daemonset/rights fdt/later");
     assert_eq!(refused(&log).split_off(before), Vec::<String>::new());
 }
