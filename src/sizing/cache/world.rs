@@ -13,7 +13,7 @@ pub(crate) const DAEMONSETS: &str = "/apis/apps/v1/daemonsets";
 pub(crate) const TEMPLATES: &str = "/apis/flexdaemonsets.xai/v1alpha1/flexdaemonsettemplates";
 
 /// Longer than anything here takes, on a clock that leaps.
-const IN_TIME: Duration = Duration::from_secs(3600);
+pub(crate) const IN_TIME: Duration = Duration::from_secs(3600);
 
 /// Caches over a server in memory.
 pub(crate) struct World {
