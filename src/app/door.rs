@@ -45,6 +45,8 @@ impl Ground {
 pub(crate) struct Door {
     server: Webhooks,
     identity: JoinHandle<()>,
+    /// Ends when API servers are told whom to trust.
+    told: JoinHandle<()>,
     /// For the leader of an installation.
     pub(crate) keeper: Option<rollover::Setup>,
 }
@@ -96,6 +98,12 @@ impl Door {
                 lifetimes,
                 found: identity.found(),
             });
+        let (asked, health) = (keeper.clone(), Arc::clone(&ground.health));
+        let told = async move {
+            if let Some(setup) = asked {
+                rollover::told::wait(&setup, &health).await;
+            }
+        };
         let setup = server::Setup {
             endpoints,
             tls: handshake::config(tls_min_version, identity.served(), checked)?,
@@ -106,6 +114,7 @@ impl Door {
             server::serve(webhook_bind_address, setup)?.map(|server| Self {
                 server,
                 identity: tokio::spawn(identity.follow()),
+                told: tokio::spawn(told),
                 keeper,
             }),
         )
@@ -126,6 +135,7 @@ impl Door {
         if let Err(error) = self.server.stop().await {
             tracing::warn!(error = %chain(&error), "the webhook server ended badly");
         }
+        self.told.abort();
         self.identity.abort();
     }
 }

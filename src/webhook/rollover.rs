@@ -8,6 +8,7 @@
 
 pub mod bundle;
 pub mod plan;
+pub mod told;
 
 use crate::kit::error::{Error, chain};
 use crate::process::clock;
@@ -56,6 +57,33 @@ pub struct Setup {
     pub lifetimes: Lifetimes,
     /// What is served from files.
     pub found: watch::Receiver<Option<Pair>>,
+}
+
+impl Setup {
+    fn api(&self, kind: &str) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+        Api::all_with(self.client.clone(), &ApiResource::from_gvk(&gvk))
+    }
+
+    /// Our configurations, those that are wanted.
+    async fn configurations(
+        &self,
+        is_wanted: impl Fn(&Configuration) -> bool,
+    ) -> Result<Vec<Configuration>, Error> {
+        let mut found = Vec::new();
+        for kind in KINDS {
+            let name = &self.name;
+            let what = format!("{} {name}", kind.to_lowercase());
+            let api = self.api(kind);
+            if let Some(object) = bounded(CALL_LIMIT, "get", what, api.get_opt(name)).await? {
+                let configuration = Configuration::read(kind, object);
+                if is_wanted(&configuration) {
+                    found.push(configuration);
+                }
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Keeps what API servers trust. One at a time does, the leader's.
@@ -142,7 +170,9 @@ impl Keeper {
         if wanted.is_empty() {
             return Ok(false);
         }
-        let configurations = self.configurations(files.is_some()).await?;
+        let from_files = files.is_some();
+        let is_ours = |one: &Configuration| one.is_to_be_written(from_files);
+        let configurations = self.setup.configurations(is_ours).await?;
         let former = self.former(&wanted, &configurations, now);
         let trusted: Vec<BTreeSet<Der>> = configurations
             .iter()
@@ -228,28 +258,6 @@ impl Keeper {
         Ok(())
     }
 
-    fn api(&self, kind: &str) -> Api<DynamicObject> {
-        let gvk = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-        Api::all_with(self.setup.client.clone(), &ApiResource::from_gvk(&gvk))
-    }
-
-    /// Our configurations, as far as they are ours to write.
-    async fn configurations(&self, from_files: bool) -> Result<Vec<Configuration>, Error> {
-        let mut found = Vec::new();
-        for kind in KINDS {
-            let name = &self.setup.name;
-            let what = format!("{} {name}", kind.to_lowercase());
-            let api = self.api(kind);
-            if let Some(object) = bounded(CALL_LIMIT, "get", what, api.get_opt(name)).await? {
-                let configuration = Configuration::read(kind, object);
-                if configuration.is_to_be_written(from_files) {
-                    found.push(configuration);
-                }
-            }
-        }
-        Ok(found)
-    }
-
     /// What stands in our bundles, is not needed by what this process knows, and may still be served by another replica from files.
     fn former(
         &mut self,
@@ -297,7 +305,7 @@ impl Keeper {
             {
                 continue;
             }
-            let api = self.api(configuration.kind);
+            let api = self.setup.api(configuration.kind);
             let operations = configuration.operations(&bundle);
             writes::amend(&api, (&PUBLISH).into(), &configuration.object, operations).await?;
             tracing::info!(

@@ -33,6 +33,8 @@ class Stage:
         self.run("make", "--no-print-directory", "deploy", f"IMG={IMAGE}", values)
         self.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/holdfast", "--timeout=120s")
         self.wait("a leader", 40, self.leader)
+        # A pod that is Ready is in its Service a moment later; pods of a first DaemonSet should not be quicker.
+        self.wait("an answer of the webhooks", 20, self.is_asked)
 
     def run(self, *words):
         env = {"KUBECONFIG": self.kubeconfig} if self.kubeconfig else {}
@@ -62,6 +64,22 @@ class Stage:
         """Whose name stands in the Lease; None before there is one."""
         name = "jsonpath={.spec.holderIdentity}"
         return self.kubectl("get", "lease", "holdfast", "-n", NAMESPACE, "--ignore-not-found", "-o", name).strip() or None
+
+    def is_asked(self):
+        """Whether the API server asks our webhooks: a template that does not exist is worth a warning."""
+        daemonset = """
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: rehearsal, annotations: {flexdaemonsets.xai/resource-template: none-of-that-name}}
+spec:
+  selector: {matchLabels: {app: rehearsal}}
+  template:
+    metadata: {labels: {app: rehearsal}}
+    spec: {containers: [{name: pause, image: "registry.k8s.io/pause:3.10"}]}
+"""
+        words = [self.kubectl_path, "apply", "--dry-run=server", "-f", "-"]
+        env = {**os.environ, "KUBECONFIG": self.kubeconfig}
+        return "none-of-that-name" in subprocess.run(words, env=env, input=daemonset, capture_output=True, text=True, check=True).stderr
 
     def managers(self):
         pods = self.get("pods", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=manager")["items"]

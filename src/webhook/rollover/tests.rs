@@ -1,5 +1,6 @@
 use super::*;
 use crate::kit::names::WRITTEN_BUNDLE;
+use crate::process::health::Health;
 use crate::testkit::api_server::ApiServer;
 use crate::webhook::authority::{Authority, Validity};
 use crate::webhook::tls::certificates;
@@ -216,7 +217,7 @@ async fn somebody_who_writes_first_is_not_overwritten() {
     cluster.steps(0).await;
     assert_eq!(cluster.trusted().len(), 1);
     // And the patch carries the version that it was decided on.
-    let api = cluster.keeper.api(KINDS[0]);
+    let api = cluster.keeper.setup.api(KINDS[0]);
     let stale = api.get("hooks").await.unwrap();
     cluster.annotate(KINDS[0], "x", "y");
     let late = writes::amend(&api, (&PUBLISH).into(), &stale, json!([])).await;
@@ -359,4 +360,26 @@ fn an_operation_is_made_for_each_webhook_and_the_mark_is_left() {
         operations[2]["value"],
         Value::Object(serde_json::Map::new())
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_is_ready_when_api_servers_are_told_and_stays_so() {
+    let mut cluster = Cluster::new().await;
+    let health = Health::new(Duration::from_secs(60));
+    health.is_ready("start");
+    let setup = cluster.keeper.setup.clone();
+    let waiting = told::wait(&setup, &health);
+    let mut waiting = std::pin::pin!(waiting);
+    let early = tokio::time::timeout(Duration::from_secs(5), &mut waiting).await;
+    assert!(early.is_err(), "nobody has written a bundle");
+    let why = health.ready().unwrap_err();
+    assert!(why.contains("MutatingWebhookConfiguration hooks"), "{why}");
+    cluster.steps(0).await;
+    waiting.await;
+    assert_eq!(health.ready(), Ok(()));
+    for kind in KINDS {
+        cluster.server.remove(&path(kind));
+    }
+    told::wait(&setup, &health).await;
+    assert_eq!(health.ready(), Ok(()), "nothing is there to be told");
 }
