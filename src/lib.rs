@@ -1,7 +1,7 @@
 //! Holdfast keeps a Kubernetes workload's share and state while the nodes beneath it change.
 //!
 //! This page is the map. An import points down, never up, and never sideways except within a module or to another slice's `api`;
-//! `tests/architecture.rs` holds it.
+//! `tests/architecture` holds it.
 //!
 //! ```text
 //! 5 mains    main.rs

@@ -76,7 +76,9 @@ pub(crate) fn asked(world: &World) -> BTreeMap<String, u64> {
 
 /// How often it was answered; a connection that fails, and a path that nobody serves, have other codes.
 fn count(codes: &BTreeMap<String, u64>, answered: bool) -> u64 {
-    let chosen = codes.iter().filter(|(code, _)| (*code == "200") == answered);
+    let chosen = codes
+        .iter()
+        .filter(|(code, _)| (*code == "200") == answered);
     chosen.map(|(_, count)| count).sum()
 }
 
