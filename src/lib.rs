@@ -105,7 +105,6 @@ pub mod sizing {
     mod standing;
     mod summary;
     mod target;
-    #[cfg(test)]
     #[cfg(any(test, fuzzing))]
     mod testkit;
     mod texts;
