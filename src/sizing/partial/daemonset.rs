@@ -249,9 +249,25 @@ mod tests {
     #[test]
     fn a_bare_one_is_read_too() {
         let view = view(
-            json!({ "metadata": { "name": "d" }, "spec": { "template": { "spec": { "containers": null, "resources": {} } } } }),
+            json!({ "metadata": { "name": "d" }, "spec": { "template": { "spec": { "containers": null } } } }),
         );
         assert_eq!((view.containers.len(), view.template_generation), (0, None));
-        assert!(view.has_pod_resources);
+    }
+
+    #[test]
+    fn pods_have_resources_as_a_whole_where_these_say_something() {
+        let with = |resources: Value| {
+            let mut daemonset = agent();
+            daemonset["spec"]["template"]["spec"]["resources"] = resources;
+            view(daemonset).has_pod_resources
+        };
+        assert!(with(json!({ "limits": { "hugepages-2Mi": "4Mi" } })));
+        for nothing in [
+            json!(null),
+            json!({}),
+            json!({ "requests": {}, "limits": null }),
+        ] {
+            assert!(!with(nothing.clone()), "{nothing}");
+        }
     }
 }

@@ -22,8 +22,8 @@ pub(crate) struct PodSpec {
     host_network: Option<bool>,
     init_containers: Option<Vec<Container>>,
     containers: Option<Vec<Container>>,
-    /// Resources of the pod as a whole.
-    resources: Option<IgnoredAny>,
+    /// Of the pod as a whole.
+    resources: Option<Resources>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -81,9 +81,12 @@ struct Resources {
     limits: Option<ResourceList>,
 }
 
-/// The three resources of a list that a share is of.
+/// A list of resources: the three that a share is of, and whether it says anything at all.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ResourceList(pub(super) Amounts);
+pub(crate) struct ResourceList {
+    pub(super) amounts: Amounts,
+    says_something: bool,
+}
 
 impl PodSpec {
     /// Init containers first, each kind in its own order.
@@ -98,8 +101,12 @@ impl PodSpec {
             .collect()
     }
 
-    pub(super) const fn has_pod_resources(&self) -> bool {
-        self.resources.is_some()
+    /// Whether the pod has resources as a whole. Empty lists are none, as for the API server.
+    pub(super) fn has_pod_resources(&self) -> bool {
+        self.resources.as_ref().is_some_and(|whole| {
+            let mut lists = whole.requests.iter().chain(&whole.limits);
+            lists.any(|list| list.says_something)
+        })
     }
 
     pub(super) fn landing(&self, texts: &Texts) -> Landing {
@@ -165,7 +172,7 @@ impl WrittenToleration {
 
 impl Container {
     fn view(&self, role: Role, texts: &Texts) -> ContainerView {
-        let amounts = |list: Option<ResourceList>| list.unwrap_or_default().0;
+        let amounts = |list: Option<ResourceList>| list.unwrap_or_default().amounts;
         let resources = self.resources.as_ref();
         let requests = amounts(resources.and_then(|resources| resources.requests));
         let limits = amounts(resources.and_then(|resources| resources.limits));
@@ -216,13 +223,14 @@ impl<'de> Deserialize<'de> for ResourceList {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut list = ResourceList::default();
                 while let Some(key) = map.next_key::<Cow<str>>()? {
+                    list.says_something = true;
                     let known = Resource::ALL.into_iter().find(|known| known.key() == key);
                     let Some(resource) = known else {
                         map.next_value::<IgnoredAny>()?;
                         continue;
                     };
                     // The API server writes texts, and reads numbers too.
-                    *list.0.of_mut(resource) = match map.next_value()? {
+                    *list.amounts.of_mut(resource) = match map.next_value()? {
                         Value::String(text) => text.parse().ok(),
                         Value::Number(number) => number.to_string().parse().ok(),
                         _ => None,

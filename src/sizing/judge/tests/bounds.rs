@@ -86,8 +86,29 @@ fn f12_the_patch_touches_nothing_but_resources_and_the_share() {
 #[test]
 fn a_pod_with_resources_of_its_own_as_a_whole_is_left_alone() {
     let mut whole = pod("agent", "n4", one());
-    whole["spec"]["resources"] = json!({ "requests": { "cpu": "1" } });
-    assert_eq!(cluster().judge(&whole).left, Some("pod_resources"));
+    for resources in [
+        json!({ "requests": { "cpu": "1" } }),
+        json!({ "requests": {}, "limits": { "hugepages-2Mi": "4Mi" } }),
+    ] {
+        whole["spec"]["resources"] = resources;
+        assert_eq!(cluster().judge(&whole).left, Some("pod_resources"));
+    }
+}
+
+#[test]
+fn resources_of_a_pod_as_a_whole_that_say_nothing_are_none() {
+    let given = pod("agent", "n4", one());
+    let plain = cluster().admit(&given);
+    for nothing in [
+        json!({}),
+        json!({ "requests": {}, "limits": {} }),
+        json!({ "requests": null, "fieldOfTomorrow": { "cpu": "1" } }),
+    ] {
+        let (mut given, mut expected) = (given.clone(), plain.clone());
+        given["spec"]["resources"] = nothing.clone();
+        expected["spec"]["resources"] = nothing;
+        assert_eq!(cluster().admit(&given), expected);
+    }
 }
 
 #[test]

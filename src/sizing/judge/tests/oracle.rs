@@ -152,9 +152,7 @@ fn adds_up(scene: &Scene, admitted: &Value, warnings: &[String]) -> TestCaseResu
             .ranges
             .iter()
             .any(|(container, _)| container.min[r].is_some() || container.max[r].is_some());
-        let Some(share) =
-            share(scene, r).filter(|_| !is_bounded && admitted["spec"]["resources"].is_null())
-        else {
+        let Some(share) = share(scene, r).filter(|_| !is_bounded && !scene.is_whole()) else {
             continue;
         };
         let ours = || seats.iter().filter(|seat| !seat.keeps_its_own());

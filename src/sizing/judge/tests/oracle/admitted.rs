@@ -99,7 +99,7 @@ fn given<'a>(scene: &Scene, seats: &'a [Seat], r: usize) -> Vec<Given<'a>> {
 /// The pod as it is to be admitted. What was set is written in billionths, as `=…`, the share's annotation as `…`.
 pub(super) fn expected(scene: &Scene) -> Value {
     let mut pod = scene.pod.clone();
-    if !pod["spec"]["resources"].is_null() {
+    if scene.is_whole() {
         return pod;
     }
     let seats = seats(scene);

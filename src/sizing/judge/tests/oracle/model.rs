@@ -82,6 +82,17 @@ impl fmt::Debug for Scene {
     }
 }
 
+impl Scene {
+    /// The pod has resources as a whole.
+    pub(super) fn is_whole(&self) -> bool {
+        let whole = &self.pod["spec"]["resources"];
+        ["requests", "limits"].iter().any(|list| {
+            let said = whole[list].as_object();
+            said.is_some_and(|said| !said.is_empty())
+        })
+    }
+}
+
 pub(super) fn down(text: &str, r: usize) -> u128 {
     nanos(text) / GRAIN[r]
 }
