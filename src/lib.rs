@@ -69,6 +69,7 @@ pub mod sizing {
     mod changes;
     mod crowd;
     mod desire;
+    mod excess;
     pub(crate) mod explain;
     mod feed;
     pub(crate) mod findings;
@@ -76,6 +77,7 @@ pub mod sizing {
     #[cfg(any(test, fuzzing))]
     pub mod fuzzing;
     mod judge;
+    mod kinds;
     mod landing;
     pub(crate) mod lint;
     mod load;

@@ -4,6 +4,7 @@
 
 use crate::process::telemetry::Telemetry;
 use crate::sizing::changes::{Change, Changes, Teller};
+use crate::sizing::crowd::Crowd;
 use crate::sizing::feed::Feed;
 use crate::sizing::mirror::{NOWHERE, Turn};
 use crate::sizing::owners::{OwnedPod, Owners};
@@ -109,9 +110,27 @@ impl Caches {
         self.nodes.mirror.each(|_, name, view| look(name, view));
     }
 
+    /// All nodes, in no order.
+    pub(crate) fn all_nodes(&self) -> Vec<(Arc<str>, Arc<NodeView>)> {
+        let mut nodes = Vec::new();
+        self.each_node(|name, node| nodes.push((Arc::from(name), Arc::clone(node))));
+        nodes
+    }
+
     /// By namespace and name.
     pub(crate) fn each_daemonset(&self, look: impl FnMut(&str, &str, &Arc<DaemonSetView>)) {
         self.daemonsets.mirror.each(look);
+    }
+
+    /// All DaemonSets, each with its template.
+    pub(crate) fn crowd(&self) -> Crowd {
+        let mut crowd = Crowd::default();
+        self.each_daemonset(|_, _, view| {
+            let template = view.template.as_deref();
+            let template = template.and_then(|name| self.template(name));
+            crowd.add(Arc::clone(view), template);
+        });
+        crowd
     }
 
     /// By name.

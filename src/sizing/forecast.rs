@@ -10,8 +10,9 @@ pub(crate) use pods::Fates;
 
 use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::api::{Base, Overcommit};
-use crate::sizing::crowd::{Excess, excess, kinds};
+use crate::sizing::excess::{Excess, excess};
 use crate::sizing::findings;
+use crate::sizing::kinds::kinds;
 use crate::sizing::load::asked;
 use crate::sizing::share::Bound;
 use crate::sizing::snapshot::{Named, Snapshot};
@@ -167,9 +168,9 @@ impl Trial<'_> {
 }
 
 fn excesses(snapshot: &Snapshot) -> Vec<String> {
-    let members = snapshot.members();
-    let kinds = kinds(snapshot.nodes(), &members);
-    let all = excess(&kinds, &members);
+    let crowd = snapshot.crowd();
+    let kinds = kinds(snapshot.nodes(), &crowd);
+    let all = excess(&kinds.all, &crowd);
     all.iter().map(Excess::sentence).collect()
 }
 

@@ -6,7 +6,7 @@ mod live;
 pub(crate) mod tests;
 
 use crate::kit::documents::part;
-use crate::sizing::crowd::Member;
+use crate::sizing::crowd::Crowd;
 use crate::sizing::judge::{Asked, Known, Sight};
 use crate::sizing::load::{Load, load};
 use crate::sizing::partial::{
@@ -159,13 +159,14 @@ impl Snapshot {
     }
 
     /// All DaemonSets, each with its template.
-    pub(crate) fn members(&self) -> Vec<Member<'_>> {
-        let all = self.daemonsets.values();
-        all.map(|one| {
-            let recipe = one.template.as_deref().and_then(|name| self.recipe(name));
-            (one.as_ref(), recipe)
-        })
-        .collect()
+    pub(crate) fn crowd(&self) -> Crowd {
+        let mut crowd = Crowd::default();
+        for daemonset in self.daemonsets.values() {
+            let template = daemonset.template.as_deref();
+            let template = template.and_then(|name| self.templates.get(name));
+            crowd.add(Arc::clone(daemonset), template.cloned());
+        }
+        crowd
     }
 }
 
@@ -262,6 +263,6 @@ impl Sight for Snapshot {
     }
 
     fn load(&self, name: &str, node: &NodeView) -> Load {
-        load(name, node, self.members().into_iter())
+        load(name, node, &self.crowd())
     }
 }

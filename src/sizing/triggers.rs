@@ -4,7 +4,7 @@
 use crate::sizing::api::FlexDaemonsetTemplate;
 use crate::sizing::cache::Caches;
 use crate::sizing::changes::{Change, Changes};
-use crate::sizing::neighbours::{Neighbour, Neighbours};
+use crate::sizing::neighbours::Neighbours;
 use crate::sizing::view::DaemonSetView;
 use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt};
@@ -46,17 +46,9 @@ impl Neighbourhood {
 }
 
 fn see(caches: &Caches) -> Neighbours {
-    let (mut nodes, mut all) = (Vec::<(Arc<str>, _)>::new(), Vec::new());
-    caches.each_node(|name, view| nodes.push((Arc::from(name), Arc::clone(view))));
-    caches.each_daemonset(|_, _, view| {
-        let template = view.template.as_deref();
-        all.push(Neighbour {
-            view: Arc::clone(view),
-            template: template.and_then(|name| caches.template(name)),
-        });
-    });
+    let mut nodes = caches.all_nodes();
     nodes.sort_by(|(one, _), (two, _)| one.cmp(two));
-    Neighbours::see(&nodes, &all)
+    Neighbours::see(&nodes, &caches.crowd())
 }
 
 type Key = (Arc<str>, Arc<str>);

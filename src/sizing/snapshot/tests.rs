@@ -62,12 +62,9 @@ fn it_can_be_asked_what_if_a_daemonset_named_a_template() {
     seen.annotate(("kube-system", "network"), "default");
     let named = seen.daemonset("kube-system", "network").unwrap();
     assert_eq!(named.template.as_deref(), Some("default"));
-    let sharing = seen
-        .members()
-        .iter()
-        .filter(|(_, recipe)| recipe.is_some())
-        .count();
-    assert_eq!(sharing, 3);
+    let crowd = seen.crowd();
+    let sharing = crowd.members().filter(|member| member.recipe.is_some());
+    assert_eq!(sharing.count(), 3);
 }
 
 mod live {
