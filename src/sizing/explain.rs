@@ -14,9 +14,11 @@ use crate::kit::names;
 use crate::sizing::api::Base;
 use crate::sizing::desire::desire;
 use crate::sizing::findings;
-use crate::sizing::judge::{Judged, Sight, Surroundings, judge};
+use crate::sizing::judge::{Judged, Sight, judge};
+use crate::sizing::load::Surroundings;
 use crate::sizing::newborn;
 use crate::sizing::pod::Pod;
+use crate::sizing::share::Inputs;
 use crate::sizing::snapshot::Snapshot;
 use crate::sizing::view::{DaemonSetView, NodeView};
 use serde::Serialize;
@@ -182,8 +184,13 @@ impl Explanation {
             return;
         }
         let limit_ranges = snapshot.limit_ranges(asked.namespace);
-        let surroundings = Surroundings::see(recipe, asked.node, node, snapshot);
-        let inputs = surroundings.inputs(recipe, node, daemonset, &limit_ranges);
+        let inputs = Inputs {
+            recipe,
+            node,
+            daemonset,
+            limit_ranges: &limit_ranges,
+            surroundings: &Surroundings::in_sight(recipe, (asked.node, node), snapshot),
+        };
         let slots = pod.slots();
         let desired = desire(&inputs, &slots);
         self.base = Some(recipe.base);

@@ -9,7 +9,6 @@ mod tests;
 pub(crate) use pods::Fates;
 
 use crate::sizing::amounts::{Amounts, Resource};
-use crate::sizing::api::{Base, Overcommit};
 use crate::sizing::excess::{Excess, excess};
 use crate::sizing::findings;
 use crate::sizing::kinds::kinds;
@@ -133,9 +132,7 @@ impl Trial<'_> {
             return Some(true);
         }
         let recipe = self.after.recipe(now.template.as_deref()?)?;
-        let looks_around = recipe.base == Base::AllocatableMinusDaemonSets
-            || recipe.overcommit == Overcommit::Scale;
-        looks_around.then_some(false)
+        recipe.looks_around().then_some(false)
     }
 
     fn warnings(&self, candidates: &[(&Named, &Arc<DaemonSetView>, bool)]) -> Vec<String> {

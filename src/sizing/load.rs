@@ -1,10 +1,11 @@
-//! What all DaemonSets of a node ask for together: what is left for a share that is taken of the rest, and by how much shares are made
-//! smaller where they come to more than the node has. Pure.
+//! What all DaemonSets of a node ask for together, and what of it a share depends on: what is left for one that is taken of the rest,
+//! and by how much shares are made smaller where they come to more than the node has. Pure.
 
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Each};
-use crate::sizing::api::Overcommit;
+use crate::sizing::api::{Base, Overcommit};
 use crate::sizing::crowd::Crowd;
+use crate::sizing::recipe::Recipe;
 use crate::sizing::share::{Inputs, shares};
 use crate::sizing::view::{ContainerView, NodeView, Role};
 
@@ -20,6 +21,43 @@ pub(crate) struct Load {
     pub(crate) shared: Amounts,
     /// Of these: what templates ask for that may be scaled.
     pub(crate) scalable: Amounts,
+}
+
+/// What a share depends on beside its own template, DaemonSet and node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// What DaemonSets ask for whose pods get no share.
+    pub(crate) others: Amounts,
+    pub(crate) scale: Scale,
+}
+
+impl Surroundings {
+    /// What a template sees of a node's `load`, which is asked for only if the template cares. None: it cares, and nobody knows.
+    pub(crate) fn see(
+        recipe: &Recipe,
+        node: &NodeView,
+        load: impl FnOnce() -> Option<Load>,
+    ) -> Option<Self> {
+        if !recipe.looks_around() {
+            return Some(Self::default());
+        }
+        let load = load()?;
+        let scale = match recipe.overcommit {
+            Overcommit::Scale => load.scale(node),
+            Overcommit::Warn | Overcommit::Refuse => Scale::default(),
+        };
+        Some(Self {
+            others: load.plain,
+            scale,
+        })
+    }
+}
+
+impl Recipe {
+    /// Whether its shares depend on other DaemonSets.
+    pub(crate) fn looks_around(&self) -> bool {
+        self.base == Base::AllocatableMinusDaemonSets || self.overcommit == Overcommit::Scale
+    }
 }
 
 /// What all DaemonSets ask of a node.
@@ -38,6 +76,10 @@ pub(crate) fn load(name: &str, node: &NodeView, crowd: &Crowd) -> Load {
         plain,
         ..Load::default()
     };
+    let unscaled = Surroundings {
+        others: plain,
+        ..Surroundings::default()
+    };
     for member in here {
         let Some(recipe) = member.recipe else {
             continue;
@@ -47,8 +89,7 @@ pub(crate) fn load(name: &str, node: &NodeView, crowd: &Crowd) -> Load {
             node,
             daemonset: member.daemonset,
             limit_ranges: &[],
-            others: &plain,
-            scale: &Scale::default(),
+            surroundings: &unscaled,
         };
         let shares = shares(&inputs, &Amounts::default(), &mut Vec::new());
         let amounts = Each::from_fn(|resource| shares.of(resource).amount);

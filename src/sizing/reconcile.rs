@@ -219,13 +219,9 @@ impl Context {
         let params = ListParams::default().limit(MOST_QUOTAS);
         let what = format!("resourcequotas of {}", crew.namespace);
         let quotas = bounded(CALL_LIMIT, "list", what, quotas.list(&params)).await?;
-        let place = place(
-            Some(recipe),
-            &name,
-            node,
-            &self.neighbourhood.get(&self.caches),
-        );
-        let refusal = quota::refusal(&quotas.items, crew, recipe, &place);
+        let neighbours = self.neighbourhood.get(&self.caches);
+        let place = place(Some(recipe), &name, node, &neighbours);
+        let refusal = place.and_then(|place| quota::refusal(&quotas.items, crew, recipe, &place));
         Ok(refusal.map(|message| Shortfall {
             crew: at,
             pods,

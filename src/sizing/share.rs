@@ -8,6 +8,7 @@
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Each, Resource};
 use crate::sizing::api::Base;
+use crate::sizing::load::Surroundings;
 use crate::sizing::notes::Note;
 use crate::sizing::recipe::{Recipe, ShareRule};
 use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView};
@@ -20,10 +21,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) node: &'a NodeView,
     pub(crate) daemonset: &'a DaemonSetView,
     pub(crate) limit_ranges: &'a [Arc<LimitRangeView>],
-    /// What other DaemonSets on the node ask for; only some templates care.
-    pub(crate) others: &'a Amounts,
-    /// By what the share is made smaller, as a fraction; only some templates care.
-    pub(crate) scale: &'a Each<Option<(Quantity, Quantity)>>,
+    pub(crate) surroundings: &'a Surroundings,
 }
 
 /// Which bound made a share what it is.
@@ -75,7 +73,8 @@ fn share(inputs: &Inputs, resource: Resource, rule: ShareRule, notes: &mut Vec<N
     let base = match inputs.recipe.base {
         Base::Allocatable => allocatable,
         Base::AllocatableMinusDaemonSets => {
-            allocatable.less(inputs.others.of(resource).unwrap_or_default())
+            let others = *inputs.surroundings.others.of(resource);
+            allocatable.less(others.unwrap_or_default())
         }
     };
     let grain = resource.grain();
@@ -100,7 +99,7 @@ fn share(inputs: &Inputs, resource: Resource, rule: ShareRule, notes: &mut Vec<N
         notes.push(Note::MinAboveAllocatable(resource, amount));
         amount = allocatable.floor_to(grain);
     }
-    if let Some((part, whole)) = *inputs.scale.of(resource) {
+    if let Some((part, whole)) = *inputs.surroundings.scale.of(resource) {
         let scaled = amount
             .scaled(part.grains(grain), whole.grains(grain))
             .floor_to(grain);

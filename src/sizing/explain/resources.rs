@@ -76,7 +76,7 @@ pub(super) fn shares(inputs: &Inputs, desired: &Desired) -> Vec<ResourceShare> {
         let share = desired.shares.of(resource);
         let text = |amount: Quantity| resource.text(amount);
         let rest = inputs.recipe.base == Base::AllocatableMinusDaemonSets;
-        let others = inputs.others.of(resource).filter(|_| rest);
+        let others = inputs.surroundings.others.of(resource).filter(|_| rest);
         ResourceShare {
             resource: resource.key(),
             allocatable: inputs.node.allocatable.of(resource).map(text),
@@ -92,6 +92,7 @@ pub(super) fn shares(inputs: &Inputs, desired: &Desired) -> Vec<ResourceShare> {
                 Bound::Max => Some("max"),
             },
             scale: inputs
+                .surroundings
                 .scale
                 .of(resource)
                 .map(|(part, whole)| format!("{} of {}", text(part), text(whole))),

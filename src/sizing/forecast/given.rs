@@ -3,8 +3,9 @@
 use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::desire::{Desired, Slot, desire};
 use crate::sizing::findings;
-use crate::sizing::judge::{Asked, Known, Sight, Surroundings};
-use crate::sizing::load::Load;
+use crate::sizing::judge::{Asked, Known, Sight};
+use crate::sizing::load::{Load, Surroundings};
+use crate::sizing::share::Inputs;
 use crate::sizing::snapshot::{Named, Snapshot};
 use crate::sizing::view::{ContainerView, DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use std::cell::RefCell;
@@ -107,9 +108,13 @@ pub(super) fn desired(
     }
     let recipe = memory.snapshot.recipe(template);
     let recipe = recipe.ok_or("no such template")?;
-    let limit_ranges = memory.limit_ranges(&named.0);
-    let surroundings = Surroundings::see(recipe, name, node, memory);
-    let inputs = surroundings.inputs(recipe, node, daemonset, &limit_ranges);
+    let inputs = Inputs {
+        recipe,
+        node,
+        daemonset,
+        limit_ranges: &memory.limit_ranges(&named.0),
+        surroundings: &Surroundings::in_sight(recipe, (name, node), memory),
+    };
     let slots: Vec<_> = containers.iter().map(Slot::from).collect();
     Ok(Some(desire(&inputs, &slots)))
 }

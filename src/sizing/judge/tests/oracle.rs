@@ -12,6 +12,7 @@ mod scenes;
 mod seats;
 
 use super::*;
+use crate::sizing::amounts::Amounts;
 use crate::sizing::testkit::{Cluster, patched};
 use crate::sizing::view::{Bounds, ContainerView, Labels, Role};
 use admitted::expected;
