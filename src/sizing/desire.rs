@@ -46,6 +46,20 @@ pub(crate) struct Wanted {
     pub(crate) limits: Amounts,
 }
 
+impl Wanted {
+    /// A container that has it.
+    pub(crate) fn given_to(&self, container: &ContainerView) -> ContainerView {
+        let either = |wanted: &Amounts, own: &Amounts| {
+            Each::from_fn(|resource| wanted.of(resource).or(*own.of(resource)))
+        };
+        ContainerView {
+            requests: either(&self.requests, &container.requests),
+            limits: either(&self.limits, &container.limits),
+            ..container.clone()
+        }
+    }
+}
+
 /// What a pod should have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Desired {
@@ -53,6 +67,15 @@ pub(crate) struct Desired {
     /// For each slot, in its order.
     pub(crate) containers: Vec<Wanted>,
     pub(crate) notes: Vec<Note>,
+}
+
+impl Desired {
+    /// The containers that have it.
+    pub(crate) fn given_to(&self, containers: &[ContainerView]) -> Vec<ContainerView> {
+        let both = self.containers.iter().zip(containers);
+        both.map(|(wanted, container)| wanted.given_to(container))
+            .collect()
+    }
 }
 
 /// What part a container has in the split.

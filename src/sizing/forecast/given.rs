@@ -1,6 +1,5 @@
 //! What a DaemonSet's pod gets on a node of one snapshot.
 
-use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::desire::{Desired, Slot, desire};
 use crate::sizing::findings;
 use crate::sizing::judge::{Asked, Known, Sight};
@@ -74,7 +73,7 @@ impl Given {
             Ok(desired) => Self {
                 containers: desired.as_ref().map_or_else(
                     || containers.clone(),
-                    |desired| resized(containers, desired),
+                    |desired| desired.given_to(containers),
                 ),
                 desired,
                 left: None,
@@ -117,20 +116,4 @@ pub(super) fn desired(
     };
     let slots: Vec<_> = containers.iter().map(Slot::from).collect();
     Ok(Some(desire(&inputs, &slots)))
-}
-
-/// The containers with what they should have.
-pub(super) fn resized(containers: &[ContainerView], desired: &Desired) -> Vec<ContainerView> {
-    let both = containers.iter().zip(&desired.containers);
-    both.map(|(container, wanted)| {
-        let with = |wanted: &Amounts, now: &Amounts| {
-            Each::from_fn(|resource| wanted.of(resource).or(*now.of(resource)))
-        };
-        ContainerView {
-            requests: with(&wanted.requests, &container.requests),
-            limits: with(&wanted.limits, &container.limits),
-            ..container.clone()
-        }
-    })
-    .collect()
 }
