@@ -6,11 +6,12 @@ use crate::process::telemetry::Telemetry;
 use crate::sizing::changes::{Change, Changes, Teller};
 use crate::sizing::crowd::Crowd;
 use crate::sizing::feed::Feed;
+use crate::sizing::findings::{Exclusion, exclusion};
 use crate::sizing::mirror::{NOWHERE, Turn};
 use crate::sizing::owners::{OwnedPod, Owners};
 use crate::sizing::partial::{DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Pods, Templates};
 use crate::sizing::texts::Texts;
-use crate::sizing::view::{DaemonSetView, LimitRangeView, NamespaceView, NodeView, TemplateView};
+use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,11 +32,12 @@ pub(crate) struct Caches {
     pub(super) texts: Texts,
     teller: Teller,
     telemetry: Arc<Telemetry>,
+    own: String,
 }
 
 impl Caches {
-    /// Empty ones: `run` fills them.
-    pub(crate) fn new(telemetry: Arc<Telemetry>) -> Arc<Self> {
+    /// Empty ones: `run` fills them. `own`: the namespace of this installation, which is never sized.
+    pub(crate) fn new(telemetry: Arc<Telemetry>, own: &str) -> Arc<Self> {
         Arc::new(Self {
             nodes: Feed::default(),
             daemonsets: Feed::default(),
@@ -47,6 +49,7 @@ impl Caches {
             texts: Texts::default(),
             teller: Teller::default(),
             telemetry,
+            own: own.to_owned(),
         })
     }
 
@@ -86,8 +89,10 @@ impl Caches {
         self.limit_ranges.mirror.of_namespace(namespace)
     }
 
-    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<NamespaceView>> {
-        self.namespaces.mirror.get(NOWHERE, name)
+    /// Why pods of a namespace are not sized.
+    pub(crate) fn exclusion(&self, namespace: &str) -> Option<Exclusion> {
+        let known = self.namespaces.mirror.get(NOWHERE, namespace);
+        exclusion(namespace, &known.unwrap_or_default(), &self.own)
     }
 
     /// A pod of a DaemonSet, on the replica that leads.
@@ -125,10 +130,12 @@ impl Caches {
     /// All DaemonSets, each with its template.
     pub(crate) fn crowd(&self) -> Crowd {
         let mut crowd = Crowd::default();
-        self.each_daemonset(|_, _, view| {
-            let template = view.template.as_deref();
-            let template = template.and_then(|name| self.template(name));
-            crowd.add(Arc::clone(view), template);
+        self.each_daemonset(|namespace, _, view| {
+            let Some(name) = view.template.as_deref() else {
+                return crowd.add(Arc::clone(view), None, false);
+            };
+            let is_excluded = self.exclusion(namespace).is_some();
+            crowd.add(Arc::clone(view), self.template(name), is_excluded);
         });
         crowd
     }

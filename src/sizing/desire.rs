@@ -49,12 +49,9 @@ pub(crate) struct Wanted {
 impl Wanted {
     /// A container that has it.
     pub(crate) fn given_to(&self, container: &ContainerView) -> ContainerView {
-        let either = |wanted: &Amounts, own: &Amounts| {
-            Each::from_fn(|resource| wanted.of(resource).or(*own.of(resource)))
-        };
         ContainerView {
-            requests: either(&self.requests, &container.requests),
-            limits: either(&self.limits, &container.limits),
+            requests: self.requests.or(&container.requests),
+            limits: self.limits.or(&container.limits),
             ..container.clone()
         }
     }

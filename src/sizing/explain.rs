@@ -30,8 +30,6 @@ pub(crate) struct Question<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
     pub(crate) node: &'a str,
-    /// The namespace of the installation, which is never sized.
-    pub(crate) own: &'a str,
 }
 
 /// How a share comes about.
@@ -102,10 +100,9 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: &Question) -> Result<Explanati
         ..Explanation::default()
     };
     explanation.judged(&judged);
-    let namespace = snapshot.namespace(asked.namespace);
-    if let Some(why) = findings::excluded(asked.namespace, &namespace, asked.own) {
+    if let Some(exclusion) = snapshot.exclusion(asked.namespace) {
         explanation.verdict = "excluded";
-        explanation.reason = Some(why);
+        explanation.reason = Some(exclusion.sentence(asked.namespace));
         explanation.patch = None;
         explanation.share = None;
     }
@@ -180,7 +177,7 @@ impl Explanation {
         else {
             return;
         };
-        if daemonset.has_pod_resources {
+        if daemonset.whole.is_some() {
             return;
         }
         let limit_ranges = snapshot.limit_ranges(asked.namespace);

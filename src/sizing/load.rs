@@ -7,7 +7,7 @@ use crate::sizing::api::{Base, Overcommit};
 use crate::sizing::crowd::Crowd;
 use crate::sizing::recipe::Recipe;
 use crate::sizing::share::{Inputs, shares};
-use crate::sizing::view::{ContainerView, NodeView, Role};
+use crate::sizing::view::{ContainerView, DaemonSetView, NodeView, Role};
 
 /// A share that is scaled: of so much, only so much.
 pub(crate) type Scale = Each<Option<(Quantity, Quantity)>>;
@@ -70,7 +70,7 @@ pub(crate) fn load(name: &str, node: &NodeView, crowd: &Crowd) -> Load {
         .iter()
         .filter(|member| member.recipe.is_none())
         .fold(Amounts::default(), |sum, member| {
-            sum.plus(&asked(&member.daemonset.containers))
+            sum.plus(&member.daemonset.asked())
         });
     let mut load = Load {
         plain,
@@ -121,6 +121,13 @@ impl Load {
             let room = has.less(shared.less(scalable));
             Some((room, scalable))
         })
+    }
+}
+
+impl DaemonSetView {
+    /// What one of its pods asks for by itself.
+    fn asked(&self) -> Amounts {
+        self.whole.unwrap_or_else(|| asked(&self.containers))
     }
 }
 

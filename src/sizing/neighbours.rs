@@ -97,7 +97,7 @@ mod tests {
     fn see(nodes: &[(Arc<str>, Arc<NodeView>)], all: &[Neighbour]) -> Neighbours {
         let mut crowd = Crowd::default();
         for (daemonset, template) in all {
-            crowd.add(Arc::clone(daemonset), template.clone());
+            crowd.add(Arc::clone(daemonset), template.clone(), false);
         }
         Neighbours::see(nodes, &crowd)
     }

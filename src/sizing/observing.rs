@@ -1,7 +1,6 @@
 //! What a pass over one template sees, from the caches alone.
 
 use crate::sizing::cache::Caches;
-use crate::sizing::findings;
 use crate::sizing::load::Surroundings;
 use crate::sizing::neighbours::Neighbours;
 use crate::sizing::observed::{Crew, Place, Seen};
@@ -16,15 +15,13 @@ pub(crate) fn crews(
     caches: &Caches,
     neighbours: &Neighbours,
     memory: &Memory,
-    own: &str,
 ) -> Vec<Crew> {
     let mut crews = Vec::new();
     caches.each_daemonset(|namespace, daemonset, view| {
         if view.template.as_deref() != Some(name) {
             return;
         }
-        let labels = caches.namespace(namespace);
-        let exclusion = labels.and_then(|labels| findings::excluded(namespace, &labels, own));
+        let exclusion = caches.exclusion(namespace);
         let mut pods: Vec<_> = caches
             .pods_of(&view.uid)
             .into_iter()
@@ -46,7 +43,7 @@ pub(crate) fn crews(
             namespace: namespace.into(),
             name: daemonset.into(),
             view: Arc::clone(view),
-            exclusion,
+            exclusion: exclusion.map(|exclusion| exclusion.sentence(namespace)),
             limit_ranges: caches.limit_ranges(namespace),
             pods,
         });

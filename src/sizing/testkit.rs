@@ -131,7 +131,7 @@ impl Cluster {
         for daemonset in self.daemonsets.values() {
             let template = daemonset.template.as_deref();
             let template = template.and_then(|name| self.templates.get(name));
-            crowd.add(Arc::clone(daemonset), template.cloned());
+            crowd.add(Arc::clone(daemonset), template.cloned(), false);
         }
         crowd
     }

@@ -139,16 +139,25 @@ impl Index {
                 let key = (Arc::clone(namespace), Arc::clone(name));
                 self.turn(key, caches.daemonset(namespace, name), touched);
             }
-            Change::LimitRange(namespace) | Change::Namespace(namespace) => {
-                let all = self.daemonsets.iter();
-                let here = all.filter(|((known, _), _)| known == namespace);
-                touched.named(here.map(|(_, daemonset)| daemonset));
+            Change::LimitRange(namespace) => touched.named(self.of_namespace(namespace)),
+            // Its label says whether its pods have shares, and so what is left for others.
+            Change::Namespace(namespace) => {
+                let mut here = self.of_namespace(namespace);
+                if here.any(|daemonset| daemonset.template.is_some()) {
+                    touched.everything();
+                }
             }
             Change::Pod(owner) => {
                 let key = self.by_uid.get(owner);
                 touched.named(key.and_then(|key| self.daemonsets.get(key)).into_iter());
             }
         }
+    }
+
+    fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<DaemonSetView>> {
+        let all = self.daemonsets.iter();
+        all.filter(move |((known, _), _)| **known == *namespace)
+            .map(|(_, daemonset)| daemonset)
     }
 
     fn turn(&mut self, key: Key, after: Option<Arc<DaemonSetView>>, touched: &mut Touched) {
@@ -196,5 +205,6 @@ impl Touched {
 fn asks_the_same(before: &DaemonSetView, after: &DaemonSetView) -> bool {
     before.template == after.template
         && before.containers == after.containers
+        && before.whole == after.whole
         && before.landing == after.landing
 }

@@ -26,8 +26,6 @@ pub(crate) struct TemplateReviews {
 /// Reviews DaemonSets that name a template.
 pub(crate) struct DaemonSetReviews {
     pub(crate) caches: Arc<Caches>,
-    /// The namespace of this installation.
-    pub(crate) own: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -153,11 +151,10 @@ impl DaemonSetReviews {
             return Answer::default();
         };
         let mut answer = Answer::default();
-        let seen = self.caches.namespace(namespace).unwrap_or_default();
-        answer
-            .warnings
-            .extend(findings::excluded(namespace, &seen, &self.own));
-        if daemonset.has_pod_resources {
+        let exclusion = self.caches.exclusion(namespace);
+        let said = exclusion.map(|exclusion| exclusion.sentence(namespace));
+        answer.warnings.extend(said);
+        if daemonset.whole.is_some() {
             answer
                 .warnings
                 .push("its pods have resources for the pod as a whole, and so get no share".into());
@@ -187,7 +184,9 @@ impl DaemonSetReviews {
         }
         let policy = recipe.overcommit;
         let before = self.caches.crowd();
-        let after = before.clone().with_daemonset(daemonset, found);
+        let after = before
+            .clone()
+            .with_daemonset(daemonset, found, exclusion.is_some());
         add_excess(answer, &self.caches, policy, before, after).await
     }
 }

@@ -15,7 +15,7 @@ pub(crate) struct ResourceShare {
     pub(crate) resource: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) allocatable: Option<String>,
-    /// What DaemonSets without a template ask for on the node, where that counts.
+    /// What DaemonSets ask for on the node whose pods get no share, where that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) others: Option<String>,
     /// Of what the percentage is taken.

@@ -8,7 +8,6 @@ fn asked<'a>(name: &'a str, node: &'a str) -> Question<'a> {
         namespace,
         name,
         node,
-        own: "holdfast-system",
     }
 }
 

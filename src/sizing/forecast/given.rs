@@ -1,7 +1,6 @@
 //! What a DaemonSet's pod gets on a node of one snapshot.
 
 use crate::sizing::desire::{Desired, Slot, desire};
-use crate::sizing::findings;
 use crate::sizing::judge::{Asked, Known, Sight};
 use crate::sizing::load::{Load, Surroundings};
 use crate::sizing::share::Inputs;
@@ -64,12 +63,11 @@ pub(super) struct Given {
 impl Given {
     pub(super) fn of(
         memory: &Memory,
-        own: &str,
         (named, daemonset): (&Named, &DaemonSetView),
         node: (&str, &NodeView),
     ) -> Self {
         let containers = &daemonset.containers;
-        match desired(memory, own, (named, daemonset), node, containers) {
+        match desired(memory, (named, daemonset), node, containers) {
             Ok(desired) => Self {
                 containers: desired.as_ref().map_or_else(
                     || containers.clone(),
@@ -90,7 +88,6 @@ impl Given {
 /// What a pod with these containers should have; nothing if its DaemonSet names no template, and why it keeps its own.
 pub(super) fn desired(
     memory: &Memory,
-    own: &str,
     (named, daemonset): (&Named, &DaemonSetView),
     (name, node): (&str, &NodeView),
     containers: &[ContainerView],
@@ -98,11 +95,10 @@ pub(super) fn desired(
     let Some(template) = daemonset.template.as_deref() else {
         return Ok(None);
     };
-    let namespace = memory.snapshot.namespace(&named.0);
-    if findings::excluded(&named.0, &namespace, own).is_some() {
+    if memory.snapshot.exclusion(&named.0).is_some() {
         return Err("its namespace is left out");
     }
-    if daemonset.has_pod_resources {
+    if daemonset.whole.is_some() {
         return Err("resources of the pod as a whole");
     }
     let recipe = memory.snapshot.recipe(template);

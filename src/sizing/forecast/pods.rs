@@ -46,7 +46,7 @@ pub(super) fn count(
     let pods = trial.after.pods();
     for (_, pod) in pods.filter(|((namespace, _), pod)| *namespace == named.0 && is_here(pod)) {
         let place = (name, node);
-        let wanted = desired(after, trial.own, (named, now), place, &pod.containers);
+        let wanted = desired(after, (named, now), place, &pod.containers);
         let count = match (wanted, recipe) {
             (Ok(Some(desired)), Some(recipe)) if !pod.has_pod_resources => {
                 fates.of(pod, &desired.containers, recipe, was_sized(now, pod))

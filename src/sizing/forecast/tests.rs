@@ -22,7 +22,6 @@ fn trial<'a>(before: &'a Snapshot, after: &'a Snapshot, name: &str) -> Trial<'a>
         templates: [name.to_owned()].into(),
         daemonsets: BTreeSet::new(),
         node: None,
-        own: "holdfast-system",
     }
 }
 
@@ -110,6 +109,15 @@ fn a_daemonset_that_did_not_name_it_is_tried_from_its_own_requests() {
     assert_eq!(
         cpu(row(&left_out, "gpu", "kube-system/network")),
         (Some("100m"), Some("100m"))
+    );
+    // It goes on asking for itself, and so what others are given of the rest stays.
+    assert_eq!(
+        left_out
+            .rows
+            .iter()
+            .map(|row| (&*row.daemonset, row.is_changed))
+            .collect::<BTreeSet<_>>(),
+        BTreeSet::from([("kube-system/network", false)])
     );
     assert!(
         left_out.warnings[0].contains("kubectl label namespace kube-system"),

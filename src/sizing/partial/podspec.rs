@@ -1,6 +1,7 @@
 //! A pod's specification, of a pod or in a template: its containers, and where it may run.
 
-use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::amounts::{Amounts, Resource};
+use crate::sizing::load::asked;
 use crate::sizing::target::{Field, NoNode, only_node};
 use crate::sizing::texts::Texts;
 use crate::sizing::view::{ContainerView, Labels, Landing, Requirement, Role, Term, Toleration};
@@ -109,6 +110,18 @@ impl PodSpec {
         })
     }
 
+    /// What the pod asks for as a whole, if it has resources as one, as the API server fills them in: what is not said is the sum of
+    /// the containers, or else the limit.
+    pub(super) fn whole(&self, containers: &[ContainerView]) -> Option<Amounts> {
+        let whole = self
+            .resources
+            .as_ref()
+            .filter(|_| self.has_pod_resources())?;
+        let amounts = |list: Option<ResourceList>| list.unwrap_or_default().amounts;
+        let (requests, limits) = (amounts(whole.requests), amounts(whole.limits));
+        Some(requests.or(&asked(containers)).or(&limits))
+    }
+
     pub(super) fn landing(&self, texts: &Texts) -> Landing {
         let terms = self.terms().iter().map(|term| Term {
             labels: requirements(term.match_expressions.as_deref(), texts),
@@ -180,7 +193,7 @@ impl Container {
             name: texts.share(&self.name),
             role,
             // As the API server fills them in when it makes the pod.
-            requests: Each::from_fn(|resource| requests.of(resource).or(*limits.of(resource))),
+            requests: requests.or(&limits),
             limits,
         }
     }

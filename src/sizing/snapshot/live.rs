@@ -84,7 +84,7 @@ impl Snapshot {
         Ok(seen)
     }
 
-    /// The template of a DaemonSet, and, where it looks at them, all other DaemonSets and templates.
+    /// The template of a DaemonSet, and, where it looks at them, all other DaemonSets, templates, and what namespaces say of them.
     async fn read_template(
         &mut self,
         client: &Client,
@@ -101,6 +101,8 @@ impl Snapshot {
             self.read_all::<Templates>(&Api::all(client.clone()), &all)
                 .await?;
             self.read_all::<DaemonSets>(&Api::all(client.clone()), &all)
+                .await?;
+            self.read_all::<Namespaces>(&Api::all(client.clone()), &all)
                 .await?;
         }
         Ok(())
