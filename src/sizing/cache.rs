@@ -92,7 +92,8 @@ impl Caches {
     /// Why pods of a namespace are not sized.
     pub(crate) fn exclusion(&self, namespace: &str) -> Option<Exclusion> {
         let known = self.namespaces.mirror.get(NOWHERE, namespace);
-        exclusion(namespace, &known.unwrap_or_default(), &self.own)
+        let label = known.as_ref().and_then(|known| known.sizing.as_deref());
+        exclusion(namespace, label, &self.own)
     }
 
     /// A pod of a DaemonSet, on the replica that leads.

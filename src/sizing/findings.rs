@@ -7,7 +7,7 @@ use crate::kit::near::suggestion;
 use crate::sizing::amounts::Resource;
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
 use crate::sizing::recipe::Recipe;
-use crate::sizing::view::{DaemonSetView, NamespaceView};
+use crate::sizing::view::DaemonSetView;
 
 /// The namespace of the cluster's own parts, which is sized only where somebody says so.
 const SYSTEM: &str = "kube-system";
@@ -70,9 +70,8 @@ pub(crate) enum Exclusion {
     Label,
 }
 
-/// Why pods of a namespace are not sized; nothing where they are.
-pub(crate) fn exclusion(name: &str, namespace: &NamespaceView, own: &str) -> Option<Exclusion> {
-    let label = namespace.sizing.as_deref();
+/// Why pods of a namespace with this label are not sized; nothing where they are. Nothing is allocated: reviews of pods come here.
+pub(crate) fn exclusion(name: &str, label: Option<&str>, own: &str) -> Option<Exclusion> {
     if name == SYSTEM && label != Some("enabled") {
         return Some(Exclusion::System);
     }
@@ -192,32 +191,29 @@ mod tests {
 
     #[test]
     fn an_excluded_namespace_comes_with_a_command() {
-        let none = NamespaceView::default();
-        let [enabled, disabled] = ["enabled", "disabled"].map(|value| NamespaceView {
-            sizing: Some(value.into()),
-        });
-        for (name, namespace, says) in [
+        let (none, enabled, disabled) = (None, Some("enabled"), Some("disabled"));
+        for (name, label, says) in [
             (
                 "kube-system",
-                &none,
+                none,
                 Some("namespace kube-system holdfast.dev/sizing=enabled"),
             ),
             (
                 "kube-system",
-                &disabled,
+                disabled,
                 Some("namespace kube-system holdfast.dev/sizing=enabled"),
             ),
-            ("kube-system", &enabled, None),
-            ("own", &enabled, Some("put the DaemonSet into another one")),
-            ("apps", &none, None),
+            ("kube-system", enabled, None),
+            ("own", enabled, Some("put the DaemonSet into another one")),
+            ("apps", none, None),
             (
                 "apps",
-                &disabled,
+                disabled,
                 Some("kubectl label namespace apps holdfast.dev/sizing-"),
             ),
         ] {
-            let found = exclusion(name, namespace, "own");
-            assert_eq!(found.is_some(), says.is_some(), "{name} {namespace:?}");
+            let found = exclusion(name, label, "own");
+            assert_eq!(found.is_some(), says.is_some(), "{name} {label:?}");
             if let (Some(found), Some(says)) = (found, says) {
                 let said = found.sentence(name);
                 assert!(said.ends_with(says), "{said}");

@@ -144,8 +144,9 @@ impl Snapshot {
 
     /// Why pods of a namespace are not sized.
     pub(crate) fn exclusion(&self, namespace: &str) -> Option<Exclusion> {
-        let known = self.namespaces.get(namespace).cloned();
-        exclusion(namespace, &known.unwrap_or_default(), &self.own)
+        let known = self.namespaces.get(namespace);
+        let label = known.and_then(|known| known.sizing.as_deref());
+        exclusion(namespace, label, &self.own)
     }
 
     pub(crate) fn pods(&self) -> impl Iterator<Item = (&Named, &Arc<PodView>)> {

@@ -47,12 +47,10 @@ pub(super) fn check(
             continue;
         };
         one(item, &view, templates, told);
-        let namespace = namespaces
-            .get(item.namespace())
-            .cloned()
-            .unwrap_or_default();
+        let namespace = namespaces.get(item.namespace());
+        let label = namespace.and_then(|namespace| namespace.sizing.as_deref());
         let field = Field::of("metadata").key("namespace");
-        if let Some(excluded) = findings::exclusion(item.namespace(), &namespace, OWN) {
+        if let Some(excluded) = findings::exclusion(item.namespace(), label, OWN) {
             let why = excluded.sentence(item.namespace());
             told.push(item.finding(Severity::Warning, &field, why));
             continue;
