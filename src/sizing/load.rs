@@ -6,7 +6,7 @@ use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::api::{Base, Overcommit};
 use crate::sizing::crowd::Crowd;
 use crate::sizing::recipe::Recipe;
-use crate::sizing::share::{Inputs, shares};
+use crate::sizing::share::{Inputs, Kept, shares};
 use crate::sizing::view::{ContainerView, DaemonSetView, NodeView, Role};
 
 /// A share that is scaled: of so much, only so much.
@@ -91,7 +91,7 @@ pub(crate) fn load(name: &str, node: &NodeView, crowd: &Crowd) -> Load {
             limit_ranges: &[],
             surroundings: &unscaled,
         };
-        let shares = shares(&inputs, &Amounts::default(), &mut Vec::new());
+        let shares = shares(&inputs, &Kept::default(), &mut Vec::new());
         let amounts = Each::from_fn(|resource| shares.of(resource).amount);
         load.shared = load.shared.plus(&amounts);
         if recipe.overcommit == Overcommit::Scale {

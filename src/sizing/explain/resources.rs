@@ -3,7 +3,7 @@
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::api::Base;
-use crate::sizing::desire::{Desired, Part, Slot, parts};
+use crate::sizing::desire::{Desired, Part, Slot, Wanted, parts};
 use crate::sizing::share::{Bound, Inputs};
 use crate::sizing::view::Role;
 use serde::Serialize;
@@ -131,14 +131,21 @@ pub(super) fn containers(inputs: &Inputs, slots: &[Slot], desired: &Desired) -> 
                 resource: resource.key(),
                 request: text(&wanted.requests, &slot.requests),
                 limit: text(&wanted.limits, &slot.limits),
-                why: why(inputs, slot, resource, *part, whole),
+                why: why(inputs, (slot, wanted), resource, *part, whole),
             });
         }
     }
     all
 }
 
-fn why(inputs: &Inputs, slot: &Slot, resource: Resource, part: Part, whole: i128) -> String {
+fn why(
+    inputs: &Inputs,
+    (slot, wanted): (&Slot, &Wanted),
+    resource: Resource,
+    part: Part,
+    whole: i128,
+) -> String {
+    let request = *wanted.requests.of(resource);
     match part {
         Part::Weighed(weight) if weight == whole => "the whole share".into(),
         Part::Weighed(weight) => {
@@ -155,6 +162,10 @@ fn why(inputs: &Inputs, slot: &Slot, resource: Resource, part: Part, whole: i128
                 format!("asks for {} of {}", grains(weight), grains(whole))
             }
         }
+        Part::Fixed(fixed) if request < Some(fixed) => format!(
+            "fixed by the template at {}, made smaller",
+            resource.text(fixed)
+        ),
         Part::Fixed(_) => "fixed by the template".into(),
         Part::Init(Some(asked)) => format!(
             "asks for {}, and may have what runs beside it leaves",
