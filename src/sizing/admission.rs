@@ -1,6 +1,6 @@
 //! What is answered to the review of a pod: the patch that gives it its share, or why it is left as it is. Pure.
 
-use crate::sizing::amounts::Resource;
+use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::desire::{Desired, Wanted, desire};
 use crate::sizing::notes::Note;
 use crate::sizing::patch::patch;
@@ -107,7 +107,7 @@ pub(crate) fn size(pod: &Pod, inputs: &Inputs, template: &str, node: &str) -> Re
     {
         return Err(Left::NothingToGive(desired.notes));
     }
-    let summary = summary(&desired, template, node);
+    let summary = summary(&desired.sum(&slots), template, node);
     let patch = patch(pod, &slots, &desired, &summary);
     Ok(Sized {
         patch,
@@ -117,13 +117,13 @@ pub(crate) fn size(pod: &Pod, inputs: &Inputs, template: &str, node: &str) -> Re
 }
 
 /// Such as `cpu=392m memory=2400Mi of node n1 by template default`.
-fn summary(desired: &Desired, template: &str, node: &str) -> String {
+fn summary(given: &Amounts, template: &str, node: &str) -> String {
     let mut line = String::with_capacity(96);
     for resource in Resource::ALL {
-        if let Some(amount) = desired.shares.of(resource).amount {
+        if let Some(amount) = given.of(resource) {
             line.push_str(resource.key());
             line.push('=');
-            line.push_str(&resource.text(amount));
+            line.push_str(&resource.text(*amount));
             line.push(' ');
         }
     }

@@ -15,6 +15,7 @@ mod parts;
 pub(crate) use parts::{Part, parts};
 
 use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::load::together;
 use crate::sizing::notes::Note;
 use crate::sizing::share::{Inputs, Kept, Share, shares};
 use crate::sizing::view::{ContainerView, Role};
@@ -69,6 +70,14 @@ pub(crate) struct Desired {
 }
 
 impl Desired {
+    /// What the containers that are given something come to, as a scheduler adds them up.
+    pub(crate) fn sum(&self, slots: &[Slot]) -> Amounts {
+        Each::from_fn(|resource| {
+            let both = slots.iter().zip(&self.containers);
+            together(both.map(|(slot, wanted)| (slot.role, *wanted.requests.of(resource))))
+        })
+    }
+
     /// The containers that have it.
     pub(crate) fn given_to(&self, containers: &[ContainerView]) -> Vec<ContainerView> {
         let both = self.containers.iter().zip(containers);

@@ -60,6 +60,55 @@ fn a_limit_range_bounds_pods_and_containers_and_is_told() {
 }
 
 #[test]
+fn the_annotation_says_what_the_containers_come_to() {
+    let said = |cluster: &Cluster, given: &Value| {
+        let admitted = cluster.admit(given);
+        let again = cluster.judge(&admitted);
+        assert_eq!((again.verdict, again.answer.patch), ("already", None));
+        let said = &admitted["metadata"]["annotations"]["holdfast.dev/share"];
+        said.as_str().unwrap().to_owned()
+    };
+    let names = ["a", "b"];
+    let own = names.map(|name| container(name, Role::Main, "")).to_vec();
+    let given = pod(
+        "agent",
+        "small",
+        json!(names.map(|name| json!({ "name": name }))),
+    );
+    let spec = |rules: Value| json!({ "cpuPercentage": 50, "containers": rules });
+    let heavy = json!([{ "name": "a", "weight": 3 }]);
+    let cluster = |rules: &Value| {
+        cluster()
+            .template("default", spec(rules.clone()))
+            .daemonset("agent", Some("default"), own.clone())
+    };
+    let most = |cpu: &str| LimitRangeView {
+        container: Bounds {
+            max: amounts(cpu),
+            ..Bounds::default()
+        },
+        ..at_most("")
+    };
+    // 750m and 250m, of which a container may have 600m.
+    let bounded = cluster(&heavy).limit_range(most("cpu=600m"));
+    let fixed = json!([{ "name": "a", "fixed": { "cpu": "1200m" } }]);
+    for (cluster, cpu) in [
+        (cluster(&heavy), "1"),
+        (bounded, "850m"),
+        (cluster(&fixed), "1200m"),
+        (cluster(&fixed).limit_range(at_most("cpu=700m")), "700m"),
+    ] {
+        let expected = format!("cpu={cpu} of node small by template default");
+        assert_eq!(said(&cluster, &given), expected);
+    }
+    // What keeps its own comes on top of the share.
+    let mut injected = given;
+    let containers = injected["spec"]["containers"].as_array_mut().unwrap();
+    containers.push(json!({ "name": "injected", "resources": both(json!({ "cpu": "1" })) }));
+    assert!(said(&cluster(&heavy), &injected).starts_with("cpu=1 of"));
+}
+
+#[test]
 fn fixed_amounts_are_cut_only_where_nobody_would_take_the_pod() {
     let left = Some("90m");
     // (what is fixed, what a LimitRange allows a pod, what the third container has, what they get, what is told)

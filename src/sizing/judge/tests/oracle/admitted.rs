@@ -140,20 +140,25 @@ fn refuses(pod: &Side, r: usize, (requests, limits): (Option<u128>, Option<u128>
         || far.is_some_and(|far| limits.is_some_and(|limit| limit > far))
 }
 
-/// The pod as it is to be admitted. What was set is written in billionths, as `=…`, the share's annotation as `…`.
+/// The pod as it is to be admitted. What was set is written in billionths, as `=…`, and so is what its annotation says.
 pub(super) fn expected(scene: &Scene) -> Value {
     let mut pod = scene.pod.clone();
     if scene.is_whole() {
         return pod;
     }
     let seats = seats(scene);
-    let mut is_sized = false;
+    let mut share = Vec::new();
     for r in 0..3 {
-        for one in given(scene, &seats, r)
-            .into_iter()
-            .filter(|one| one.is_ours)
-        {
-            is_sized = true;
+        let ours = || {
+            let all = given(scene, &seats, r).into_iter();
+            all.filter(|one| one.is_ours)
+        };
+        let requests = ours().filter_map(|one| Some((one.seat.kind, one.request?)));
+        let amount = effective(requests);
+        if amount > 0 {
+            share.push(format!("{}={amount}", KEYS[r]));
+        }
+        for one in ours() {
             let resources = &mut pod.pointer_mut(&one.seat.place).unwrap()["resources"];
             for (list, amount) in [("requests", one.request), ("limits", one.limit)] {
                 let is_new = amount != one.seat.written(scene, list, r);
@@ -163,8 +168,9 @@ pub(super) fn expected(scene: &Scene) -> Value {
             }
         }
     }
-    if is_sized {
-        pod["metadata"]["annotations"]["holdfast.dev/share"] = json!("…");
+    if !share.is_empty() {
+        let share = format!("{} of node n by template t", share.join(" "));
+        pod["metadata"]["annotations"]["holdfast.dev/share"] = json!(share);
     }
     pod
 }
