@@ -8,7 +8,7 @@
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
 //! 3 slices   sizing
 //! 2 door     webhook (server, certificates, reviews)
-//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
+//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   tree (files as they travel)
 //! 0 kit      names  conditions  events  error  quantity
 //! ```
 
@@ -22,6 +22,9 @@ pub mod kit {
     pub mod near;
     pub mod quantity;
 }
+
+/// Trees of files as they travel between nodes.
+pub mod tree;
 
 /// What every process of ours needs.
 pub mod process {

@@ -23,7 +23,7 @@ fn floor(module: &str) -> Option<u8> {
         "app" | "cli" => 4,
         "sizing" => 3,
         "webhook" => 2,
-        "process" => 1,
+        "process" | "tree" => 1,
         "kit" => 0,
         _ => return None,
     })
