@@ -9,7 +9,8 @@
 //! 3 slices   sizing
 //! 2 door     webhook (server, certificates, reviews)
 //! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
-//! 0 kit      names  conditions  events  error  quantity
+//!            hold (durable records of a node's pods)
+//! 0 kit      names  conditions  events  error  faults  quantity
 //! ```
 
 /// Values and rules that know no process and no cluster.
@@ -18,6 +19,7 @@ pub mod kit {
     pub mod documents;
     pub mod error;
     pub mod events;
+    pub mod faults;
     pub mod names;
     pub mod near;
     pub mod quantity;
@@ -40,6 +42,18 @@ pub mod process {
     pub mod teardown;
     pub mod telemetry;
     pub mod writes;
+}
+
+/// What a node knows of its pods, durably: holds, admissions, tokens.
+pub mod hold {
+    mod admission;
+    pub mod answer;
+    pub mod change;
+    pub mod record;
+    pub mod rules;
+    pub mod shelf;
+    mod source;
+    pub mod uid;
 }
 
 /// Serving to the API server and to scrapers over TLS.
