@@ -6,6 +6,7 @@ mod manager;
 mod parts;
 pub mod serve;
 
+use crate::hold::shelf;
 use crate::kit::error::Error;
 use crate::kit::names;
 use crate::process::clients::Clients;
@@ -109,18 +110,31 @@ const GROUND_STEPS: &[&[Step]] = &[
     rollover::STEPS,
 ];
 
+/// Writes of what runs on nodes.
+const NODE_STEPS: &[&[Step]] = &[shelf::STEPS];
+
 /// All CRDs, in the order in which they are printed and installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     SLICES.iter().flat_map(|slice| (slice.crds)()).collect()
 }
 
-/// All fault points, in the order of the table.
+/// All fault points of the manager, in the order of the table.
 #[must_use]
 pub fn fault_points() -> Vec<String> {
     let slices = SLICES.iter().flat_map(|slice| slice.steps).copied();
-    let steps = GROUND_STEPS.iter().copied().chain(slices).flatten();
+    points(GROUND_STEPS.iter().copied().chain(slices))
+}
+
+/// All fault points of what runs on nodes.
+#[must_use]
+pub fn node_fault_points() -> Vec<String> {
+    points(NODE_STEPS.iter().copied())
+}
+
+fn points(steps: impl Iterator<Item = &'static [Step]>) -> Vec<String> {
     steps
+        .flatten()
         .flat_map(|step| [format!("{step}.before"), format!("{step}.after")])
         .collect()
 }

@@ -8,8 +8,9 @@
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
 //! 3 slices   sizing
 //! 2 door     webhook (server, certificates, reviews)
-//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   tree (files as they travel)
-//! 0 kit      names  conditions  events  error  quantity
+//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
+//!            hold (durable records of a node's pods)   tree (files as they travel)
+//! 0 kit      names  conditions  events  error  faults  quantity
 //! ```
 
 /// Values and rules that know no process and no cluster.
@@ -18,6 +19,7 @@ pub mod kit {
     pub mod documents;
     pub mod error;
     pub mod events;
+    pub mod faults;
     pub mod names;
     pub mod near;
     pub mod quantity;
@@ -43,6 +45,18 @@ pub mod process {
     pub mod teardown;
     pub mod telemetry;
     pub mod writes;
+}
+
+/// What a node knows of its pods, durably: holds, admissions, tokens.
+pub mod hold {
+    mod admission;
+    pub mod answer;
+    pub mod change;
+    pub mod record;
+    pub mod rules;
+    pub mod shelf;
+    mod source;
+    pub mod uid;
 }
 
 /// Serving to the API server and to scrapers over TLS.

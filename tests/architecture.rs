@@ -23,7 +23,7 @@ fn floor(module: &str) -> Option<u8> {
         "app" | "cli" => 4,
         "sizing" => 3,
         "webhook" => 2,
-        "process" | "tree" => 1,
+        "process" | "hold" | "tree" => 1,
         "kit" => 0,
         _ => return None,
     })
@@ -486,7 +486,8 @@ fn every_main_chooses_its_cryptography_first() {
 
 #[test]
 fn every_declared_write_has_its_fault_points_in_the_table() {
-    let points = holdfast::app::fault_points();
+    let mut points = holdfast::app::fault_points();
+    points.extend(holdfast::app::node_fault_points());
     let mut declared = 0;
     for (path, source) in sources() {
         let code = code(&source);
