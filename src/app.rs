@@ -1,5 +1,6 @@
 //! The one table of what Holdfast consists of: each slice with its CRDs, controllers, webhooks and writes. Whoever adds a slice adds a line here.
 
+pub mod agent;
 mod cluster;
 mod door;
 mod manager;

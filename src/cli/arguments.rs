@@ -4,7 +4,7 @@ use crate::cli::certs::Certs;
 use crate::cli::explain::Explain;
 use crate::cli::lint::Lint;
 use crate::cli::what_if::WhatIf;
-use crate::process::flags::Serve;
+use crate::process::flags::{AgentFlags, Serve};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -27,6 +27,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Run the manager: controllers on the leader, the others ready to follow
     Serve(Box<Serve>),
+    /// Run the agent of a node: what the runtime beneath protected pods asks
+    Agent(Box<AgentFlags>),
     /// Show how the share of a DaemonSet's pod on a node comes about
     Explain(Box<Explain>),
     /// Show what templates would do on every node, before they are applied

@@ -1,7 +1,9 @@
 //! The flags of `holdfast serve`. Each can be given as an environment variable instead; nothing else reads the environment.
 
+mod agent;
 mod webhooks;
 
+pub use agent::AgentFlags;
 pub use webhooks::{Lifetimes, OldestTls, WebhookFlags};
 
 use crate::process::lease::Settings;
