@@ -26,9 +26,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Verb::Serve(flags) => app::serve::serve(*flags)
             .await
             .context("the manager ended")?,
-        Verb::Agent(flags) => app::agent::agent(*flags)
-            .await
-            .context("the agent ended")?,
+        Verb::Agent(flags) => app::agent::agent(*flags).await.context("the agent ended")?,
         Verb::Explain(arguments) => explain::run(*arguments).await?,
         Verb::WhatIf(arguments) => what_if::run(*arguments).await?,
         Verb::Lint(arguments) => return Ok(lint::run(arguments)?),

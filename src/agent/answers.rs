@@ -25,13 +25,13 @@ const REMINDER: Duration = Duration::from_secs(8);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Takes the lines of an answer.
-pub trait Teller {
+pub(crate) trait Teller {
     /// Tells a line.
     fn tell(&mut self, line: &Line) -> impl Future<Output = io::Result<()>> + Send;
 }
 
 /// Answers the runtime.
-pub struct Answers {
+pub(crate) struct Answers {
     records: Records,
     places: Places,
     host: Host,
@@ -46,7 +46,7 @@ enum Next {
 
 impl Answers {
     /// By these records, about the containers of this node.
-    pub fn new(records: Records, host: Host, metrics: AgentMetrics) -> Self {
+    pub(crate) fn new(records: Records, host: Host, metrics: AgentMetrics) -> Self {
         Self {
             records,
             places: Places::below(&host.run()),
@@ -59,7 +59,7 @@ impl Answers {
     ///
     /// # Errors
     /// Whoever asked went away.
-    pub async fn answer(
+    pub(crate) async fn answer(
         &self,
         question: Question,
         _asker: Option<i32>,
@@ -91,7 +91,13 @@ impl Answers {
                 Next::Tell(line) => {
                     self.metrics.answered("create", word(&line));
                     if let Line::Refuse { why } = &line {
-                        tracing::warn!(namespace = place.namespace, pod = place.pod, container = place.container, why, "refused");
+                        tracing::warn!(
+                            namespace = place.namespace,
+                            pod = place.pod,
+                            container = place.container,
+                            why,
+                            "refused"
+                        );
                     }
                     teller.tell(&line).await?;
                     if line == Line::Start {
@@ -101,7 +107,13 @@ impl Answers {
                 }
                 Next::Wait(why) => {
                     if why != said {
-                        tracing::info!(namespace = place.namespace, pod = place.pod, container = place.container, why, "waits");
+                        tracing::info!(
+                            namespace = place.namespace,
+                            pod = place.pod,
+                            container = place.container,
+                            why,
+                            "waits"
+                        );
                     }
                     if why != said || reminded.elapsed() >= REMINDER {
                         teller.tell(&Line::Wait { why: why.clone() }).await?;
@@ -144,7 +156,11 @@ impl Answers {
         let (Ok(whose), Some(container)) = (whose(place), place.container.clone()) else {
             return;
         };
-        if let Err(error) = self.records.change(&whose, &Change::Note { container }).await {
+        if let Err(error) = self
+            .records
+            .change(&whose, &Change::Note { container })
+            .await
+        {
             tracing::warn!(error = %chain(&error), pod = place.pod, "a start was not noted: without an agent this container will wait");
         }
     }

@@ -4,33 +4,33 @@ use std::path::{Path, PathBuf};
 
 /// Where things lie on a node.
 #[derive(Debug, Clone)]
-pub struct Host {
+pub(crate) struct Host {
     root: PathBuf,
 }
 
 impl Host {
     /// Its root directory is mounted here; `/` where the agent runs on the node itself.
     #[must_use]
-    pub fn at(root: PathBuf) -> Self {
+    pub(crate) fn at(root: PathBuf) -> Self {
         Self { root }
     }
 
     /// A path of the node.
     #[must_use]
-    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn path(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// What is gone with the next boot: the socket, and a file for each container.
     #[must_use]
-    pub fn run(&self) -> PathBuf {
+    pub(crate) fn run(&self) -> PathBuf {
         self.path("/run/holdfast")
     }
 
     /// What must not be lost.
     #[must_use]
-    pub fn records(&self) -> PathBuf {
+    pub(crate) fn records(&self) -> PathBuf {
         self.path("/var/lib/holdfast/records")
     }
 }

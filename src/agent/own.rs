@@ -1,15 +1,15 @@
 //! One agent at a time: the next one waits until the last one's process is gone.
 
 use crate::kit::error::Error;
-use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 /// A node that is ours alone for as long as this is kept.
 #[derive(Debug)]
-pub struct Own {
+pub(crate) struct Own {
     _lock: OwnedFd,
 }
 
@@ -17,14 +17,15 @@ pub struct Own {
 ///
 /// # Errors
 /// The directory cannot be made or locked.
-pub fn take(run: &Path) -> Result<Option<Own>, Error> {
+pub(crate) fn take(run: &Path) -> Result<Option<Own>, Error> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder
         .create(run)
         .map_err(|error| Error::io("make", run.display().to_string(), error))?;
     let path = run.join("agent.lock");
-    let failed = |error: rustix::io::Errno| Error::io("lock", path.display().to_string(), error.into());
+    let failed =
+        |error: rustix::io::Errno| Error::io("lock", path.display().to_string(), error.into());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let lock = open(&path, flags, Mode::RUSR | Mode::WUSR).map_err(failed)?;
     match flock(&lock, FlockOperation::NonBlockingLockExclusive) {

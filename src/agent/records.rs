@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 /// The records of this node.
 #[derive(Clone)]
-pub struct Records {
+pub(crate) struct Records {
     shelf: Arc<Shelf>,
     changes: watch::Sender<u64>,
 }
@@ -21,7 +21,7 @@ impl Records {
     ///
     /// # Errors
     /// The disk says no.
-    pub fn open(folder: &Path) -> Result<Self, ShelfError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, ShelfError> {
         Ok(Self {
             shelf: Arc::new(Shelf::open(folder)?),
             changes: watch::Sender::new(0),
@@ -29,34 +29,39 @@ impl Records {
     }
 
     /// Hears of changes from now on. The runtime and the guard change records too, and nobody hears of those.
-    pub fn changes(&self) -> watch::Receiver<u64> {
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 
     /// The record of a pod, if there is one.
-    pub async fn read(&self, uid: &Uid) -> Result<Option<Record>, ShelfError> {
-        let (shelf, uid) = (Arc::clone(&self.shelf), uid.clone());
-        blocking(move || shelf.read(&uid)).await
+    pub(crate) async fn read(&self, uid: &Uid) -> Result<Option<Record>, ShelfError> {
+        let (this, uid) = (Arc::clone(&self.shelf), uid.clone());
+        blocking(move || this.read(&uid)).await
     }
 
     /// Changes the record of a pod.
-    pub async fn change(&self, whose: &Whose, change: &Change) -> Result<Record, ShelfError> {
-        let (shelf, whose, change) = (Arc::clone(&self.shelf), whose.clone(), change.clone());
-        let changed = blocking(move || shelf.change(&whose, &change)).await?;
-        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    pub(crate) async fn change(
+        &self,
+        whose: &Whose,
+        change: &Change,
+    ) -> Result<Record, ShelfError> {
+        let (this, whose, change) = (Arc::clone(&self.shelf), whose.clone(), change.clone());
+        let changed = blocking(move || this.change(&whose, &change)).await?;
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
         Ok(changed)
     }
 
     /// Forgets a record that is still as it was seen.
-    pub async fn forget(&self, seen: Record) -> Result<(), ShelfError> {
-        let shelf = Arc::clone(&self.shelf);
-        blocking(move || shelf.forget(&seen)).await
+    pub(crate) async fn forget(&self, seen: Record) -> Result<(), ShelfError> {
+        let this = Arc::clone(&self.shelf);
+        blocking(move || this.forget(&seen)).await
     }
 
     /// All records, and those that cannot be read.
-    pub async fn list(&self) -> Result<Vec<Found>, ShelfError> {
-        let shelf = Arc::clone(&self.shelf);
-        blocking(move || shelf.list()).await
+    pub(crate) async fn list(&self) -> Result<Vec<Found>, ShelfError> {
+        let this = Arc::clone(&self.shelf);
+        blocking(move || this.list()).await
     }
 }
 

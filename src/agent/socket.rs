@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// The system says no.
-pub fn listen(run: &Path) -> Result<UnixListener, Error> {
+pub(crate) fn listen(run: &Path) -> Result<UnixListener, Error> {
     let (aside, path) = (run.join("agent.sock.new"), run.join("agent.sock"));
     let bound = || -> io::Result<UnixListener> {
         match std::fs::remove_file(&aside) {
@@ -51,7 +51,7 @@ pub fn listen(run: &Path) -> Result<UnixListener, Error> {
 }
 
 /// Answers until the stop. Whoever waits then loses the connection, and asks the next agent.
-pub async fn serve(listener: UnixListener, answers: Arc<Answers>, stop: CancellationToken) {
+pub(crate) async fn serve(listener: UnixListener, answers: Arc<Answers>, stop: CancellationToken) {
     let seats = Arc::new(Semaphore::new(SEATS));
     loop {
         let Ok(seat) = Arc::clone(&seats).acquire_owned().await else {
@@ -85,7 +85,10 @@ async fn attend(stream: UnixStream, answers: &Answers) {
     let peer = match stream.peer_cred() {
         Ok(peer) if peer.uid() == 0 => peer,
         Ok(peer) => {
-            tracing::warn!(uid = peer.uid(), "somebody who is not root asked, and was sent away");
+            tracing::warn!(
+                uid = peer.uid(),
+                "somebody who is not root asked, and was sent away"
+            );
             return;
         }
         Err(error) => {
@@ -126,7 +129,10 @@ async fn ask(reading: &mut (impl AsyncBufReadExt + Unpin)) -> io::Result<Questio
     reading.take(most).read_until(b'\n', &mut line).await?;
     let question: Question = serde_json::from_slice(&line)?;
     if question.version != VERSION {
-        let why = format!("it has version {}, and this agent knows {VERSION}", question.version);
+        let why = format!(
+            "it has version {}, and this agent knows {VERSION}",
+            question.version
+        );
         return Err(io::Error::other(why));
     }
     Ok(question)
@@ -144,3 +150,6 @@ impl Teller for Told {
             .map_err(|_elapsed| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }
+
+#[cfg(test)]
+mod tests;

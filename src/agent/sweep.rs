@@ -13,7 +13,12 @@ use tokio_util::sync::CancellationToken;
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// Looks until the stop.
-pub async fn run(records: Records, places: Places, metrics: AgentMetrics, stop: CancellationToken) {
+pub(crate) async fn run(
+    records: Records,
+    places: Places,
+    metrics: AgentMetrics,
+    stop: CancellationToken,
+) {
     let mut gone = HashSet::new();
     loop {
         gone = look(&records, &places, &metrics, &gone).await;
@@ -40,7 +45,8 @@ async fn look(
             return before.clone();
         }
     };
-    let mut counts = BTreeMap::from(["note", "hold", "admission", "unreadable"].map(|kind| (kind, 0)));
+    let mut counts =
+        BTreeMap::from(["note", "hold", "admission", "unreadable"].map(|kind| (kind, 0)));
     let mut gone = HashSet::new();
     for (uid, record) in listed {
         let kind = match &record {
@@ -71,7 +77,9 @@ async fn look(
 fn kind(record: &Record) -> &'static str {
     match record {
         Record { hold: Some(_), .. } => "hold",
-        Record { admission: Some(_), .. } => "admission",
+        Record {
+            admission: Some(_), ..
+        } => "admission",
         _ => "note",
     }
 }

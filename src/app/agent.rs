@@ -23,11 +23,10 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
         root,
         metrics_bind_address,
         health_probe_bind_address,
-        logging:
-            Logging {
-                log_level,
-                log_format,
-            },
+        logging: Logging {
+            log_level,
+            log_format,
+        },
     } = flags;
     start_logging(&log_level, log_format)?;
     let stop = stop_on_signal()?;

@@ -11,12 +11,7 @@ pub struct AgentFlags {
     #[arg(long, env = "HOLDFAST_NODE", value_name = "NAME")]
     pub node: String,
     /// Where the node's root directory is mounted
-    #[arg(
-        long,
-        env = "HOLDFAST_ROOT",
-        value_name = "DIR",
-        default_value = "/"
-    )]
+    #[arg(long, env = "HOLDFAST_ROOT", value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
     /// Address of /metrics; `:8080` means every address, `0` means off
     #[arg(long, env = "HOLDFAST_METRICS_BIND_ADDRESS", default_value = ":8080")]

@@ -55,7 +55,9 @@ impl AgentMetrics {
 
     /// So many records are of a kind.
     pub fn records(&self, kind: &'static str, count: i64) {
-        self.records.get_or_create_owned(&OfKind { kind }).set(count);
+        self.records
+            .get_or_create_owned(&OfKind { kind })
+            .set(count);
     }
 
     /// A container waits for an answer until this is dropped.
