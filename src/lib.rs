@@ -10,6 +10,7 @@
 //! 2 door     webhook (server, certificates, reviews)
 //! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
 //!            hold (durable records of a node's pods)   tree (files as they travel)
+//!            engine (freezing, dumping, restoring)
 //!            oci (what is common to all who speak to a container runtime)
 //! 0 kit      names  conditions  events  error  faults  quantity
 //! ```
@@ -28,6 +29,9 @@ pub mod kit {
 
 /// Trees of files as they travel between nodes.
 pub mod tree;
+
+/// Freezing, dumping and restoring by the real runtime and CRIU.
+pub mod engine;
 
 /// What every process of ours needs.
 pub mod process {
