@@ -9,6 +9,7 @@ pub mod serve;
 use crate::hold::shelf;
 use crate::kit::error::Error;
 use crate::kit::names;
+use crate::oci::cgroups::kill;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
 use crate::process::health::Health;
@@ -16,6 +17,7 @@ use crate::process::installation::Installation;
 use crate::process::runner::Runner;
 use crate::process::telemetry::Telemetry;
 use crate::process::{installation, leader, teardown};
+use crate::runtime::{asking, create, delete, guard};
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
 use crate::sizing::cache::Caches;
@@ -111,7 +113,14 @@ const GROUND_STEPS: &[&[Step]] = &[
 ];
 
 /// Writes of what runs on nodes.
-const NODE_STEPS: &[&[Step]] = &[shelf::STEPS];
+const NODE_STEPS: &[&[Step]] = &[
+    shelf::STEPS,
+    kill::STEPS,
+    asking::STEPS,
+    create::STEPS,
+    delete::STEPS,
+    guard::STEPS,
+];
 
 /// All CRDs, in the order in which they are printed and installed.
 #[must_use]

@@ -4,12 +4,12 @@
 //! `tests/architecture.rs` holds it.
 //!
 //! ```text
-//! 5 mains    main.rs
+//! 5 mains    main.rs  bin/holdfast-runtime.rs
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
-//! 3 slices   sizing
+//! 3 slices   sizing  runtime (the OCI runtime on a node)
 //! 2 door     webhook (server, certificates, reviews)
 //! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
-//!            hold (durable records of a node's pods)
+//!            hold (durable records of a node's pods)   oci (what is common to all who speak to a container runtime)
 //! 0 kit      names  conditions  events  error  faults  quantity
 //! ```
 
@@ -54,6 +54,23 @@ pub mod hold {
     pub mod shelf;
     mod source;
     pub mod uid;
+}
+
+/// What is common to all who speak to a container runtime by its command line.
+pub mod oci {
+    pub mod bundle;
+    pub mod cgroups;
+    pub mod clock;
+    pub mod command_line;
+    pub mod failure;
+    pub mod files;
+    mod flags;
+    pub mod log;
+    pub mod pause;
+    pub mod place;
+    pub mod real;
+    pub mod settings;
+    pub mod state;
 }
 
 /// Serving to the API server and to scrapers over TLS.
@@ -131,6 +148,23 @@ pub mod sizing {
     mod webhook;
 }
 
+/// The container runtime that stands before the real one: what each verb does.
+pub mod runtime {
+    pub mod api;
+    pub mod asking;
+    mod call;
+    pub(crate) mod create;
+    pub(crate) mod delete;
+    pub(crate) mod guard;
+    mod held;
+    mod no_op;
+    mod parent;
+    pub mod program;
+    mod records;
+    mod start;
+    mod ticket;
+}
+
 pub mod app;
 
 /// The user's verbs.
@@ -155,4 +189,5 @@ pub fn install_crypto() {
 #[cfg(test)]
 pub(crate) mod testkit {
     pub(crate) mod api_server;
+    pub(crate) mod folder;
 }
