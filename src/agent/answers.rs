@@ -66,14 +66,14 @@ impl Answers {
         teller: &mut (impl Teller + Send),
     ) -> io::Result<()> {
         match question.ask {
-            Ask::Create { place } => self.create(&place, teller).await,
+            Ask::Create { place } => self.make(&place, teller).await,
             Ask::Kill { id, signal, all: _ } => {
                 let line = self.kill(&id, &signal).await;
                 self.metrics.answered("kill", word(&line));
                 teller.tell(&line).await
             }
             Ask::Delete { id, force } => {
-                let line = self.delete(&id, force).await;
+                let line = self.remove(&id, force).await;
                 self.metrics.answered("delete", word(&line));
                 teller.tell(&line).await
             }
@@ -81,7 +81,7 @@ impl Answers {
     }
 
     /// Tells what is waited for as long as there is something, and then what may be done.
-    async fn create(&self, place: &Place, teller: &mut (impl Teller + Send)) -> io::Result<()> {
+    async fn make(&self, place: &Place, teller: &mut (impl Teller + Send)) -> io::Result<()> {
         let mut changes = self.records.changes();
         let _waiting = self.metrics.begins();
         let (mut said, mut reminded) = (String::new(), Instant::now());

@@ -17,13 +17,10 @@ pub(crate) struct Own {
 ///
 /// # Errors
 /// The directory cannot be made or locked.
-pub(crate) fn take(run: &Path) -> Result<Option<Own>, Error> {
-    let mut builder = DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder
-        .create(run)
-        .map_err(|error| Error::io("make", run.display().to_string(), error))?;
-    let path = run.join("agent.lock");
+pub(crate) fn take(folder: &Path) -> Result<Option<Own>, Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Error::io("make", folder.display().to_string(), error))?;
+    let path = folder.join("agent.lock");
     let failed =
         |error: rustix::io::Errno| Error::io("lock", path.display().to_string(), error.into());
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;

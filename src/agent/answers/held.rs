@@ -37,7 +37,7 @@ impl Answers {
     }
 
     /// A container that the runtime found held is to be deleted: it is dead when this says that it passes.
-    pub(super) async fn delete(&self, id: &str, force: bool) -> Line {
+    pub(super) async fn remove(&self, id: &str, force: bool) -> Line {
         match self.held(id).await {
             Ok(Some((_, hold))) if force => match self.end(&hold, id).await {
                 Line::Done => Line::Pass,
