@@ -87,7 +87,7 @@ impl Lab {
         command
             .arg(format!("--mount=/proc/{holder}/ns/mnt"))
             .arg(format!("--root=/proc/{holder}/root"))
-            .args(["--wd=/", "--"])
+            .args(["--wdns=/", "--"])
             .arg(program)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin");

@@ -15,5 +15,11 @@
 
 mod agent;
 mod creating;
+mod deleting;
+mod descriptors;
 mod fixture;
+mod guarding;
+mod held;
 mod lab;
+mod passing;
+mod restoring;
