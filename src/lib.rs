@@ -30,8 +30,13 @@ pub mod kit {
 /// Trees of files as they travel between nodes.
 pub mod tree;
 
-/// Freezing, dumping and restoring by the real runtime and CRIU.
-pub mod engine;
+/// Freezing, dumping and restoring by the real runtime and CRIU: what is in a container beside its memory, where that lies on a node,
+/// and what CRIU means when it says no.
+pub mod engine {
+    pub mod criu;
+    pub mod mounts;
+    pub mod volumes;
+}
 
 /// What every process of ours needs.
 pub mod process {
@@ -57,9 +62,11 @@ pub mod hold {
     mod admission;
     pub mod answer;
     pub mod change;
+    pub mod guard;
     pub mod record;
     pub mod rules;
     pub mod shelf;
+    pub mod signal;
     mod source;
     pub mod uid;
 }
@@ -173,8 +180,32 @@ pub mod runtime {
     mod ticket;
 }
 
-/// What a node's containers and their runtime are answered by.
-pub mod agent;
+/// State: a pod moves with all that it has in memory. What the leader decides.
+pub mod migration {
+    pub mod api;
+    pub mod plan;
+}
+
+/// State, on a node: what is held, dumped, sent, restored and killed there. The runtime asks before a container of a protected pod is
+/// made, signalled or deleted while it is held; the agent answers from the node's records, and changes them. It asks no API server for
+/// that: a node that is cut off, and whose pods are neither held nor expected, goes on as any node.
+///
+/// ```text
+/// holdfast-runtime ── socket ──► answers ──► hold (pure) ──► shelf, on disk
+///                    (one question a connection; who waits is told every few seconds, and again when something changes)
+/// ```
+pub mod agent {
+    mod answers;
+    pub mod api;
+    mod host;
+    mod own;
+    mod records;
+    pub mod serving;
+    mod socket;
+    pub mod source;
+    mod sweep;
+    pub mod target;
+}
 
 pub mod app;
 
