@@ -55,6 +55,7 @@ pub(crate) fn hold(node: &Node, deadline: Deadline) -> Cgroups {
     let beginning = Beginning {
         role: Role::Source,
         target: None,
+        generation: "g1".into(),
         deadline,
         containers: vec![Held {
             name: "app".into(),

@@ -91,6 +91,7 @@ fn beginning() -> HoldStep {
     HoldStep::Begin(Beginning {
         role: Role::Checkpoint,
         target: None,
+        generation: "g1".into(),
         deadline: Deadline {
             boot: "b".into(),
             nanos: u64::MAX,

@@ -14,6 +14,7 @@ fn record(state: HoldState) -> Record {
         operation: "op".into(),
         role: Role::Source,
         target: None,
+        generation: "g1".into(),
         deadline: at(100),
         state,
         proof: None,
@@ -25,6 +26,7 @@ fn record(state: HoldState) -> Record {
         }],
         wishes: Vec::new(),
         damaged: false,
+        thawing: false,
     });
     record
 }
