@@ -6,6 +6,7 @@ mod manager;
 mod parts;
 pub mod serve;
 
+use crate::host;
 use crate::kit::error::Error;
 use crate::kit::names;
 use crate::process::clients::Clients;
@@ -109,6 +110,9 @@ const GROUND_STEPS: &[&[Step]] = &[
     rollover::STEPS,
 ];
 
+/// What is done on a node.
+const NODE_STEPS: &[&[Step]] = &[host::acts::STEPS, host::labels::STEPS];
+
 /// All CRDs, in the order in which they are printed and installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
@@ -119,7 +123,8 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 #[must_use]
 pub fn fault_points() -> Vec<String> {
     let slices = SLICES.iter().flat_map(|slice| slice.steps).copied();
-    let steps = GROUND_STEPS.iter().copied().chain(slices).flatten();
+    let ground = GROUND_STEPS.iter().chain(NODE_STEPS).copied();
+    let steps = ground.chain(slices).flatten();
     steps
         .flat_map(|step| [format!("{step}.before"), format!("{step}.after")])
         .collect()

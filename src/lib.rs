@@ -6,9 +6,9 @@
 //! ```text
 //! 5 mains    main.rs
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
-//! 3 slices   sizing
+//! 3 slices   sizing   host (what lies on a node: programs, the runtime's handler)
 //! 2 door     webhook (server, certificates, reviews)
-//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
+//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   cri (calls to a node's container runtime)
 //! 0 kit      names  conditions  events  error  quantity
 //! ```
 
@@ -57,6 +57,43 @@ pub mod webhook {
     pub mod server;
     pub mod store;
     pub mod tls;
+}
+
+/// Calls to a node's container runtime.
+pub mod cri {
+    pub mod client;
+    pub mod runtime;
+    mod wire;
+}
+
+/// What lies on a node: our programs, and the container runtime's handler that runs them.
+pub mod host {
+    pub(crate) mod acts;
+    pub mod check;
+    mod commands;
+    mod configure;
+    mod containerd;
+    mod crio;
+    mod digest;
+    mod disk;
+    mod edit;
+    pub mod facts;
+    mod handler;
+    pub mod install;
+    pub(crate) mod labels;
+    pub mod node;
+    mod parts;
+    mod plan;
+    pub mod prefix;
+    mod programs;
+    pub mod record;
+    mod root;
+    mod service;
+    mod start;
+    #[cfg(test)]
+    mod testkit;
+    pub mod uninstall;
+    mod values;
 }
 
 /// Shares: `DaemonSet` pods get a part of the node that they land on.
@@ -125,6 +162,7 @@ pub mod cli {
     pub mod certs;
     pub mod explain;
     mod files;
+    pub mod host;
     pub mod lint;
     pub mod print;
     pub mod table;
