@@ -38,6 +38,8 @@ pub struct Sandbox {
     pub uid: String,
     /// Under which handler it runs; empty for the default one.
     pub handler: String,
+    /// Whether it is there to run containers; one that is not is but a record of its pod.
+    pub is_ready: bool,
 }
 
 /// What kind of sandbox to run: one in the node's network.
@@ -56,6 +58,8 @@ pub struct Wanted<'a> {
 }
 
 const NETWORK_OF_NODE: u64 = 2;
+const READY: u64 = 0;
+const EXITED: u64 = 2;
 
 fn read<T>(what: &str, read: Option<T>) -> Result<T, Error> {
     read.ok_or_else(|| Error::Invalid {
@@ -94,6 +98,15 @@ impl Cri {
     pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, Error> {
         let answer = self.call("ListPodSandbox", Message::default()).await?;
         read("ListPodSandbox", sandboxes(&answer))
+    }
+
+    /// The ids of sandboxes that have a container which has not ended.
+    ///
+    /// # Errors
+    /// Nobody answers, or with a refusal.
+    pub async fn occupied(&self) -> Result<Vec<String>, Error> {
+        let answer = self.call("ListContainers", Message::default()).await?;
+        read("ListContainers", occupied(&answer))
     }
 
     /// Runs a sandbox; its id.
@@ -189,7 +202,20 @@ fn sandboxes(answer: &[u8]) -> Option<Vec<Sandbox>> {
             name: wire::text(&metadata, 1),
             uid: wire::text(&metadata, 2),
             handler: wire::text(&item, 7),
+            is_ready: wire::number(&item, 3) == READY,
         });
+    }
+    Some(found)
+}
+
+fn occupied(answer: &[u8]) -> Option<Vec<String>> {
+    let answer = fields(answer)?;
+    let mut found = Vec::new();
+    for container in wire::messages(&answer, 1) {
+        let container = fields(container)?;
+        if wire::number(&container, 6) != EXITED {
+            found.push(wire::text(&container, 2));
+        }
     }
     Some(found)
 }
@@ -244,6 +270,20 @@ mod tests {
             (one.id.as_str(), one.handler.as_str(), one.name.as_str()),
             ("id", "holdfast", "p")
         );
+        assert!(one.is_ready);
+        let ended = Message::default().message(1, &sandbox.number(3, 1));
+        assert!(!sandboxes(&ended.into_bytes()).unwrap()[0].is_ready);
         assert_eq!(sandboxes(b"\x0a\x07"), None);
+    }
+
+    #[test]
+    fn a_sandbox_is_occupied_by_what_has_not_ended() {
+        let container = |sandbox: &str, state| Message::default().text(2, sandbox).number(6, state);
+        let answer = [("a", 1), ("b", EXITED), ("c", 0)]
+            .into_iter()
+            .fold(Message::default(), |all, (sandbox, state)| {
+                all.message(1, &container(sandbox, state))
+            });
+        assert_eq!(occupied(&answer.into_bytes()).unwrap(), ["a", "c"]);
     }
 }

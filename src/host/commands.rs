@@ -121,9 +121,12 @@ mod tests {
     async fn says_what_a_program_said() {
         let shell = find("sh").unwrap();
         assert_eq!(ask(&shell, &["-c", "echo words"]).await.unwrap(), "words\n");
-        let error = ask(&shell, &["-c", "echo first >&2; echo the $((1 + 1))nd >&2; exit 3"])
-            .await
-            .unwrap_err();
+        let error = ask(
+            &shell,
+            &["-c", "echo first >&2; echo the $((1 + 1))nd >&2; exit 3"],
+        )
+        .await
+        .unwrap_err();
         assert!(
             crate::kit::error::chain(&error).ends_with(": the 2nd"),
             "{error:?}"

@@ -77,7 +77,7 @@ pub async fn install(settings: &Settings, sources: &Sources) -> Result<Installed
 
 async fn install_here(settings: &Settings, loaded: &Loaded) -> Result<Installed, Error> {
     let node = Node::find(settings)?;
-    node.service.cri.version().await?;
+    node.service.until_it_answers().await?;
     let (prefix, mut record) = place(settings, loaded, node.service.engine).await?;
     let program = prefix.join(PROGRAMS).join(PROGRAM);
     let learnt = learn(&node, &program).await?;

@@ -80,13 +80,25 @@ impl Service {
     /// # Errors
     /// If that is not so within the limit; with what it said last.
     pub(crate) async fn until_ready(&self, with_handler: bool) -> Result<Status, Error> {
+        self.until(|status| lacks(status, with_handler)).await
+    }
+
+    /// Waits until it answers: it may have been started a moment ago.
+    ///
+    /// # Errors
+    /// If it does not within the limit; with why.
+    pub(crate) async fn until_it_answers(&self) -> Result<Status, Error> {
+        self.until(|_any| None).await
+    }
+
+    async fn until(&self, lacks: impl Fn(&Status) -> Option<String>) -> Result<Status, Error> {
         let deadline = Instant::now()
             .checked_add(self.limit)
             .unwrap_or_else(Instant::now);
         let mut last = "it was not asked".to_owned();
         loop {
             match timeout_at(deadline, self.cri.status()).await {
-                Ok(Ok(status)) => match lacks(&status, with_handler) {
+                Ok(Ok(status)) => match lacks(&status) {
                     None => return Ok(status),
                     Some(why) => last = why,
                 },
@@ -96,7 +108,10 @@ impl Service {
             if Instant::now() >= deadline {
                 return Err(Error::Invalid {
                     what: format!("the service {}", self.engine.name()),
-                    why: format!("it did not come back within {:?} ({last})", self.limit),
+                    why: format!(
+                        "it did not answer as it should within {:?} ({last})",
+                        self.limit
+                    ),
                 });
             }
             sleep(LOOK).await;
@@ -186,7 +201,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("/nowhere/x.sock") && error.contains("did not come back"),
+            error.contains("/nowhere/x.sock") && error.contains("did not answer as it should"),
             "{error}"
         );
     }

@@ -41,15 +41,17 @@ pub(crate) async fn remove_tried(cri: &Cri) -> Result<(), Error> {
     Ok(())
 }
 
-/// Pods that run under our handler.
+/// Pods that run under our handler. One that has ended stays known for a while and needs nobody.
 ///
 /// # Errors
 /// If the runtime does not answer.
 pub(crate) async fn pods(cri: &Cri) -> Result<Vec<String>, Error> {
     let all = cri.sandboxes().await?;
+    let occupied = cri.occupied().await?;
+    let is_alive = |sandbox: &Sandbox| sandbox.is_ready || occupied.contains(&sandbox.id);
     let ours = all
-        .into_iter()
-        .filter(|sandbox| sandbox.handler == NAME && !is_tried(sandbox));
+        .iter()
+        .filter(|sandbox| sandbox.handler == NAME && !is_tried(sandbox) && is_alive(sandbox));
     Ok(ours
         .map(|sandbox| format!("{}/{}", sandbox.namespace, sandbox.name))
         .collect())

@@ -50,6 +50,7 @@ async fn uninstall_here(settings: &Settings) -> Result<Uninstalled, Error> {
         ..settings.clone()
     };
     let node = Node::find(&settings)?;
+    node.service.until_it_answers().await?;
     refuse_while_needed(&node).await?;
     let site = Site {
         node: &node,
