@@ -8,6 +8,7 @@ mod parts;
 pub mod serve;
 
 use crate::hold::shelf;
+use crate::host;
 use crate::kit::error::Error;
 use crate::kit::names;
 use crate::oci::cgroups::kill;
@@ -113,8 +114,10 @@ const GROUND_STEPS: &[&[Step]] = &[
     rollover::STEPS,
 ];
 
-/// Writes of what runs on nodes.
+/// What is done on nodes.
 const NODE_STEPS: &[&[Step]] = &[
+    host::acts::STEPS,
+    host::labels::STEPS,
     shelf::STEPS,
     kill::STEPS,
     asking::STEPS,

@@ -6,9 +6,10 @@
 //! ```text
 //! 5 mains    main.rs  bin/holdfast-runtime.rs
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
-//! 3 slices   sizing  runtime (the OCI runtime on a node)  agent (what it asks)
+//! 3 slices   sizing  migration (what the leader decides)  agent (what a node does)
+//!            runtime (the OCI runtime on a node)  host (what lies on a node: programs, the runtime's handler)
 //! 2 door     webhook (server, certificates, reviews)
-//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
+//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   cri (calls to a node's container runtime)
 //!            hold (durable records of a node's pods)   tree (files as they travel)
 //!            engine (freezing, dumping, restoring)
 //!            oci (what is common to all who speak to a container runtime)
@@ -103,6 +104,43 @@ pub mod webhook {
     pub mod server;
     pub mod store;
     pub mod tls;
+}
+
+/// Calls to a node's container runtime.
+pub mod cri {
+    pub mod client;
+    pub mod runtime;
+    mod wire;
+}
+
+/// What lies on a node: our programs, and the container runtime's handler that runs them.
+pub mod host {
+    pub(crate) mod acts;
+    pub mod check;
+    mod commands;
+    mod configure;
+    mod containerd;
+    mod crio;
+    mod digest;
+    mod disk;
+    mod edit;
+    pub mod facts;
+    mod handler;
+    pub mod install;
+    pub(crate) mod labels;
+    pub mod node;
+    mod parts;
+    mod plan;
+    pub mod prefix;
+    mod programs;
+    pub mod record;
+    mod root;
+    mod service;
+    mod start;
+    #[cfg(test)]
+    mod testkit;
+    pub mod uninstall;
+    mod values;
 }
 
 /// Shares: `DaemonSet` pods get a part of the node that they land on.
@@ -215,6 +253,7 @@ pub mod cli {
     pub mod certs;
     pub mod explain;
     mod files;
+    pub mod host;
     pub mod lint;
     pub mod print;
     pub mod table;

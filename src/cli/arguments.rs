@@ -2,6 +2,7 @@
 
 use crate::cli::certs::Certs;
 use crate::cli::explain::Explain;
+use crate::cli::host::Host;
 use crate::cli::lint::Lint;
 use crate::cli::what_if::WhatIf;
 use crate::process::flags::{AgentFlags, Serve};
@@ -35,6 +36,9 @@ pub enum Verb {
     WhatIf(Box<WhatIf>),
     /// Find mistakes in templates, and in DaemonSets that name one, without a cluster
     Lint(Lint),
+    /// Put the runtime on a node, look at a node, take it away again; on that node, as root
+    #[command(subcommand)]
+    Host(Box<Host>),
     /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
     Crds,
     /// Write a certificate for the webhooks to a directory, and print what to do with it

@@ -15,6 +15,7 @@ mod certificates;
 mod explaining;
 mod faults;
 mod going;
+mod host;
 mod leading;
 mod moving;
 mod protecting;
