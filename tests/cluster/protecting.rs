@@ -25,7 +25,7 @@ spec:
 }
 
 /// A protected world: both nodes have an agent that answers.
-async fn protected() -> World {
+fn protected() -> World {
     let world = World::apart("protect", &["--nodes", "2"]);
     world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
     world.make(&[
@@ -77,7 +77,7 @@ fn kept(world: &World, node: &str) -> String {
 
 #[tokio::test]
 async fn a_protected_pod_starts_waits_and_restarts_as_it_should() {
-    let world = protected().await;
+    let world = protected();
     let nodes = json(&world, "get nodes");
     for node in nodes["items"].as_array().unwrap() {
         assert_eq!(
