@@ -49,9 +49,11 @@ pub mod hold {
     mod admission;
     pub mod answer;
     pub mod change;
+    pub mod guard;
     pub mod record;
     pub mod rules;
     pub mod shelf;
+    pub mod signal;
     mod source;
     pub mod uid;
 }
@@ -163,6 +165,19 @@ pub mod runtime {
     mod records;
     mod start;
     mod ticket;
+}
+
+/// State: a pod moves with all that it has in memory. What the leader decides.
+pub mod migration {
+    pub mod api;
+    pub mod plan;
+}
+
+/// State, on a node: what is held, dumped, sent, restored and killed there.
+pub mod agent {
+    pub mod api;
+    pub mod source;
+    pub mod target;
 }
 
 pub mod app;

@@ -21,7 +21,7 @@ fn floor(module: &str) -> Option<u8> {
     Some(match module {
         "main" => 5,
         "app" | "cli" => 4,
-        "sizing" | "runtime" => 3,
+        "sizing" | "migration" | "agent" | "runtime" => 3,
         "webhook" => 2,
         "process" | "hold" | "oci" => 1,
         "kit" => 0,

@@ -70,13 +70,15 @@ pub enum HoldStep {
     Release(Uid),
     /// It did not run in this pod, and runs here again.
     Return(Uid, Proof),
+    /// It is about to be thawed.
+    Thaw,
     /// It runs elsewhere, or will: here it is to die.
     Supersede,
     /// It is dead.
     Kill,
     /// It runs, all of it: the hold is over.
     End,
-    /// Its processes are gone: these containers start again, from this. The hold is over.
+    /// Its processes died frozen: these containers start again, from this. The hold is over.
     Home {
         /// From what.
         what: What,
@@ -92,6 +94,8 @@ pub struct Beginning {
     pub role: Role,
     /// Where its state goes.
     pub target: Option<Target>,
+    /// What its state is called.
+    pub generation: String,
     /// When it is withdrawn at the latest.
     pub deadline: Deadline,
     /// The pod's containers.

@@ -150,6 +150,8 @@ pub struct Hold {
     pub role: Role,
     /// Where its state goes.
     pub target: Option<Target>,
+    /// What its state is called.
+    pub generation: String,
     /// When it is withdrawn, if it was not released before.
     pub deadline: Deadline,
     /// How far it is.
@@ -157,6 +159,9 @@ pub struct Hold {
     /// Why it came back after a release.
     #[serde(default)]
     pub proof: Option<Proof>,
+    /// It was thawed, or is about to be: whatever is dead from now on died running.
+    #[serde(default)]
+    pub thawing: bool,
     /// The pod's containers.
     pub containers: Vec<Held>,
     /// Signals that were asked for meanwhile, delivered after a thaw.

@@ -1,32 +1,100 @@
 //! The rules of the hand-over that can be switched off, one by one, to see that the model notices (`tests/model`). The product has all
 //! of them, always: without the feature `faults` there is nothing to switch, and asking costs nothing.
 
-/// A rule without which there could be two of a workload, or none. What each says stands where it is asked.
+/// A rule without which there could be two of a workload, or none, or one that stands for ever. Here they are by whom they bind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Rule {
-    /// A pod is withdrawn or released, never one after the other.
+    /// A record: a pod is withdrawn or released, never one after the other.
     WithdrawnOrReleased,
-    /// A released pod comes back on proof alone.
-    ProofBeforeReturn,
-    /// A proof speaks of one target pod, and so does a release.
+    /// A record: a proof speaks of one target pod, and so does a release.
     ProofNamesTheTarget,
-    /// Nothing starts in a held pod.
-    HoldBlocksCreate,
-    /// A voided pod stays void.
+    /// A record: a voided pod stays void.
     RevokedIsFinal,
-    /// What may have run is never said not to have run.
+    /// A record: what may have run is never said not to have run.
     RanIsFinal,
-    /// A token begun before the node's last boot may have run.
+    /// A record: a token begun before the node's last boot may have run.
     BootCountsAsRan,
-    /// A token that was begun is spent.
+    /// A record: a token that was begun is spent.
     TokensAreSpent,
-    /// A later container waits until the attempt is decided, and none of it begins once it is over.
+    /// A record: a later container waits until the attempt is decided, and none of it begins once it is over.
     AttemptEndsWhole,
-    /// A pod that was prepared for a state never starts without one.
+    /// A record: a pod that was prepared for a state never starts without one.
     PreparedNeverFresh,
-    /// An operation that ended on a pod does not hold it again.
+    /// A record: an operation that ended on a pod does not hold it again.
     EndedIsOver,
+    /// A record: what was thawed and died is a crash, and does not start from before the thaw.
+    ThawedDiedRunning,
+    /// An answer: nothing starts in a held pod.
+    HoldBlocksCreate,
+    /// The source: a released pod comes back on proof alone.
+    ProofBeforeReturn,
+    /// The source: a pod that ran after its dump began is never released.
+    ThawedIsDamaged,
+    /// The source: where no pod waits, everything is safe on both nodes before it is killed.
+    VerifiedBeforeKill,
+    /// The source: a pod is called dead when all of it is.
+    DeadMeansAll,
+    /// The guard: what is frozen comes back at its deadline, agent or not.
+    GuardThaws,
+    /// The target: nothing is claimed before the source has released it.
+    ReleaseBeforeClaim,
+    /// The target: what is called dead was killed with all that could still bring it to life.
+    AttemptCgroup,
+    /// The target: without evidence, what was begun may have run.
+    NoEvidenceCountsAsRan,
+    /// The target: an attempt of which a container died is over as a whole.
+    FailsAsAWhole,
+    /// The leader: a decision is written over the one that was seen.
+    DecisionsAreCompared,
+    /// The leader: restored means all containers.
+    RestoredMeansAll,
+    /// The leader: another attempt only when the former one can never run.
+    AttemptProvenDead,
+    /// The leader: what ran on the target is restored there again, and does not go back.
+    RanGoesForward,
+    /// The leader: a node that does not answer is not dead.
+    SilenceIsNotDeath,
+    /// The leader: a pod is gone before its node is called off.
+    GoneBeforeProof,
+    /// The leader: a pod that has its predecessor's name is made when that one is dead.
+    KilledBeforeSuccessor,
+    /// The leader: what was voided is deleted only when its node says so.
+    RevokedBeforeDelete,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 28] = [
+        Self::WithdrawnOrReleased,
+        Self::ProofNamesTheTarget,
+        Self::RevokedIsFinal,
+        Self::RanIsFinal,
+        Self::BootCountsAsRan,
+        Self::TokensAreSpent,
+        Self::AttemptEndsWhole,
+        Self::PreparedNeverFresh,
+        Self::EndedIsOver,
+        Self::ThawedDiedRunning,
+        Self::HoldBlocksCreate,
+        Self::ProofBeforeReturn,
+        Self::ThawedIsDamaged,
+        Self::VerifiedBeforeKill,
+        Self::DeadMeansAll,
+        Self::GuardThaws,
+        Self::ReleaseBeforeClaim,
+        Self::AttemptCgroup,
+        Self::NoEvidenceCountsAsRan,
+        Self::FailsAsAWhole,
+        Self::DecisionsAreCompared,
+        Self::RestoredMeansAll,
+        Self::AttemptProvenDead,
+        Self::RanGoesForward,
+        Self::SilenceIsNotDeath,
+        Self::GoneBeforeProof,
+        Self::KilledBeforeSuccessor,
+        Self::RevokedBeforeDelete,
+    ];
 }
 
 /// Which rules hold.

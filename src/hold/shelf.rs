@@ -36,6 +36,8 @@ write_steps! {
     RELEASE,
     /// It did not run there.
     RETURN,
+    /// It is about to be thawed.
+    THAW,
     /// It runs there.
     SUPERSEDE,
     /// It is dead here.
@@ -74,6 +76,7 @@ fn step(change: &Change) -> &'static Step {
             HoldStep::Withdraw => &WITHDRAW,
             HoldStep::Release(_) => &RELEASE,
             HoldStep::Return(..) => &RETURN,
+            HoldStep::Thaw => &THAW,
             HoldStep::Supersede => &SUPERSEDE,
             HoldStep::Kill => &KILL,
             HoldStep::End => &END,

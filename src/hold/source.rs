@@ -33,10 +33,17 @@ pub(crate) fn change(record: Record, operation: &str, step: &HoldStep, rules: Ru
         HoldStep::Return(uid, proof) => {
             with(record, operation, |hold| come_back(hold, uid, proof, rules))
         }
+        HoldStep::Thaw => with(record, operation, thaw),
         HoldStep::Supersede => with(record, operation, supersede),
         HoldStep::Kill => with(record, operation, kill),
         HoldStep::End => end(record, operation),
-        HoldStep::Home { what, containers } => home(record, operation, what, containers),
+        HoldStep::Home { what, containers } => {
+            let is_thawed = record.hold_of(operation).is_some_and(|hold| hold.thawing);
+            if is_thawed && rules.hold(Rule::ThawedDiedRunning) {
+                return refuse("it was thawed, so what died since died running: that is a crash");
+            }
+            home(record, operation, what, containers)
+        }
     }
 }
 
@@ -72,9 +79,11 @@ fn begin(mut record: Record, operation: &str, beginning: &Beginning, rules: Rule
         operation: operation.to_owned(),
         role: beginning.role,
         target: beginning.target.clone(),
+        generation: beginning.generation.clone(),
         deadline: beginning.deadline.clone(),
         state: HoldState::Frozen,
         proof: None,
+        thawing: false,
         containers: beginning.containers.clone(),
         wishes: Vec::new(),
         damaged: false,
@@ -168,6 +177,14 @@ fn come_back(hold: &mut Hold, uid: &Uid, proof: &Proof, rules: Rules) -> Result<
         HoldState::Returned => Ok(()),
         _ => not_from(hold, "returned"),
     }
+}
+
+fn thaw(hold: &mut Hold) -> Result<(), Refusal> {
+    match hold.state {
+        HoldState::Withdrawn | HoldState::Returned => hold.thawing = true,
+        _ => return not_from(hold, "thawed"),
+    }
+    Ok(())
 }
 
 fn supersede(hold: &mut Hold) -> Result<(), Refusal> {

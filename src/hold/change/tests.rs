@@ -23,6 +23,7 @@ fn beginning(target: impl Into<Option<Target>>) -> HoldStep {
     HoldStep::Begin(Beginning {
         role: Role::Source,
         target: target.into(),
+        generation: "g".into(),
         deadline: Deadline {
             boot: "boot".into(),
             nanos: 9,
@@ -202,6 +203,7 @@ fn what_comes_home_begins_as_a_whole_and_again_when_it_failed() {
     let record = held(&[HoldStep::Withdraw, home()]).unwrap();
     assert!(record.hold.is_none());
     assert!(hold_all(record.clone(), [home()]).is_err());
+    assert!(held(&[HoldStep::Withdraw, HoldStep::Thaw, home()]).is_err());
     let record = admit_all(
         record,
         [begin(1, "a"), fail(1, "boot", &[("a", End::NeverRan)])],

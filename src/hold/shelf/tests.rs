@@ -51,6 +51,7 @@ fn begin() -> Change {
             node: "n2".into(),
             uid: Some(uid("t1")),
         }),
+        generation: "g".into(),
         deadline: Deadline {
             boot: "boot".into(),
             nanos: 9,

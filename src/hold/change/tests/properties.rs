@@ -22,6 +22,7 @@ fn any_hold_step() -> impl Strategy<Value = HoldStep> {
         Just(HoldStep::Withdraw),
         pod().prop_map(HoldStep::Release),
         pod().prop_map(|uid| HoldStep::Return(uid, Proof::Revoked)),
+        Just(HoldStep::Thaw),
         Just(HoldStep::Supersede),
         Just(HoldStep::Kill),
         Just(HoldStep::End),
