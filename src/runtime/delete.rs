@@ -33,9 +33,9 @@ pub(super) fn run(call: &Call) -> Result<ExitCode, Failure> {
         return Err(call.pass());
     };
     if call.line.is_on("force")
-        && let Some((place, held)) = held::held(call, place.id.as_ref())?
+        && let Some(held) = held::held(call, place.id.as_ref())?
     {
-        held::before_delete(call, &place, &held)?;
+        held::before_delete(call, &held)?;
     }
     keep(call, &place)?;
     let status = call.real.run(call.arguments)?;

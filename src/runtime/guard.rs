@@ -1,20 +1,14 @@
 //! `holdfast-runtime guard --record UID`: nobody is frozen by us for ever, whatever becomes of the agent. It is started when the hold
-//! is on disk and before anything is frozen, and lives as long as the freeze.
+//! is on disk and before anything is frozen, and lives as long as the freeze. What it does next is decided in `hold::guard`; it looks
+//! again at the deadline, and whenever a record changes.
 //!
-//! ```text
-//! frozen, before the deadline ─► waits for the deadline, or for a change of the record
-//! frozen, at the deadline     ─► withdraws, under the record's lock
-//! withdrawn                   ─► thaws; stays a while, since a dump that ends well freezes once more
-//! anything else               ─► its work is over
-//! ```
-//!
-//! A container on which CRIU died is withdrawn and not thawed: it may hold foreign code, and what becomes of it is policy.
+//! When all is thawed it stays a while: a dump that ends well freezes once more what it had found frozen.
 
 use super::call::Call;
 use super::records::Records;
-use crate::hold::change::{Change, HoldStep};
-use crate::hold::record::{Deadline, Hold, HoldState, Record};
-use crate::hold::shelf::Whose;
+use crate::hold::guard::{GuardAct, guard};
+use crate::hold::record::{Deadline, HoldState, Record};
+use crate::hold::rules::Rules;
 use crate::hold::uid::Uid;
 use crate::kit::faults::around;
 use crate::oci::cgroups::Cgroups;
@@ -35,8 +29,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 write_steps! {
-    /// Nothing was released in time: the pod is given back to itself.
-    WITHDRAW,
+    /// The record is changed: nothing was released in time, or it is about to be thawed.
+    CHANGE,
     /// It runs again.
     THAW,
 }
@@ -47,108 +41,95 @@ pub(super) const VERB: &str = "guard";
 /// So long a pod must have run before the guard believes that nobody freezes it again.
 const QUIET: Duration = Duration::from_secs(30);
 
+/// How often it looks at what is thawed.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A record that cannot be read or changed is looked at again.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What is to be done now.
-#[derive(Debug, PartialEq, Eq)]
-enum Next {
-    /// Nothing was frozen by this hold, or it is no longer ours to thaw.
-    Over,
-    /// It is not time.
-    Wait(Deadline),
-    /// It is time.
-    Withdraw(Change),
-    /// It may run.
-    Thaw(Vec<Cgroups>),
-}
-
 pub(super) fn run(call: &Call) -> Result<ExitCode, Failure> {
-    let Order { uid, told } = Order::read(call.arguments.get(1..).unwrap_or_default())?;
+    let order = Order::read(call.arguments.get(1..).unwrap_or_default())?;
     let records = Records::at(&call.settings);
-    let mut thawed_since = None;
+    if order.told.as_ref().is_some_and(is_of_another_boot) {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut operation, mut thawed_since) = (None, None);
     loop {
         let watch = Watch::of(&call.settings.records);
-        let now = now()?;
-        let record = match records.read(&uid) {
+        let record = match records.read(&order.uid) {
             Ok(record) => record,
             Err(failure) => {
                 // It may say that the state was released: then a thaw would make two.
-                eprintln!("holdfast-runtime: {failure}");
+                complain(&failure);
                 watch.wait(None, AGAIN);
                 continue;
             }
         };
-        match next(record.as_ref(), told.as_ref(), &now) {
-            Next::Over => return Ok(ExitCode::SUCCESS),
-            Next::Wait(deadline) => watch.wait(Some(&deadline), Duration::MAX),
-            Next::Withdraw(change) => {
-                let record = record.map(|record| whose(&record));
-                let done =
-                    record.map(|whose| around(&WITHDRAW, || records.change(&whose, &change)));
-                if let Some(Err(failure)) = done {
-                    eprintln!("holdfast-runtime: {failure}");
+        let Some(record) = record.map(|record| order.apply(record)) else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let hold = record.hold.as_ref().map(|hold| hold.operation.clone());
+        let Some(operation) = operation.get_or_insert(hold) else {
+            return Ok(ExitCode::SUCCESS);
+        };
+        let cgroups = cgroups(&record);
+        let is_frozen = cgroups.iter().any(|one| one.is_frozen().unwrap_or(true));
+        match guard(&record, operation, is_frozen, &now()?, Rules::ALL) {
+            GuardAct::Wait => {
+                let deadline = record.hold.as_ref().map(|hold| &hold.deadline);
+                watch.wait(deadline, Duration::MAX);
+            }
+            GuardAct::Change(change) => {
+                if let Err(failure) = around(&CHANGE, || records.change(&record, &change)) {
+                    complain(&failure);
                     watch.wait(None, AGAIN);
                 }
             }
-            Next::Thaw(cgroups) => {
-                if around(&THAW, || thaw(&cgroups)) {
-                    thawed_since = None;
+            GuardAct::Thaw => {
+                thawed_since = None;
+                around(&THAW, || thaw(&cgroups));
+                if cgroups.iter().any(|one| one.is_frozen().unwrap_or(true)) {
+                    watch.wait(None, LOOK);
                 }
+            }
+            GuardAct::Leave if is_back(&record, operation) => {
                 let since = *thawed_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= QUIET {
                     return Ok(ExitCode::SUCCESS);
                 }
-                watch.wait(None, Duration::from_millis(100));
+                watch.wait(None, LOOK);
             }
+            GuardAct::Leave => return Ok(ExitCode::SUCCESS),
         }
     }
 }
 
-fn next(record: Option<&Record>, told: Option<&Deadline>, now: &Deadline) -> Next {
-    let Some(hold) = record.and_then(|record| record.hold.as_ref()) else {
-        return Next::Over;
-    };
-    let deadline = told.unwrap_or(&hold.deadline);
-    match hold.state {
-        // After a reboot nothing is frozen.
-        _ if deadline.boot != now.boot => Next::Over,
-        HoldState::Frozen if !deadline.has_passed(now) => Next::Wait(deadline.clone()),
-        HoldState::Frozen => Next::Withdraw(Change::hold(&hold.operation, HoldStep::Withdraw)),
-        HoldState::Withdrawn if !hold.damaged => Next::Thaw(cgroups(hold)),
-        HoldState::Withdrawn
-        | HoldState::Released
-        | HoldState::Returned
-        | HoldState::Superseded
-        | HoldState::Killed => Next::Over,
-    }
+/// Whether it was withdrawn and still has a hold: then a dump may still be at work.
+fn is_back(record: &Record, operation: &str) -> bool {
+    let hold = record.hold_of(operation);
+    hold.is_some_and(|hold| hold.state == HoldState::Withdrawn)
 }
 
-fn cgroups(hold: &Hold) -> Vec<Cgroups> {
-    let containers = hold.containers.iter();
+fn cgroups(record: &Record) -> Vec<Cgroups> {
+    let containers = record.hold.iter().flat_map(|hold| &hold.containers);
     containers.map(|held| Cgroups::at(&held.cgroups)).collect()
 }
 
-/// Thaws what is frozen; whether anything was.
-fn thaw(all: &[Cgroups]) -> bool {
-    let mut was_frozen = false;
+fn thaw(all: &[Cgroups]) {
     for cgroups in all {
-        if cgroups.is_frozen().unwrap_or(true) {
-            was_frozen = true;
-            if let Err(failure) = cgroups.thaw() {
-                eprintln!("holdfast-runtime: {failure}");
-            }
+        if let Err(failure) = cgroups.thaw() {
+            complain(&failure);
         }
     }
-    was_frozen
 }
 
-fn whose(record: &Record) -> Whose {
-    Whose {
-        namespace: record.namespace.clone(),
-        pod: record.pod.clone(),
-        uid: record.uid.clone(),
-    }
+/// Nobody waits for the guard: what goes wrong is tried again, and said where its output goes.
+fn complain(failure: &Failure) {
+    eprintln!("holdfast-runtime: {failure}");
+}
+
+fn is_of_another_boot(deadline: &Deadline) -> bool {
+    now().is_ok_and(|now| now.boot != deadline.boot)
 }
 
 fn now() -> Result<Deadline, Failure> {
@@ -166,6 +147,14 @@ struct Order {
 }
 
 impl Order {
+    /// The record with the deadline that was told.
+    fn apply(&self, mut record: Record) -> Record {
+        if let (Some(hold), Some(told)) = (&mut record.hold, &self.told) {
+            hold.deadline = told.clone();
+        }
+        record
+    }
+
     fn read(arguments: &[OsString]) -> Result<Self, Failure> {
         let usage = |why: &str| {
             Failure::new(format!(

@@ -3,15 +3,16 @@
 //! | verb | a held container |
 //! |---|---|
 //! | `exec` `resume` `update` `checkpoint` `restore` | refused |
-//! | `kill`, `delete --force` | the agent's; without one: a signal that can be caught is noted, KILL kills as in `oci::cgroups` |
+//! | `kill`, `delete --force` | the agent's; without one `hold::signal` decides: it is noted, or kills as in `oci::cgroups` |
 
 use super::api::{Ask, Line};
 use super::asking::{self, Lost};
 use super::call::Call;
 use super::parent::Parent;
-use super::records::{HeldContainer, Records};
+use super::records::{Held, Records};
+use crate::hold::signal::{self, Signalled};
 use crate::oci::failure::Failure;
-use crate::oci::place::{Place, is_same_root};
+use crate::oci::place::is_same_root;
 use std::ffi::OsStr;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -22,13 +23,12 @@ const KILLING: Duration = Duration::from_secs(20);
 /// `exec` and its like.
 pub(super) fn refuse(call: &Call) -> Result<ExitCode, Failure> {
     for id in call.line.candidates() {
-        if let Some((place, held)) = held(call, id)? {
+        if let Some(held) = held(call, id)? {
             let verb = String::from_utf8_lossy(call.line.verb().unwrap_or_default());
             return Err(Failure::new(format!(
-                "{} is held by operation {} ({}): {verb} is refused until that is over",
-                place.title(),
-                held.operation,
-                held.state
+                "{verb} in {} is refused: {}",
+                held.place.title(),
+                held.why
             )));
         }
     }
@@ -39,23 +39,18 @@ pub(super) fn refuse(call: &Call) -> Result<ExitCode, Failure> {
 pub(super) fn kill(call: &Call) -> Result<ExitCode, Failure> {
     refuse_pattern(call)?;
     for id in call.line.candidates() {
-        if let Some((place, held)) = held(call, id)? {
+        if let Some(held) = held(call, id)? {
             let signal = call.line.operands().get(1).copied();
             let signal = signal_name(signal.unwrap_or(OsStr::new("TERM")))?;
-            return kill_held(call, &place, &held, &signal);
+            return kill_held(call, &held, &signal);
         }
     }
     Err(call.pass())
 }
 
-fn kill_held(
-    call: &Call,
-    place: &Place,
-    held: &HeldContainer,
-    signal: &str,
-) -> Result<ExitCode, Failure> {
+fn kill_held(call: &Call, held: &Held, signal: &str) -> Result<ExitCode, Failure> {
     let ask = Ask::Kill {
-        id: place.id.clone(),
+        id: held.place.id.clone(),
         signal: signal.to_owned(),
         all: call.line.is_on("all"),
     };
@@ -66,43 +61,47 @@ fn kill_held(
         // No agent, or one that does not know this question: the record is enough.
         _ => {}
     }
-    match signal {
-        "KILL" => held.cgroups.kill(KILLING)?,
+    if signal == "0" {
         // Whether it is there: it is.
-        "0" => {}
-        _ => Records::at(&call.settings).wish(place, &held.operation, signal)?,
+        return Ok(ExitCode::SUCCESS);
+    }
+    match signal::signal(&held.record, signal) {
+        Signalled::Pass => return Err(call.pass()),
+        Signalled::Note(wish) => Records::at(&call.settings).change(&held.record, &wish)?,
+        Signalled::Kill => die(held)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// Before `delete --force` of a held container: it is dead when this comes back with nothing to say.
-pub(super) fn before_delete(
-    call: &Call,
-    place: &Place,
-    held: &HeldContainer,
-) -> Result<(), Failure> {
+pub(super) fn before_delete(call: &Call, held: &Held) -> Result<(), Failure> {
     let ask = Ask::Delete {
-        id: place.id.clone(),
+        id: held.place.id.clone(),
         force: true,
     };
     match ask_agent(call, &ask)? {
         Some(Line::Pass) => Ok(()),
         Some(Line::Refuse { why }) => Err(Failure::new(why)),
         // What the agent has killed dies no second death.
-        _ => held.cgroups.kill(KILLING),
+        _ => die(held),
+    }
+}
+
+fn die(held: &Held) -> Result<(), Failure> {
+    match held.cgroups()? {
+        Some(cgroups) => cgroups.kill(KILLING),
+        None => Ok(()),
     }
 }
 
 /// The container that a word of the command line names, if it is one of ours and held.
-pub(super) fn held(call: &Call, id: &OsStr) -> Result<Option<(Place, HeldContainer)>, Failure> {
-    let Some(place) = call.places().get(id)? else {
-        return Ok(None);
-    };
-    if !is_same_root(&place.root, &call.root()) {
-        return Ok(None);
+pub(super) fn held(call: &Call, id: &OsStr) -> Result<Option<Held>, Failure> {
+    match call.places().get(id)? {
+        Some(place) if is_same_root(&place.root, &call.root()) => {
+            Records::at(&call.settings).held(place)
+        }
+        _ => Ok(None),
     }
-    let held = Records::at(&call.settings).held(&place)?;
-    Ok(held.map(|held| (place, held)))
 }
 
 /// crun takes a pattern for many containers: refused while one of ours is held, for it may be among them.
@@ -112,12 +111,11 @@ pub(super) fn refuse_pattern(call: &Call) -> Result<(), Failure> {
     }
     let records = Records::at(&call.settings);
     for place in call.places().all()? {
-        let place = place?;
-        if let Some(held) = records.held(&place)? {
+        if let Some(held) = records.held(place?)? {
             return Err(Failure::new(format!(
-                "{} is held by operation {}: name containers one by one until that is over",
-                place.title(),
-                held.operation
+                "{} may be meant: {}; name containers one by one until then",
+                held.place.title(),
+                held.why
             )));
         }
     }

@@ -1,27 +1,31 @@
-//! What the records on this node say about a container: the one place where the runtime reads and changes them.
+//! What the records on this node say about a container: the one place where the runtime reads and changes them. What follows from
+//! a record is decided in `hold`.
 
 use crate::hold::answer::{Agent, Answer, Asked, answer};
-use crate::hold::change::{Change, HoldStep};
-use crate::hold::record::{Hold, HoldState, Record};
+use crate::hold::change::Change;
+use crate::hold::record::Record;
 use crate::hold::rules::Rules;
 use crate::hold::shelf::{Shelf, ShelfError, Whose};
+use crate::hold::signal;
 use crate::hold::uid::Uid;
 use crate::kit::error::chain;
 use crate::oci::cgroups::Cgroups;
 use crate::oci::failure::Failure;
 use crate::oci::place::Place;
 use crate::oci::settings::Settings;
+use crate::oci::state::State;
 
 /// The records of this node.
 #[derive(Debug)]
 pub(super) struct Records(Shelf);
 
-/// A container that may neither run nor thaw.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct HeldContainer {
-    pub(super) operation: String,
-    pub(super) state: HoldState,
-    pub(super) cgroups: Cgroups,
+/// A container of a pod that may neither run nor thaw.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) place: Place,
+    pub(super) record: Record,
+    /// Why nothing may run in it.
+    pub(super) why: String,
 }
 
 impl Records {
@@ -45,25 +49,16 @@ impl Records {
         Ok(matches!(answer, Answer::Start { .. }))
     }
 
-    /// The container, if it is held.
+    /// The container, if its pod is held.
     ///
     /// # Errors
     /// If its pod's record cannot be read: then it is as if it were held.
-    pub(super) fn held(&self, place: &Place) -> Result<Option<HeldContainer>, Failure> {
-        let record = self.read(&uid(place)?)?;
-        let Some(hold) = record.and_then(|record| record.hold) else {
+    pub(super) fn held(&self, place: Place) -> Result<Option<Held>, Failure> {
+        let Some(record) = self.read(&uid(&place)?)? else {
             return Ok(None);
         };
-        Ok(held_container(&hold, &place.id))
-    }
-
-    /// Notes a signal that a held container is to get if it ever runs here again.
-    ///
-    /// # Errors
-    /// If that cannot be written, or the pod is not held any more.
-    pub(super) fn wish(&self, place: &Place, operation: &str, signal: &str) -> Result<(), Failure> {
-        let change = Change::hold(operation, HoldStep::Wish(signal.to_owned()));
-        self.change(&whose(place)?, &change)
+        let why = signal::refusal(&record);
+        Ok(why.map(|why| Held { place, record, why }))
     }
 
     /// The record of a pod.
@@ -74,41 +69,49 @@ impl Records {
         self.0.read(uid).map_err(|error| failure(&error))
     }
 
+    /// Changes the record of a pod.
+    ///
     /// # Errors
     /// If the record does not allow it, or cannot be written.
-    pub(super) fn change(&self, whose: &Whose, change: &Change) -> Result<(), Failure> {
-        let changed = self.0.change(whose, change);
+    pub(super) fn change(&self, of: &Record, change: &Change) -> Result<(), Failure> {
+        let whose = Whose {
+            namespace: of.namespace.clone(),
+            pod: of.pod.clone(),
+            uid: of.uid.clone(),
+        };
+        let changed = self.0.change(&whose, change);
         changed.map(drop).map_err(|error| failure(&error))
     }
 }
 
-/// A container of a hold that still holds it: what was superseded is frozen until it is dead.
-fn held_container(hold: &Hold, id: &str) -> Option<HeldContainer> {
-    let holds = match hold.state {
-        HoldState::Frozen | HoldState::Released | HoldState::Superseded => true,
-        HoldState::Withdrawn | HoldState::Returned | HoldState::Killed => false,
-    };
-    let container = hold
-        .containers
-        .iter()
-        .find(|container| container.id == id)?;
-    holds.then(|| HeldContainer {
-        operation: hold.operation.clone(),
-        state: hold.state,
-        cgroups: Cgroups::at(&container.cgroups),
-    })
+impl Held {
+    /// The container's cgroups: those that the hold names; of a container that it does not name, those that the real runtime does.
+    ///
+    /// # Errors
+    /// If they cannot be found.
+    pub(super) fn cgroups(&self) -> Result<Option<Cgroups>, Failure> {
+        let containers = self.record.hold.iter().flat_map(|hold| &hold.containers);
+        let mut same = containers.filter(|container| container.id == self.place.id);
+        if let Some(container) = same.next() {
+            return Ok(Some(Cgroups::at(&container.cgroups)));
+        }
+        let Some(state) = State::of(&self.place.root, &self.place.id)? else {
+            return Ok(None);
+        };
+        if !state.cgroups.is_empty() {
+            return Ok(Some(Cgroups::at(state.cgroups)));
+        }
+        match state.pid {
+            Some(pid) if std::fs::exists(format!("/proc/{pid}")).unwrap_or(true) => {
+                Cgroups::of_process(pid).map(Some)
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 fn uid(place: &Place) -> Result<Uid, Failure> {
     Uid::try_from(place.uid.as_str()).map_err(Failure::new)
-}
-
-fn whose(place: &Place) -> Result<Whose, Failure> {
-    Ok(Whose {
-        namespace: place.namespace.clone(),
-        pod: place.pod.clone(),
-        uid: uid(place)?,
-    })
 }
 
 fn failure(error: &ShelfError) -> Failure {

@@ -102,7 +102,7 @@ fn what_would_run_or_thaw_it_is_refused() {
             &["restore", "--bundle", "/tmp/x", "c1"],
         ] {
             let did = run(&mut node.verb(words))
-                .badly("app of pod shop/cart-0 is held by operation op-1 (frozen)");
+                .badly("app of pod shop/cart-0 is refused: operation op-1 holds this pod (frozen)");
             assert!(did.err.contains(words[0]), "{did:?}");
         }
         assert!(cgroups.is_frozen().unwrap());
@@ -111,9 +111,10 @@ fn what_would_run_or_thaw_it_is_refused() {
         run(&mut node.verb(&["state", "c1"])).well();
         run(&mut node.verb(&["ps", "c1"])).well();
         // When it is over, it is over.
-        shelf(&node)
-            .change(&whose(), &Change::hold("op-1", HoldStep::Withdraw))
-            .unwrap();
+        for step in [HoldStep::Withdraw, HoldStep::Thaw] {
+            let change = Change::hold("op-1", step);
+            shelf(&node).change(&whose(), &change).unwrap();
+        }
         run(&mut node.verb(&["resume", "c1"])).well();
         let before = node.witness("count").len();
         eventually("it counts", || node.witness("count").len() > before);
