@@ -85,11 +85,10 @@ fn begin_sizing(ground: &Ground) -> Part {
         namespace,
         ..
     } = ground;
-    let caches = Caches::new(Arc::clone(telemetry));
-    let endpoints = running::endpoints(&caches, clients, telemetry, namespace);
+    let caches = Caches::new(Arc::clone(telemetry), namespace);
+    let endpoints = running::endpoints(&caches, clients, telemetry);
     let (health, kept) = (Arc::clone(health), Arc::clone(&caches));
-    let (clients, own) = (clients.clone(), namespace.clone());
-    let once = clients.clone();
+    let (clients, once) = (clients.clone(), clients.clone());
     Part {
         endpoints,
         keep: Box::new(move |stop| Box::pin(running::keep(kept, once, health, stop))),
@@ -98,7 +97,6 @@ fn begin_sizing(ground: &Ground) -> Part {
                 clients: clients.clone(),
                 recorder,
                 caches: Arc::clone(&caches),
-                own: own.clone(),
             };
             Box::pin(sizing::reconcile::run(runner, means))
         }),

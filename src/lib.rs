@@ -1,7 +1,7 @@
 //! Holdfast keeps a Kubernetes workload's share and state while the nodes beneath it change.
 //!
 //! This page is the map. An import points down, never up, and never sideways except within a module or to another slice's `api`;
-//! `tests/architecture.rs` holds it.
+//! `tests/architecture` holds it.
 //!
 //! ```text
 //! 5 mains    main.rs  bin/holdfast-runtime.rs
@@ -153,6 +153,7 @@ pub mod sizing {
     mod changes;
     mod crowd;
     mod desire;
+    mod excess;
     pub(crate) mod explain;
     mod feed;
     pub(crate) mod findings;
@@ -160,6 +161,7 @@ pub mod sizing {
     #[cfg(any(test, fuzzing))]
     pub mod fuzzing;
     mod judge;
+    mod kinds;
     mod landing;
     pub(crate) mod lint;
     mod load;
@@ -189,7 +191,6 @@ pub mod sizing {
     mod standing;
     mod summary;
     mod target;
-    #[cfg(test)]
     #[cfg(any(test, fuzzing))]
     mod testkit;
     mod texts;

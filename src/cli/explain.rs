@@ -41,11 +41,11 @@ pub async fn run(arguments: Explain) -> Result<(), Error> {
     } else {
         files::cluster(&cluster)?
     };
+    let snapshot = snapshot.of_installation(installation_namespace);
     let asked = Question {
         namespace: &namespace,
         name,
         node: &node,
-        own: &installation_namespace,
     };
     answer(output, &explain(&snapshot, &asked)?, table)
 }

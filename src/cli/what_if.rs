@@ -83,6 +83,7 @@ pub async fn run(arguments: WhatIf) -> Result<(), Error> {
         Some(clients) => Snapshot::read(&clients.api).await.map_err(files::told)?,
         None => files::cluster(&cluster)?,
     };
+    let before = before.of_installation(installation_namespace);
     let mut after = before.clone();
     add(&mut after, &sources)?;
     annotate(&mut after, &tried, &asked)?;
@@ -99,7 +100,6 @@ pub async fn run(arguments: WhatIf) -> Result<(), Error> {
             .collect(),
         daemonsets: tried.daemonsets().map(|(named, _)| named.clone()).collect(),
         node: node.as_deref(),
-        own: &installation_namespace,
     };
     let mut with_pods = after.clone();
     if let Some(clients) = &clients {

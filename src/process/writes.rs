@@ -1,5 +1,5 @@
 //! Every write to the API server goes through here: with a time limit, between two fault points, and with an error that names
-//! verb and object. `tests/architecture.rs` refuses writes elsewhere.
+//! verb and object. `tests/architecture` refuses writes elsewhere.
 //!
 //! - What decides or reserves is [`replace`]d or [`merge`]d with the `resourceVersion` it was decided on: a 409 means observe again.
 //! - What is derived is [`apply_status`]ed by its one owner.

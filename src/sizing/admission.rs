@@ -1,7 +1,8 @@
 //! What is answered to the review of a pod: the patch that gives it its share, or why it is left as it is. Pure.
 
-use crate::sizing::amounts::Resource;
+use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::desire::{Desired, Wanted, desire};
+use crate::sizing::notes::Note;
 use crate::sizing::patch::patch;
 use crate::sizing::pod::Pod;
 use crate::sizing::share::Inputs;
@@ -23,8 +24,8 @@ pub(crate) enum Left {
     TooManyContainers,
     /// Something could not be looked up in time: what, and why.
     Unknown(&'static str, &'static str),
-    /// None of the shares can be given.
-    NothingToGive,
+    /// None of the shares can be given, and why.
+    NothingToGive(Vec<Note>),
 }
 
 impl Left {
@@ -39,7 +40,7 @@ impl Left {
             Self::PodResources => "pod_resources",
             Self::TooManyContainers => "too_many_containers",
             Self::Unknown(..) => "lookup_failed",
-            Self::NothingToGive => "nothing_to_give",
+            Self::NothingToGive(_) => "nothing_to_give",
         }
     }
 
@@ -58,7 +59,10 @@ impl Left {
             Self::PodResources => "it has resources for the pod as a whole".into(),
             Self::TooManyContainers => format!("it has more than {MOST_CONTAINERS} containers"),
             Self::Unknown(what, why) => format!("its {what} could not be looked up ({why})"),
-            Self::NothingToGive => "its share comes to nothing on this node".into(),
+            Self::NothingToGive(notes) => {
+                let told: Vec<_> = notes.iter().map(Note::to_string).collect();
+                format!("there is nothing to give: {}", told.join("; "))
+            }
         };
         format!("this pod keeps its own resources instead of a share of its node: {why}")
     }
@@ -101,9 +105,9 @@ pub(crate) fn size(pod: &Pod, inputs: &Inputs, template: &str, node: &str) -> Re
         .iter()
         .all(|wanted| *wanted == Wanted::default())
     {
-        return Err(Left::NothingToGive);
+        return Err(Left::NothingToGive(desired.notes));
     }
-    let summary = summary(&desired, template, node);
+    let summary = summary(&desired.sum(&slots), template, node);
     let patch = patch(pod, &slots, &desired, &summary);
     Ok(Sized {
         patch,
@@ -113,13 +117,13 @@ pub(crate) fn size(pod: &Pod, inputs: &Inputs, template: &str, node: &str) -> Re
 }
 
 /// Such as `cpu=392m memory=2400Mi of node n1 by template default`.
-fn summary(desired: &Desired, template: &str, node: &str) -> String {
+fn summary(given: &Amounts, template: &str, node: &str) -> String {
     let mut line = String::with_capacity(96);
     for resource in Resource::ALL {
-        if let Some(amount) = desired.shares.of(resource).amount {
+        if let Some(amount) = given.of(resource) {
             line.push_str(resource.key());
             line.push('=');
-            line.push_str(&resource.text(amount));
+            line.push_str(&resource.text(*amount));
             line.push(' ');
         }
     }

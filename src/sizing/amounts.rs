@@ -100,6 +100,12 @@ impl<T> Each<T> {
 }
 
 impl Amounts {
+    /// These, and what is absent from others.
+    #[must_use]
+    pub(crate) fn or(&self, others: &Self) -> Self {
+        Self::from_fn(|resource| self.of(resource).or(*others.of(resource)))
+    }
+
     /// Both together, resource by resource; what is absent counts as nothing.
     #[must_use]
     pub(crate) fn plus(&self, other: &Self) -> Self {

@@ -4,12 +4,14 @@
 
 use crate::process::telemetry::Telemetry;
 use crate::sizing::changes::{Change, Changes, Teller};
+use crate::sizing::crowd::Crowd;
 use crate::sizing::feed::Feed;
+use crate::sizing::findings::{Exclusion, exclusion};
 use crate::sizing::mirror::{NOWHERE, Turn};
 use crate::sizing::owners::{OwnedPod, Owners};
 use crate::sizing::partial::{DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Pods, Templates};
 use crate::sizing::texts::Texts;
-use crate::sizing::view::{DaemonSetView, LimitRangeView, NamespaceView, NodeView, TemplateView};
+use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +32,12 @@ pub(crate) struct Caches {
     pub(super) texts: Texts,
     teller: Teller,
     telemetry: Arc<Telemetry>,
+    own: String,
 }
 
 impl Caches {
-    /// Empty ones: `run` fills them.
-    pub(crate) fn new(telemetry: Arc<Telemetry>) -> Arc<Self> {
+    /// Empty ones: `run` fills them. `own`: the namespace of this installation, which is never sized.
+    pub(crate) fn new(telemetry: Arc<Telemetry>, own: &str) -> Arc<Self> {
         Arc::new(Self {
             nodes: Feed::default(),
             daemonsets: Feed::default(),
@@ -46,6 +49,7 @@ impl Caches {
             texts: Texts::default(),
             teller: Teller::default(),
             telemetry,
+            own: own.to_owned(),
         })
     }
 
@@ -85,8 +89,11 @@ impl Caches {
         self.limit_ranges.mirror.of_namespace(namespace)
     }
 
-    pub(crate) fn namespace(&self, name: &str) -> Option<Arc<NamespaceView>> {
-        self.namespaces.mirror.get(NOWHERE, name)
+    /// Why pods of a namespace are not sized.
+    pub(crate) fn exclusion(&self, namespace: &str) -> Option<Exclusion> {
+        let known = self.namespaces.mirror.get(NOWHERE, namespace);
+        let label = known.as_ref().and_then(|known| known.sizing.as_deref());
+        exclusion(namespace, label, &self.own)
     }
 
     /// A pod of a DaemonSet, on the replica that leads.
@@ -109,9 +116,29 @@ impl Caches {
         self.nodes.mirror.each(|_, name, view| look(name, view));
     }
 
+    /// All nodes, in no order.
+    pub(crate) fn all_nodes(&self) -> Vec<(Arc<str>, Arc<NodeView>)> {
+        let mut nodes = Vec::new();
+        self.each_node(|name, node| nodes.push((Arc::from(name), Arc::clone(node))));
+        nodes
+    }
+
     /// By namespace and name.
     pub(crate) fn each_daemonset(&self, look: impl FnMut(&str, &str, &Arc<DaemonSetView>)) {
         self.daemonsets.mirror.each(look);
+    }
+
+    /// All DaemonSets, each with its template.
+    pub(crate) fn crowd(&self) -> Crowd {
+        let mut crowd = Crowd::default();
+        self.each_daemonset(|namespace, _, view| {
+            let Some(name) = view.template.as_deref() else {
+                return crowd.add(Arc::clone(view), None, false);
+            };
+            let is_excluded = self.exclusion(namespace).is_some();
+            crowd.add(Arc::clone(view), self.template(name), is_excluded);
+        });
+        crowd
     }
 
     /// By name.

@@ -5,19 +5,22 @@
 //! | container | request | limit |
 //! |---|---|---|
 //! | main, native sidecar | its part of the share, by weight | as the template's `limits` say |
-//! | with a fixed amount | that amount, taken from the share first | the same |
+//! | with a fixed amount | that amount, taken from the share first; less only where a pod may not have as much | the same |
 //! | plain init container | what it asks for, at most the share less the sidecars before it; all of that where it asks for nothing | the same |
 //! | excluded, or put into the pod by somebody else | left as it is, on top of the share | left as it is |
 
-use crate::kit::quantity::Quantity;
+mod bounds;
+mod parts;
+
+pub(crate) use parts::{Part, parts};
+
 use crate::sizing::amounts::{Amounts, Each, Resource};
 use crate::sizing::load::together;
 use crate::sizing::notes::Note;
-use crate::sizing::recipe::LimitRule;
-use crate::sizing::share::{Inputs, Share, shares};
-use crate::sizing::split::split;
-use crate::sizing::view::{ContainerView, LimitRangeView, Role};
-use std::sync::Arc;
+use crate::sizing::share::{Inputs, Kept, Share, shares};
+use crate::sizing::view::{ContainerView, Role};
+use bounds::{keep_pod_limit, limit, refusing, within_bounds};
+use parts::{keeps_its_own, requests};
 
 /// A container of the pod, as it is.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +49,17 @@ pub(crate) struct Wanted {
     pub(crate) limits: Amounts,
 }
 
+impl Wanted {
+    /// A container that has it.
+    pub(crate) fn given_to(&self, container: &ContainerView) -> ContainerView {
+        ContainerView {
+            requests: self.requests.or(&container.requests),
+            limits: self.limits.or(&container.limits),
+            ..container.clone()
+        }
+    }
+}
+
 /// What a pod should have.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Desired {
@@ -55,277 +69,61 @@ pub(crate) struct Desired {
     pub(crate) notes: Vec<Note>,
 }
 
-/// What part a container has in the split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
-    Weighed(i128),
-    Fixed(Quantity),
-    /// With what it asks for by itself.
-    Init(Option<Quantity>),
-    /// It keeps what it has.
-    Own,
+impl Desired {
+    /// What the containers that are given something come to, as a scheduler adds them up.
+    pub(crate) fn sum(&self, slots: &[Slot]) -> Amounts {
+        Each::from_fn(|resource| {
+            let both = slots.iter().zip(&self.containers);
+            together(both.map(|(slot, wanted)| (slot.role, *wanted.requests.of(resource))))
+        })
+    }
+
+    /// The containers that have it.
+    pub(crate) fn given_to(&self, containers: &[ContainerView]) -> Vec<ContainerView> {
+        let both = self.containers.iter().zip(containers);
+        both.map(|(wanted, container)| wanted.given_to(container))
+            .collect()
+    }
 }
 
 /// What the pod with these containers should have.
 pub(crate) fn desire(inputs: &Inputs, slots: &[Slot]) -> Desired {
     let mut notes = Vec::new();
-    let excluded = slots
-        .iter()
-        .filter(|slot| slot.role != Role::Init && keeps_its_own(inputs, slot))
-        .fold(Amounts::default(), |sum, slot| sum.plus(&slot.requests));
-    let shares = shares(inputs, &excluded, &mut notes);
-    let mut containers = vec![Wanted::default(); slots.len()];
-    for resource in Resource::ALL {
-        let Some(total) = shares.of(resource).amount else {
-            continue;
-        };
-        let requests = requests(inputs, slots, resource, total, &mut notes);
-        for ((slot, wanted), request) in slots.iter().zip(&mut containers).zip(requests) {
-            let Some(request) = request else { continue };
-            let request = within_bounds(inputs, slot, resource, request, &mut notes);
-            *wanted.requests.of_mut(resource) = Some(request);
-            *wanted.limits.of_mut(resource) = limit(inputs, slot, resource, request, &mut notes);
-        }
-        keep_pod_limit(inputs, slots, resource, &mut containers, &mut notes);
-    }
-    Desired {
-        shares,
-        containers,
+    let running = slots.iter().filter(|slot| slot.role != Role::Init);
+    let kept = Kept::of(running.filter(|slot| keeps_its_own(inputs, slot)));
+    let mut desired = Desired {
+        shares: shares(inputs, &kept, &mut notes),
+        containers: vec![Wanted::default(); slots.len()],
         notes,
-    }
-}
-
-/// Excluded by the template, or neither the DaemonSet's own nor named by the template.
-fn keeps_its_own(inputs: &Inputs, slot: &Slot) -> bool {
-    match inputs.recipe.container(slot.name) {
-        Some(rule) => rule.is_excluded,
-        None => own(inputs, slot).is_none(),
-    }
-}
-
-/// The container as the DaemonSet's template has it: what a LimitRange put into the pod since is not there.
-fn own<'a>(inputs: &Inputs<'a>, slot: &Slot) -> Option<&'a ContainerView> {
-    inputs
-        .daemonset
-        .containers
-        .iter()
-        .find(|container| *container.name == *slot.name)
-}
-
-/// What a container asks for in the DaemonSet's template, in whole grains; to ask for 0 is to ask for nothing.
-fn asked(inputs: &Inputs, slot: &Slot, resource: Resource) -> Option<Quantity> {
-    let request = (*own(inputs, slot)?.requests.of(resource))?.ceil_to(resource.grain());
-    (request > Quantity::ZERO).then_some(request)
-}
-
-/// What each container should ask for of one resource, before LimitRanges.
-fn requests(
-    inputs: &Inputs,
-    slots: &[Slot],
-    resource: Resource,
-    total: Quantity,
-    notes: &mut Vec<Note>,
-) -> Vec<Option<Quantity>> {
-    let parts = parts(inputs, slots, resource);
-    let fixed: Quantity = parts
-        .iter()
-        .zip(slots)
-        .filter(|(_, slot)| slot.role != Role::Init)
-        .map(|(part, _)| match part {
-            Part::Fixed(amount) => *amount,
-            _ => Quantity::ZERO,
-        })
-        .sum();
-    let weights: Vec<_> = parts
-        .iter()
-        .map(|part| match part {
-            Part::Weighed(weight) => *weight,
-            _ => 0,
-        })
-        .collect();
-    let grain = resource.grain();
-    let rest = total.less(fixed);
-    let pieces = split(rest.grains(grain), &weights);
-    let mut before = Quantity::ZERO;
-    let mut is_too_small = false;
-    let requests = parts
-        .iter()
-        .zip(slots)
-        .zip(pieces)
-        .map(|((part, slot), piece)| {
-            let request = match part {
-                Part::Weighed(_) => Quantity::from_nanos(piece.saturating_mul(grain.nanos())),
-                Part::Fixed(amount) => *amount,
-                Part::Init(asked) => {
-                    let room = total.less(before);
-                    asked.map_or(room, |asked| asked.min(room))
-                }
-                Part::Own => return None,
-            };
-            if slot.role == Role::Sidecar {
-                before = before.plus(request);
-            }
-            is_too_small |= request == Quantity::ZERO && !matches!(part, Part::Fixed(_));
-            (request > Quantity::ZERO).then_some(request)
-        })
-        .collect();
-    if is_too_small && rest == Quantity::ZERO {
-        notes.push(Note::FixedTakesAll(resource, fixed));
-    } else if is_too_small {
-        notes.push(Note::TooSmall(resource));
-    }
-    requests
-}
-
-/// The part of each container in the split of one resource.
-pub(crate) fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Vec<Part> {
-    let mut parts: Vec<_> = slots
-        .iter()
-        .map(|slot| {
-            if keeps_its_own(inputs, slot) {
-                return Part::Own;
-            }
-            let rule = inputs.recipe.container(slot.name);
-            if let Some(fixed) = rule.and_then(|rule| *rule.fixed.of(resource)) {
-                return Part::Fixed(fixed.ceil_to(resource.grain()));
-            }
-            if slot.role == Role::Init {
-                return Part::Init(asked(inputs, slot, resource));
-            }
-            Part::Weighed(1)
-        })
-        .collect();
-    let rule = |slot: &Slot| {
-        inputs
-            .recipe
-            .container(slot.name)
-            .and_then(|rule| rule.weight)
     };
-    let weighed = || {
-        parts
-            .iter()
-            .zip(slots)
-            .filter(|(part, _)| matches!(part, Part::Weighed(_)))
-            .map(|(_, slot)| slot)
-    };
-    let asked =
-        |slot: &Slot| asked(inputs, slot, resource).map(|asked| asked.grains(resource.grain()));
-    let has_rules = weighed().any(|slot| rule(slot).is_some());
-    let all_ask = weighed().all(|slot| asked(slot).is_some());
-    for (part, slot) in parts.iter_mut().zip(slots) {
-        if let Part::Weighed(weight) = part {
-            *weight = match (has_rules, all_ask) {
-                (true, _) => rule(slot).map_or(1, i128::from),
-                (false, true) => asked(slot).unwrap_or(1),
-                (false, false) => 1,
-            };
-        }
+    for resource in Resource::ALL {
+        desired.split(inputs, slots, resource);
     }
-    parts
+    desired
 }
 
-/// What the container may ask for, where a LimitRange says it.
-fn within_bounds(
-    inputs: &Inputs,
-    slot: &Slot,
-    resource: Resource,
-    request: Quantity,
-    notes: &mut Vec<Note>,
-) -> Quantity {
-    let mut request = request;
-    for range in inputs.limit_ranges {
-        let (min, max) = (
-            range.container.min.of(resource),
-            range.container.max.of(resource),
-        );
-        let clamped = match (min, max) {
-            (_, Some(max)) if request > *max => max.floor_to(resource.grain()),
-            (Some(min), _) if request < *min => min.ceil_to(resource.grain()),
-            _ => continue,
+impl Desired {
+    /// Gives the share of one resource to the containers.
+    fn split(&mut self, inputs: &Inputs, slots: &[Slot], resource: Resource) {
+        let Some(total) = self.shares.of(resource).amount else {
+            return;
         };
-        let range = Arc::clone(&range.name);
-        notes.push(Note::ContainerBound(
-            resource,
-            range,
-            slot.name.to_owned(),
-            clamped,
-        ));
-        request = clamped;
-    }
-    request
-}
-
-/// The limit that goes with a request; none: it is left as it is.
-fn limit(
-    inputs: &Inputs,
-    slot: &Slot,
-    resource: Resource,
-    request: Quantity,
-    notes: &mut Vec<Note>,
-) -> Option<Quantity> {
-    let now = *slot.limits.of(resource);
-    let limit = match *inputs.recipe.limits.of(resource) {
-        LimitRule::Equal => return Some(request),
-        LimitRule::Percent(percent) => request.percent(percent).floor_to(resource.grain()),
-        LimitRule::Untouched => now?.max(request),
-    };
-    let mut bounded = limit;
-    for range in inputs.limit_ranges {
-        let bounds = &range.container;
-        let by_ratio = bounds.ratio.of(resource).map(|ratio| {
-            let one = Quantity::from_nanos(1_000_000_000);
-            request
-                .scaled(ratio.nanos(), one.nanos())
-                .floor_to(resource.grain())
-        });
-        let most = [*bounds.max.of(resource), by_ratio]
-            .into_iter()
-            .flatten()
-            .min();
-        if let Some(most) = most.filter(|most| bounded > *most) {
-            let range = Arc::clone(&range.name);
-            notes.push(Note::LimitBound(resource, range, slot.name.to_owned()));
-            bounded = most.max(request);
+        let notes = &mut self.notes;
+        let requests = requests(inputs, slots, resource, total, notes);
+        for ((slot, wanted), request) in slots.iter().zip(&mut self.containers).zip(requests) {
+            let Some(request) = request else { continue };
+            let request = within_bounds(inputs, slot, resource, request, notes);
+            *wanted.requests.of_mut(resource) = Some(request);
+            *wanted.limits.of_mut(resource) = limit(inputs, slot, resource, request, notes);
         }
-    }
-    if now.is_some_and(|now| now < request) && bounded == request {
-        notes.push(Note::LimitRaised(resource, slot.name.to_owned(), bounded));
-    }
-    Some(bounded)
-}
-
-/// Where limits of all containers come to more than a LimitRange allows a pod, or are too far from the requests, they are the requests.
-fn keep_pod_limit(
-    inputs: &Inputs,
-    slots: &[Slot],
-    resource: Resource,
-    containers: &mut [Wanted],
-    notes: &mut Vec<Note>,
-) {
-    if *inputs.recipe.limits.of(resource) == LimitRule::Equal {
-        return;
-    }
-    let sum = |of: fn(&Wanted) -> &Amounts, now: fn(&Slot) -> Amounts| {
-        let all = slots.iter().zip(&*containers).map(|(slot, wanted)| {
-            let amount = of(wanted).of(resource).or(*now(slot).of(resource));
-            (slot.role, amount)
-        });
-        together(all).unwrap_or_default()
-    };
-    let limits = sum(|wanted| &wanted.limits, |slot| slot.limits);
-    let requests = sum(|wanted| &wanted.requests, |slot| slot.requests);
-    let is_broken = |range: &&Arc<LimitRangeView>| {
-        let by_ratio = range.pod.ratio.of(resource).map(|ratio| {
-            let one = Quantity::from_nanos(1_000_000_000);
-            requests.scaled(ratio.nanos(), one.nanos())
-        });
-        let most = range.pod.max.of(resource).iter().chain(&by_ratio).min();
-        most.is_some_and(|most| limits > *most)
-    };
-    if let Some(range) = inputs.limit_ranges.iter().find(is_broken) {
-        notes.push(Note::PodLimitBound(resource, Arc::clone(&range.name)));
-        for wanted in containers {
-            *wanted.limits.of_mut(resource) = *wanted.requests.of(resource);
+        keep_pod_limit(inputs, slots, resource, &mut self.containers, notes);
+        if let Some(range) = refusing(inputs, slots, resource, &self.containers) {
+            notes.push(Note::WouldBeRefused(resource, range));
+            self.shares.of_mut(resource).amount = None;
+            for wanted in &mut self.containers {
+                *wanted.requests.of_mut(resource) = None;
+                *wanted.limits.of_mut(resource) = None;
+            }
         }
     }
 }

@@ -14,9 +14,11 @@ use crate::kit::names;
 use crate::sizing::api::Base;
 use crate::sizing::desire::desire;
 use crate::sizing::findings;
-use crate::sizing::judge::{Judged, Sight, Surroundings, judge};
+use crate::sizing::judge::{Judged, Sight, judge};
+use crate::sizing::load::Surroundings;
 use crate::sizing::newborn;
 use crate::sizing::pod::Pod;
+use crate::sizing::share::Inputs;
 use crate::sizing::snapshot::Snapshot;
 use crate::sizing::view::{DaemonSetView, NodeView};
 use serde::Serialize;
@@ -28,8 +30,6 @@ pub(crate) struct Question<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) name: &'a str,
     pub(crate) node: &'a str,
-    /// The namespace of the installation, which is never sized.
-    pub(crate) own: &'a str,
 }
 
 /// How a share comes about.
@@ -100,10 +100,9 @@ pub(crate) fn explain(snapshot: &Snapshot, asked: &Question) -> Result<Explanati
         ..Explanation::default()
     };
     explanation.judged(&judged);
-    let namespace = snapshot.namespace(asked.namespace);
-    if let Some(why) = findings::excluded(asked.namespace, &namespace, asked.own) {
+    if let Some(exclusion) = snapshot.exclusion(asked.namespace) {
         explanation.verdict = "excluded";
-        explanation.reason = Some(why);
+        explanation.reason = Some(exclusion.sentence(asked.namespace));
         explanation.patch = None;
         explanation.share = None;
     }
@@ -178,12 +177,17 @@ impl Explanation {
         else {
             return;
         };
-        if daemonset.has_pod_resources {
+        if daemonset.whole.is_some() {
             return;
         }
         let limit_ranges = snapshot.limit_ranges(asked.namespace);
-        let surroundings = Surroundings::see(recipe, asked.node, node, snapshot);
-        let inputs = surroundings.inputs(recipe, node, daemonset, &limit_ranges);
+        let inputs = Inputs {
+            recipe,
+            node,
+            daemonset,
+            limit_ranges: &limit_ranges,
+            surroundings: &Surroundings::in_sight(recipe, (asked.node, node), snapshot),
+        };
         let slots = pod.slots();
         let desired = desire(&inputs, &slots);
         self.base = Some(recipe.base);

@@ -7,7 +7,7 @@ use crate::kit::near::suggestion;
 use crate::sizing::amounts::Resource;
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
 use crate::sizing::recipe::Recipe;
-use crate::sizing::view::{DaemonSetView, NamespaceView};
+use crate::sizing::view::DaemonSetView;
 
 /// The namespace of the cluster's own parts, which is sized only where somebody says so.
 const SYSTEM: &str = "kube-system";
@@ -59,26 +59,44 @@ pub(crate) fn unknown_containers(recipe: &Recipe, daemonset: &DaemonSetView) -> 
     names.filter(|name| !is_known(name)).collect()
 }
 
-/// Why pods of a namespace are not sized, and what to do; nothing where they are.
-pub(crate) fn excluded(name: &str, namespace: &NamespaceView, own: &str) -> Option<String> {
-    let label = namespace.sizing.as_deref();
+/// Why pods of a namespace are not sized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exclusion {
+    /// It is the cluster's own, and nobody said otherwise.
+    System,
+    /// It is that of Holdfast itself.
+    Own,
+    /// By its label.
+    Label,
+}
+
+/// Why pods of a namespace with this label are not sized; nothing where they are. Nothing is allocated: reviews of pods come here.
+pub(crate) fn exclusion(name: &str, label: Option<&str>, own: &str) -> Option<Exclusion> {
     if name == SYSTEM && label != Some("enabled") {
-        return Some(format!(
-            "pods of {SYSTEM} get no share unless you say so: kubectl label namespace {SYSTEM} {}=enabled",
-            names::SIZING_LABEL
-        ));
+        return Some(Exclusion::System);
     }
     if name == own {
-        return Some(format!(
-            "pods of {own} get no share: Holdfast does not size its own namespace; put the DaemonSet into another one"
-        ));
+        return Some(Exclusion::Own);
     }
-    (label == Some("disabled")).then(|| {
-        format!(
-            "pods of {name} get no share, by a label of the namespace; to take it away: kubectl label namespace {name} {}-",
-            names::SIZING_LABEL
-        )
-    })
+    (label == Some("disabled")).then_some(Exclusion::Label)
+}
+
+impl Exclusion {
+    /// That pods of this namespace are not sized, and what to do.
+    pub(crate) fn sentence(self, name: &str) -> String {
+        let label = names::SIZING_LABEL;
+        match self {
+            Self::System => format!(
+                "pods of {name} get no share unless you say so: kubectl label namespace {name} {label}=enabled"
+            ),
+            Self::Own => format!(
+                "pods of {name} get no share: Holdfast does not size its own namespace; put the DaemonSet into another one"
+            ),
+            Self::Label => format!(
+                "pods of {name} get no share, by a label of the namespace; to take it away: kubectl label namespace {name} {label}-"
+            ),
+        }
+    }
 }
 
 /// That an object is not there, and what may have been meant; names are with their namespaces, where they have some.
@@ -173,22 +191,33 @@ mod tests {
 
     #[test]
     fn an_excluded_namespace_comes_with_a_command() {
-        let labelled = |value: &str| NamespaceView {
-            sizing: Some(value.into()),
-        };
-        let none = NamespaceView::default();
-        let said = excluded("kube-system", &none, "own").unwrap();
-        assert!(
-            said.ends_with("kubectl label namespace kube-system holdfast.dev/sizing=enabled"),
-            "{said}"
-        );
-        assert_eq!(excluded("kube-system", &labelled("enabled"), "own"), None);
-        assert!(excluded("own", &labelled("enabled"), "own").is_some());
-        assert_eq!(excluded("apps", &none, "own"), None);
-        let said = excluded("apps", &labelled("disabled"), "own").unwrap();
-        assert!(
-            said.ends_with("kubectl label namespace apps holdfast.dev/sizing-"),
-            "{said}"
-        );
+        let (none, enabled, disabled) = (None, Some("enabled"), Some("disabled"));
+        for (name, label, says) in [
+            (
+                "kube-system",
+                none,
+                Some("namespace kube-system holdfast.dev/sizing=enabled"),
+            ),
+            (
+                "kube-system",
+                disabled,
+                Some("namespace kube-system holdfast.dev/sizing=enabled"),
+            ),
+            ("kube-system", enabled, None),
+            ("own", enabled, Some("put the DaemonSet into another one")),
+            ("apps", none, None),
+            (
+                "apps",
+                disabled,
+                Some("kubectl label namespace apps holdfast.dev/sizing-"),
+            ),
+        ] {
+            let found = exclusion(name, label, "own");
+            assert_eq!(found.is_some(), says.is_some(), "{name} {label:?}");
+            if let (Some(found), Some(says)) = (found, says) {
+                let said = found.sentence(name);
+                assert!(said.ends_with(says), "{said}");
+            }
+        }
     }
 }

@@ -9,9 +9,9 @@ mod tests;
 pub(crate) use pods::Fates;
 
 use crate::sizing::amounts::{Amounts, Resource};
-use crate::sizing::api::{Base, Overcommit};
-use crate::sizing::crowd::{Excess, excess, kinds};
+use crate::sizing::excess::{Excess, excess};
 use crate::sizing::findings;
+use crate::sizing::kinds::kinds;
 use crate::sizing::load::asked;
 use crate::sizing::share::Bound;
 use crate::sizing::snapshot::{Named, Snapshot};
@@ -30,8 +30,6 @@ pub(crate) struct Trial<'a> {
     pub(crate) daemonsets: BTreeSet<Named>,
     /// Only this node.
     pub(crate) node: Option<&'a str>,
-    /// The namespace of the installation, which is never sized.
-    pub(crate) own: &'a str,
 }
 
 /// What would be.
@@ -99,8 +97,8 @@ pub(crate) fn forecast(trial: &Trial) -> Forecast {
                 continue;
             }
             let former = trial.before.daemonset(&named.0, &named.1).unwrap_or(now);
-            let one = Given::of(&before, trial.own, (named, former), (name, node));
-            let two = Given::of(&after, trial.own, (named, now), (name, node));
+            let one = Given::of(&before, (named, former), (name, node));
+            let two = Given::of(&after, (named, now), (name, node));
             let row = row((name, named), &one, &two);
             if *is_meant || row.is_changed {
                 forecast.rows.push(row);
@@ -132,9 +130,7 @@ impl Trial<'_> {
             return Some(true);
         }
         let recipe = self.after.recipe(now.template.as_deref()?)?;
-        let looks_around = recipe.base == Base::AllocatableMinusDaemonSets
-            || recipe.overcommit == Overcommit::Scale;
-        looks_around.then_some(false)
+        recipe.looks_around().then_some(false)
     }
 
     fn warnings(&self, candidates: &[(&Named, &Arc<DaemonSetView>, bool)]) -> Vec<String> {
@@ -144,8 +140,8 @@ impl Trial<'_> {
                 continue;
             };
             let told = |why: String| format!("DaemonSet {namespace}/{name}: {why}");
-            let view = self.after.namespace(namespace);
-            all.extend(findings::excluded(namespace, &view, self.own).map(told));
+            let exclusion = self.after.exclusion(namespace);
+            all.extend(exclusion.map(|exclusion| told(exclusion.sentence(namespace))));
             let Some(recipe) = self.after.recipe(template) else {
                 all.push(told(format!(
                     "there is no FlexDaemonsetTemplate {template} that can be used"
@@ -167,9 +163,9 @@ impl Trial<'_> {
 }
 
 fn excesses(snapshot: &Snapshot) -> Vec<String> {
-    let members = snapshot.members();
-    let kinds = kinds(snapshot.nodes(), &members);
-    let all = excess(&kinds, &members);
+    let crowd = snapshot.crowd();
+    let kinds = kinds(snapshot.nodes(), &crowd);
+    let all = excess(&kinds.all, &crowd);
     all.iter().map(Excess::sentence).collect()
 }
 

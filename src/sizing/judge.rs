@@ -7,9 +7,7 @@
 //! ```
 
 use crate::sizing::admission::{Left, Sized, size};
-use crate::sizing::amounts::Amounts;
-use crate::sizing::api::{Base, Overcommit};
-use crate::sizing::load::{Load, Scale};
+use crate::sizing::load::{Load, Surroundings};
 use crate::sizing::notes::Note;
 use crate::sizing::pod::Pod;
 use crate::sizing::recipe::Recipe;
@@ -116,58 +114,27 @@ pub(crate) fn judge<'a>(
             return Ok(left(&unusable));
         }
     };
-    let limit_ranges = sight.limit_ranges(namespace);
-    let surroundings = Surroundings::see(recipe, node, &node_view, sight);
-    let inputs = surroundings.inputs(recipe, &node_view, &daemonset, &limit_ranges);
+    let inputs = Inputs {
+        recipe,
+        node: &node_view,
+        daemonset: &daemonset,
+        limit_ranges: &sight.limit_ranges(namespace),
+        surroundings: &Surroundings::in_sight(recipe, (node, &node_view), sight),
+    };
     Ok(match size(pod, &inputs, template, node) {
         Ok(sized) => given(sized),
         Err(reason) => left(&reason),
     })
 }
 
-/// What a share depends on beside its own template, DaemonSet and node.
-#[derive(Default)]
-pub(crate) struct Surroundings {
-    others: Amounts,
-    scale: Scale,
-}
-
 impl Surroundings {
-    /// Looks at the other DaemonSets of a node, if the template cares.
-    pub(crate) fn see(recipe: &Recipe, name: &str, node: &NodeView, sight: &impl Sight) -> Self {
-        let cares = recipe.base == Base::AllocatableMinusDaemonSets
-            || recipe.overcommit == Overcommit::Scale;
-        if !cares {
-            return Self::default();
-        }
-        let load = sight.load(name, node);
-        let may_scale = recipe.overcommit == Overcommit::Scale;
-        Self {
-            others: load.plain,
-            scale: if may_scale {
-                load.scale(node)
-            } else {
-                Scale::default()
-            },
-        }
-    }
-
-    /// All that a share depends on.
-    pub(crate) fn inputs<'a>(
-        &'a self,
-        recipe: &'a Recipe,
-        node: &'a NodeView,
-        daemonset: &'a DaemonSetView,
-        limit_ranges: &'a [Arc<LimitRangeView>],
-    ) -> Inputs<'a> {
-        Inputs {
-            recipe,
-            node,
-            daemonset,
-            limit_ranges,
-            others: &self.others,
-            scale: &self.scale,
-        }
+    /// Of a node that can be seen.
+    pub(crate) fn in_sight(
+        recipe: &Recipe,
+        (name, node): (&str, &NodeView),
+        sight: &impl Sight,
+    ) -> Self {
+        Self::see(recipe, node, || Some(sight.load(name, node))).unwrap_or_default()
     }
 }
 

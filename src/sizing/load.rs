@@ -1,11 +1,12 @@
-//! What all DaemonSets of a node ask for together: what is left for a share that is taken of the rest, and by how much shares are made
-//! smaller where they come to more than the node has. Pure.
+//! What all DaemonSets of a node ask for together, and what of it a share depends on: what is left for one that is taken of the rest,
+//! and by how much shares are made smaller where they come to more than the node has. Pure.
 
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Each};
-use crate::sizing::api::Overcommit;
+use crate::sizing::api::{Base, Overcommit};
+use crate::sizing::crowd::Crowd;
 use crate::sizing::recipe::Recipe;
-use crate::sizing::share::{Inputs, shares};
+use crate::sizing::share::{Inputs, Kept, shares};
 use crate::sizing::view::{ContainerView, DaemonSetView, NodeView, Role};
 
 /// A share that is scaled: of so much, only so much.
@@ -14,7 +15,7 @@ pub(crate) type Scale = Each<Option<(Quantity, Quantity)>>;
 /// What DaemonSets ask of one node.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Load {
-    /// Those that name no template, by their own requests.
+    /// Those whose pods get no share, by their own requests.
     pub(crate) plain: Amounts,
     /// The shares of those that name one, before any of them is scaled.
     pub(crate) shared: Amounts,
@@ -22,32 +23,75 @@ pub(crate) struct Load {
     pub(crate) scalable: Amounts,
 }
 
-/// What all of `daemonsets` ask of a node; each comes with the template that it names, if that can be used.
-pub(crate) fn load<'a, I>(name: &str, node: &NodeView, daemonsets: I) -> Load
-where
-    I: Iterator<Item = (&'a DaemonSetView, Option<&'a Recipe>)> + Clone,
-{
-    let here = daemonsets.filter(|(daemonset, _)| daemonset.landing.is_on(name, node));
+/// What a share depends on beside its own template, DaemonSet and node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// What DaemonSets ask for whose pods get no share.
+    pub(crate) others: Amounts,
+    pub(crate) scale: Scale,
+}
+
+impl Surroundings {
+    /// What a template sees of a node's `load`, which is asked for only if the template cares. None: it cares, and nobody knows.
+    pub(crate) fn see(
+        recipe: &Recipe,
+        node: &NodeView,
+        load: impl FnOnce() -> Option<Load>,
+    ) -> Option<Self> {
+        if !recipe.looks_around() {
+            return Some(Self::default());
+        }
+        let load = load()?;
+        let scale = match recipe.overcommit {
+            Overcommit::Scale => load.scale(node),
+            Overcommit::Warn | Overcommit::Refuse => Scale::default(),
+        };
+        Some(Self {
+            others: load.plain,
+            scale,
+        })
+    }
+}
+
+impl Recipe {
+    /// Whether its shares depend on other DaemonSets.
+    pub(crate) fn looks_around(&self) -> bool {
+        self.base == Base::AllocatableMinusDaemonSets || self.overcommit == Overcommit::Scale
+    }
+}
+
+/// What all DaemonSets ask of a node.
+pub(crate) fn load(name: &str, node: &NodeView, crowd: &Crowd) -> Load {
+    let all = crowd.members();
+    let here: Vec<_> = all
+        .filter(|member| member.daemonset.landing.is_on(name, node))
+        .collect();
     let plain = here
-        .clone()
-        .filter(|(_, recipe)| recipe.is_none())
-        .fold(Amounts::default(), |sum, (daemonset, _)| {
-            sum.plus(&asked(&daemonset.containers))
+        .iter()
+        .filter(|member| member.recipe.is_none())
+        .fold(Amounts::default(), |sum, member| {
+            sum.plus(&member.daemonset.asked())
         });
     let mut load = Load {
         plain,
         ..Load::default()
     };
-    for (daemonset, recipe) in here.filter_map(|(daemonset, recipe)| Some((daemonset, recipe?))) {
+    let unscaled = Surroundings {
+        others: plain,
+        ..Surroundings::default()
+    };
+    for member in here {
+        let Some(recipe) = member.recipe else {
+            continue;
+        };
         let inputs = Inputs {
             recipe,
             node,
-            daemonset,
+            daemonset: member.daemonset,
             limit_ranges: &[],
-            others: &plain,
-            scale: &Scale::default(),
+            surroundings: &unscaled,
         };
-        let shares = shares(&inputs, &Amounts::default(), &mut Vec::new());
+        let shares = shares(&inputs, &Kept::default(), &mut Vec::new());
         let amounts = Each::from_fn(|resource| shares.of(resource).amount);
         load.shared = load.shared.plus(&amounts);
         if recipe.overcommit == Overcommit::Scale {
@@ -80,6 +124,13 @@ impl Load {
     }
 }
 
+impl DaemonSetView {
+    /// What one of its pods asks for by itself.
+    fn asked(&self) -> Amounts {
+        self.whole.unwrap_or_else(|| asked(&self.containers))
+    }
+}
+
 /// What a pod with these containers asks for: all that run at once, or the largest init container with what runs beside it.
 pub(crate) fn asked(containers: &[ContainerView]) -> Amounts {
     Each::from_fn(|resource| {
@@ -107,93 +158,69 @@ pub(crate) fn together(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sizing::api::{Base, FlexDaemonsetTemplateSpec};
+    use crate::sizing::testkit::{Cluster, amounts, container};
+    use crate::sizing::view::Term;
+    use serde_json::{Value, json};
+    use std::sync::Arc;
 
-    fn amounts(cpu: &str, memory: &str) -> Amounts {
-        let read = |text: &str| Some(text.parse().unwrap());
-        Amounts {
-            cpu: read(cpu),
-            memory: read(memory),
-            storage: None,
-        }
+    fn one(requests: &str) -> Vec<ContainerView> {
+        vec![container("c", Role::Main, requests)]
     }
 
-    fn node(cpu: &str, memory: &str) -> NodeView {
-        NodeView {
-            allocatable: amounts(cpu, memory),
-            ..NodeView::default()
-        }
-    }
-
-    fn container(role: Role, cpu: &str, memory: &str) -> ContainerView {
-        ContainerView {
-            name: "c".into(),
-            role,
-            requests: amounts(cpu, memory),
-            limits: Amounts::default(),
-        }
-    }
-
-    fn daemonset(cpu: &str, memory: &str) -> DaemonSetView {
-        DaemonSetView {
-            containers: vec![container(Role::Main, cpu, memory)],
-            ..DaemonSetView::default()
-        }
-    }
-
-    fn recipe(cpu: i32, overcommit: Overcommit, base: Base) -> Recipe {
-        Recipe::read(&FlexDaemonsetTemplateSpec {
-            cpu_percentage: Some(cpu),
-            overcommit,
-            base,
-            ..Default::default()
+    /// A node of 10 CPUs, and DaemonSets that share it.
+    fn cluster(templates: &[Value]) -> Cluster {
+        let cluster = Cluster::default().node("n", "cpu=10 memory=8Gi");
+        let numbered = templates.iter().enumerate();
+        numbered.fold(cluster, |cluster, (at, spec)| {
+            let name = format!("t{at}");
+            let cluster = cluster.template(&name, spec.clone());
+            cluster.daemonset(&name, Some(&name), one("cpu=1m memory=1Mi"))
         })
-        .unwrap()
+    }
+
+    fn load(cluster: &Cluster) -> Load {
+        super::load("n", &cluster.nodes["n"], &cluster.crowd())
     }
 
     #[test]
     fn an_init_container_counts_only_where_it_is_larger() {
-        let [main, side] = [Role::Main, Role::Sidecar].map(|role| container(role, "1", "1Gi"));
-        let init = container(Role::Init, "3", "512Mi");
+        let of = |role, requests| container("c", role, requests);
+        let [main, side] = [Role::Main, Role::Sidecar].map(|role| of(role, "cpu=1 memory=1Gi"));
+        let init = of(Role::Init, "cpu=3 memory=512Mi");
         let pod = [side.clone(), init.clone(), main.clone()];
-        assert_eq!(asked(&pod), amounts("4", "2Gi"));
-        assert_eq!(asked(&[init, side, main]), amounts("3", "2Gi"));
+        assert_eq!(asked(&pod), amounts("cpu=4 memory=2Gi"));
+        assert_eq!(asked(&[init, side, main]), amounts("cpu=3 memory=2Gi"));
         assert_eq!(asked(&[]), Amounts::default());
     }
 
     #[test]
     fn what_is_left_is_what_plain_daemonsets_leave() {
-        let plain = daemonset("2", "1Gi");
-        let (some, rest) = (
-            daemonset("1m", "1Mi"),
-            recipe(50, Overcommit::Warn, Base::AllocatableMinusDaemonSets),
-        );
-        let all = [(&plain, None), (&some, Some(&rest))];
-        let load = load("n", &node("10", "8Gi"), all.into_iter());
-        assert_eq!(load.plain, amounts("2", "1Gi"));
-        assert_eq!(load.shared.cpu, Some("4".parse().unwrap()));
-        assert_eq!(load.scale(&node("10", "8Gi")), Scale::default());
+        let rest = json!({ "cpuPercentage": 50, "base": "AllocatableMinusDaemonSets" });
+        let cluster = cluster(&[rest]).daemonset("plain", None, one("cpu=2 memory=1Gi"));
+        let load = load(&cluster);
+        assert_eq!(load.plain, amounts("cpu=2 memory=1Gi"));
+        assert_eq!(load.shared, amounts("cpu=4"));
+        assert_eq!(load.scale(&cluster.nodes["n"]), Scale::default());
     }
 
     #[test]
     fn only_what_may_be_scaled_gives_way() {
-        let ds = daemonset("1m", "1Mi");
-        let firm = recipe(70, Overcommit::Warn, Base::Allocatable);
-        let soft = recipe(60, Overcommit::Scale, Base::Allocatable);
-        let all = [(&ds, Some(&firm)), (&ds, Some(&soft))];
-        let node = node("10", "8Gi");
-        let load = load("n", &node, all.into_iter());
-        assert_eq!(load.excess(&node).cpu, Some("13".parse().unwrap()));
-        let scale = load.scale(&node).cpu;
-        assert_eq!(scale, Some(("3".parse().unwrap(), "6".parse().unwrap())));
-        assert_eq!(load.scale(&node).memory, None);
+        let cluster = cluster(&[
+            json!({ "cpuPercentage": 70 }),
+            json!({ "cpuPercentage": 60, "overcommit": "Scale" }),
+        ]);
+        let (load, node) = (load(&cluster), &cluster.nodes["n"]);
+        assert_eq!(load.excess(node).cpu, amounts("cpu=13").cpu);
+        let fraction = amounts("cpu=3").cpu.zip(amounts("cpu=6").cpu);
+        assert_eq!(load.scale(node).cpu, fraction);
+        assert_eq!(load.scale(node).memory, None);
     }
 
     #[test]
     fn who_does_not_land_here_asks_for_nothing() {
-        let mut elsewhere = daemonset("2", "1Gi");
-        elsewhere.landing.terms = vec![crate::sizing::view::Term::default()];
-        let load = load("n", &node("10", "8Gi"), [(&elsewhere, None)].into_iter());
-        assert_eq!(load, Load::default());
+        let mut cluster = cluster(&[]).daemonset("elsewhere", None, one("cpu=2 memory=1Gi"));
+        let elsewhere = cluster.daemonsets.get_mut("elsewhere").unwrap();
+        Arc::make_mut(elsewhere).landing.terms = vec![Term::default()];
+        assert_eq!(load(&cluster), Load::default());
     }
 }

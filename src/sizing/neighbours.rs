@@ -1,29 +1,13 @@
 //! What all DaemonSets together ask of each node: the rest that a share may be of, by how much shares are made smaller, and where they
-//! come to more than there is. Nodes that differ in nothing that a DaemonSet or template looks at are computed once: a cluster of
-//! thousands has few kinds. Pure.
+//! come to more than there is. For the controller, which looks at it again and again. Pure.
 
-use crate::kit::quantity::Quantity;
-use crate::sizing::amounts::{Amounts, Resource};
+use crate::sizing::crowd::Crowd;
+use crate::sizing::excess::{self, Excess};
+use crate::sizing::kinds::kinds;
 use crate::sizing::load::{Load, load};
-use crate::sizing::recipe::Recipe;
-use crate::sizing::view::{DaemonSetView, NodeView, Taint, TemplateView};
-use std::collections::{BTreeSet, HashMap};
+use crate::sizing::view::NodeView;
+use std::collections::HashMap;
 use std::sync::Arc;
-
-/// A DaemonSet, and the template that it names, if there is one.
-#[derive(Debug, Clone)]
-pub(crate) struct Neighbour {
-    pub(crate) view: Arc<DaemonSetView>,
-    pub(crate) template: Option<Arc<TemplateView>>,
-}
-
-impl Neighbour {
-    fn member(&self) -> (&DaemonSetView, Option<&Recipe>) {
-        let recipe = self.template.as_deref();
-        let recipe = recipe.and_then(|template| template.recipe.as_ref().ok());
-        (&self.view, recipe)
-    }
-}
 
 /// All nodes, by what is asked of them.
 #[derive(Debug, Default)]
@@ -31,50 +15,22 @@ pub(crate) struct Neighbours {
     loads: Vec<Load>,
     /// Each node's load, by its place.
     nodes: HashMap<Arc<str>, usize>,
+    /// One for each kind of nodes and resource.
     excesses: Vec<Excess>,
-}
-
-/// Shares that come to more than nodes of one kind have.
-#[derive(Debug)]
-struct Excess {
-    resource: Resource,
-    node: Arc<str>,
-    nodes: usize,
-    shared: Quantity,
-    has: Quantity,
-    /// The templates whose shares these are.
-    templates: BTreeSet<Arc<str>>,
-}
-
-/// Nodes that are alike.
-struct Kind<'n> {
-    name: &'n Arc<str>,
-    node: &'n Arc<NodeView>,
-    nodes: usize,
 }
 
 impl Neighbours {
     /// Computes what is asked of each node.
-    pub(crate) fn see(nodes: &[(Arc<str>, Arc<NodeView>)], all: &[Neighbour]) -> Self {
-        let interest = Interest::of(all);
-        let mut found = HashMap::new();
-        let mut kinds: Vec<Kind> = Vec::new();
-        let mut seen = Self::default();
-        for (name, node) in nodes {
-            let at = *found.entry(interest.key(name, node)).or_insert(kinds.len());
-            seen.nodes.insert(Arc::clone(name), at);
-            match kinds.get_mut(at) {
-                Some(kind) => kind.nodes = kind.nodes.saturating_add(1),
-                None => kinds.push(Kind {
-                    name,
-                    node,
-                    nodes: 1,
-                }),
-            }
-        }
-        for kind in &kinds {
-            let load = load(kind.name, kind.node, all.iter().map(Neighbour::member));
-            seen.excesses.extend(excesses(kind, &load, all));
+    pub(crate) fn see(nodes: &[(Arc<str>, Arc<NodeView>)], crowd: &Crowd) -> Self {
+        let kinds = kinds(nodes.iter().map(|(name, node)| (name, node)), crowd);
+        let names = nodes.iter().map(|(name, _)| Arc::clone(name));
+        let mut seen = Self {
+            nodes: names.zip(kinds.of_nodes).collect(),
+            ..Self::default()
+        };
+        for kind in &kinds.all {
+            let load = load(&kind.name, &kind.node, crowd);
+            seen.excesses.extend(excess::on(kind, &load, crowd));
             seen.loads.push(load);
         }
         seen
@@ -87,108 +43,21 @@ impl Neighbours {
 
     /// Where a template's shares are part of what is too much, in a sentence about the worst node.
     pub(crate) fn overcommitment(&self, template: &str) -> Option<String> {
-        let own = || {
-            let excesses = self.excesses.iter();
-            excesses.filter(|excess| excess.templates.contains(template))
-        };
-        let worst = own().reduce(|worst, one| {
-            if one.ratio() > worst.ratio() {
+        let all = self.excesses.iter();
+        let own = all.filter(|excess| excess.templates.contains(template));
+        let by_resource = excess::worst(own.cloned()).into_iter();
+        let worst = by_resource.reduce(|worst, one| {
+            if one.is_worse_than(&worst) {
                 one
             } else {
                 worst
             }
         })?;
-        let nodes = own()
-            .filter(|excess| excess.resource == worst.resource)
-            .fold(0_usize, |sum, excess| sum.saturating_add(excess.nodes));
-        let others = match nodes.saturating_sub(1) {
-            0 => String::new(),
-            1 => ", and on one more it is too much,".to_owned(),
-            more => format!(", and on {more} more it is too much,"),
-        };
-        let templates: Vec<&str> = worst.templates.iter().map(|name| &**name).collect();
-        let key = worst.resource.key();
         Some(format!(
-            "on node {}{others} the shares of all DaemonSets come to {} of {key}, and it has {}; templates that share it: {}; lower {}Percentage of one of them, or set overcommit: Scale",
-            worst.node,
-            worst.resource.text(worst.shared),
-            worst.resource.text(worst.has),
-            templates.join(", "),
-            worst.resource.field().0,
+            "{}; lower {}Percentage of one of them, or set overcommit: Scale",
+            worst.sentence(),
+            worst.resource.field().0
         ))
-    }
-}
-
-impl Excess {
-    /// How much too much, in thousandths.
-    fn ratio(&self) -> i128 {
-        self.shared.scaled(1000, 1).grains(self.has)
-    }
-}
-
-fn excesses(kind: &Kind, load: &Load, all: &[Neighbour]) -> Vec<Excess> {
-    let too_much = load.excess(kind.node);
-    let mut found = Vec::new();
-    for resource in Resource::ALL {
-        let (Some(shared), Some(has)) =
-            (*too_much.of(resource), *kind.node.allocatable.of(resource))
-        else {
-            continue;
-        };
-        let sharing = all.iter().filter(|one| {
-            let (view, recipe) = one.member();
-            let rules = recipe.map(|recipe| recipe.shares_on(&kind.node.labels));
-            rules.is_some_and(|rules| rules.of(resource).percent.is_some())
-                && view.landing.is_on(kind.name, kind.node)
-        });
-        let templates = sharing.filter_map(|one| one.view.template.clone());
-        found.push(Excess {
-            resource,
-            node: Arc::clone(kind.name),
-            nodes: kind.nodes,
-            shared,
-            has,
-            templates: templates.collect(),
-        });
-    }
-    found
-}
-
-/// What DaemonSets and templates look at in a node.
-#[derive(Default)]
-struct Interest<'a> {
-    labels: BTreeSet<&'a str>,
-    names: BTreeSet<&'a str>,
-}
-
-/// What tells kinds of nodes apart.
-type Key<'n> = (Amounts, Vec<Option<&'n str>>, &'n [Taint], Option<&'n str>);
-
-impl<'a> Interest<'a> {
-    fn of(all: &'a [Neighbour]) -> Self {
-        let mut interest = Self::default();
-        for one in all {
-            let (view, recipe) = one.member();
-            let landing = &view.landing;
-            let selected = landing.node_selector.iter().map(|(key, _)| key);
-            interest.labels.extend(selected);
-            for term in &landing.terms {
-                let keys = term.labels.iter().map(|one| &*one.key);
-                interest.labels.extend(keys);
-                let names = term.names.iter().flat_map(|one| &one.values);
-                interest.names.extend(names.map(|name| &**name));
-            }
-            let overrides = recipe.iter().flat_map(|recipe| &recipe.overrides);
-            let selectors = overrides.flat_map(|(selector, _)| selector);
-            interest.labels.extend(selectors.map(|one| &*one.key));
-        }
-        interest
-    }
-
-    fn key<'n>(&self, name: &'n str, node: &'n NodeView) -> Key<'n> {
-        let labels = self.labels.iter().map(|key| node.labels.get(key));
-        let named = self.names.contains(name).then_some(name);
-        (node.allocatable, labels.collect(), &node.taints, named)
     }
 }
 
@@ -196,8 +65,10 @@ impl<'a> Interest<'a> {
 mod tests {
     use super::*;
     use crate::sizing::observed::scene::{amounts, crew, template};
-    use crate::sizing::view::{Labels, Requirement, Term};
+    use crate::sizing::view::{DaemonSetView, Labels, Requirement, TemplateView, Term};
     use serde_json::{Value, json};
+
+    type Neighbour = (Arc<DaemonSetView>, Option<Arc<TemplateView>>);
 
     fn node(name: &str, allocatable: &str, pool: &str) -> (Arc<str>, Arc<NodeView>) {
         let labels = [("pool", pool), ("kubernetes.io/hostname", name)];
@@ -220,7 +91,15 @@ mod tests {
                 recipe: template(spec).recipe,
             })
         });
-        Neighbour { view, template }
+        (view, template)
+    }
+
+    fn see(nodes: &[(Arc<str>, Arc<NodeView>)], all: &[Neighbour]) -> Neighbours {
+        let mut crowd = Crowd::default();
+        for (daemonset, template) in all {
+            crowd.add(Arc::clone(daemonset), template.clone(), false);
+        }
+        Neighbours::see(nodes, &crowd)
     }
 
     fn percent(percent: u32) -> Value {
@@ -233,14 +112,14 @@ mod tests {
             .map(|number| node(&format!("n{number}"), "cpu=10", ["a", "b"][number % 2]))
             .collect();
         let plain = neighbour("plain", "cpu=1", None);
-        let seen = Neighbours::see(&nodes, std::slice::from_ref(&plain));
+        let seen = see(&nodes, std::slice::from_ref(&plain));
         assert_eq!(seen.loads.len(), 1, "nobody looks at the pool");
         assert_eq!(seen.load("n7").unwrap().plain.cpu, amounts("cpu=1").cpu);
         assert!(seen.load("unheard-of").is_none());
         let mut choosy = plain;
-        Arc::make_mut(&mut choosy.view).landing.node_selector =
+        Arc::make_mut(&mut choosy.0).landing.node_selector =
             Labels::new(vec![("pool".into(), "a".into())]);
-        let seen = Neighbours::see(&nodes, &[choosy]);
+        let seen = see(&nodes, &[choosy]);
         let cpu = |node| seen.load(node).unwrap().plain.cpu;
         assert_eq!(
             (seen.loads.len(), cpu("n0"), cpu("n1")),
@@ -252,7 +131,7 @@ mod tests {
     fn a_node_that_is_named_is_a_kind_of_its_own() {
         let nodes = ["n1", "n2", "n3"].map(|name| node(name, "cpu=10", "a"));
         let mut one = neighbour("one", "cpu=1", None);
-        Arc::make_mut(&mut one.view).landing.terms = vec![Term {
+        Arc::make_mut(&mut one.0).landing.terms = vec![Term {
             labels: Vec::new(),
             names: vec![Requirement {
                 key: "metadata.name".into(),
@@ -260,7 +139,7 @@ mod tests {
                 values: vec!["n2".into()],
             }],
         }];
-        let seen = Neighbours::see(&nodes, &[one]);
+        let seen = see(&nodes, &[one]);
         let has = ["n1", "n2", "n3"].map(|name| seen.load(name).unwrap().plain.cpu.is_some());
         assert_eq!((seen.loads.len(), has), (2, [false, true, false]));
     }
@@ -278,13 +157,14 @@ mod tests {
             neighbour("b", "", min),
             neighbour("memory", "", Some(json!({ "memoryPercentage": 90 }))),
         ];
-        let seen = Neighbours::see(&nodes, &all);
+        let seen = see(&nodes, &all);
         let said = seen.overcommitment("a").unwrap();
-        assert!(said.starts_with("on node small, and on 2 more"), "{said}");
-        assert!(said.contains("1500m of cpu, and it has 1;"), "{said}");
-        assert!(said.contains("share it: a, b;"), "{said}");
+        assert_eq!(
+            said,
+            "on node small, the worst of 3 nodes, the shares of all DaemonSets come to 1500m of cpu, and it has 1; templates that share it: a, b; lower cpuPercentage of one of them, or set overcommit: Scale"
+        );
         assert_eq!(seen.overcommitment("memory"), None);
-        let fits = Neighbours::see(&nodes, &[neighbour("a", "", Some(percent(100)))]);
+        let fits = see(&nodes, &[neighbour("a", "", Some(percent(100)))]);
         assert_eq!(fits.overcommitment("a"), None);
     }
 }

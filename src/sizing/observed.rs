@@ -1,8 +1,7 @@
 //! What is seen in one pass: a template's DaemonSets, their pods and the nodes these run on. Values alone; `reconcile` fills them.
 
-use crate::sizing::amounts::Amounts;
 use crate::sizing::desire::Wanted;
-use crate::sizing::load::Scale;
+use crate::sizing::load::Surroundings;
 use crate::sizing::recipe::Recipe;
 use crate::sizing::share::Inputs;
 use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView, PodView};
@@ -49,8 +48,7 @@ pub(crate) struct Seen {
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) node: Arc<NodeView>,
-    pub(crate) others: Amounts,
-    pub(crate) scale: Scale,
+    pub(crate) surroundings: Surroundings,
 }
 
 /// What was asked of the API server for a pod a moment ago, and may not be seen yet.
@@ -80,8 +78,7 @@ impl Crew {
             node: &place.node,
             daemonset: &self.view,
             limit_ranges: &self.limit_ranges,
-            others: &place.others,
-            scale: &place.scale,
+            surroundings: &place.surroundings,
         }
     }
 }

@@ -1,10 +1,7 @@
 //! What a pass over one template sees, from the caches alone.
 
-use crate::sizing::amounts::Amounts;
-use crate::sizing::api::{Base, Overcommit};
 use crate::sizing::cache::Caches;
-use crate::sizing::findings;
-use crate::sizing::load::Scale;
+use crate::sizing::load::Surroundings;
 use crate::sizing::neighbours::Neighbours;
 use crate::sizing::observed::{Crew, Place, Seen};
 use crate::sizing::recipe::Recipe;
@@ -18,15 +15,13 @@ pub(crate) fn crews(
     caches: &Caches,
     neighbours: &Neighbours,
     memory: &Memory,
-    own: &str,
 ) -> Vec<Crew> {
     let mut crews = Vec::new();
     caches.each_daemonset(|namespace, daemonset, view| {
         if view.template.as_deref() != Some(name) {
             return;
         }
-        let labels = caches.namespace(namespace);
-        let exclusion = labels.and_then(|labels| findings::excluded(namespace, &labels, own));
+        let exclusion = caches.exclusion(namespace);
         let mut pods: Vec<_> = caches
             .pods_of(&view.uid)
             .into_iter()
@@ -35,7 +30,7 @@ pub(crate) fn crews(
                 Seen {
                     place: node.and_then(|node| {
                         let place = place(recipe, &node, caches.node(&node)?, neighbours);
-                        Some((node, place))
+                        Some((node, place?))
                     }),
                     tried: memory.recall(&pod.view),
                     name: pod.name,
@@ -48,7 +43,7 @@ pub(crate) fn crews(
             namespace: namespace.into(),
             name: daemonset.into(),
             view: Arc::clone(view),
-            exclusion,
+            exclusion: exclusion.map(|exclusion| exclusion.sentence(namespace)),
             limit_ranges: caches.limit_ranges(namespace),
             pods,
         });
@@ -57,27 +52,46 @@ pub(crate) fn crews(
     crews
 }
 
-/// A node, and what else is there, if the template cares.
+/// A node, and what else is there, if the template cares. Of a node that came a moment ago that may not be known yet: then it is left
+/// alone, rather than taken for one that nobody else is on.
 pub(crate) fn place(
     recipe: Option<&Recipe>,
     name: &str,
     node: Arc<NodeView>,
     neighbours: &Neighbours,
-) -> Place {
-    let mut place = Place {
-        node,
-        others: Amounts::default(),
-        scale: Scale::default(),
+) -> Option<Place> {
+    let surroundings = match recipe {
+        Some(recipe) => Surroundings::see(recipe, &node, || neighbours.load(name).copied())?,
+        None => Surroundings::default(),
     };
-    let Some(recipe) = recipe else { return place };
-    let Some(load) = neighbours.load(name) else {
-        return place;
-    };
-    if recipe.base == Base::AllocatableMinusDaemonSets {
-        place.others = load.plain;
+    Some(Place { node, surroundings })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sizing::crowd::Crowd;
+    use crate::sizing::observed::scene::template;
+    use serde_json::json;
+
+    #[test]
+    fn a_node_whose_neighbours_are_not_known_yet_is_no_place_where_these_matter() {
+        let node = Arc::<NodeView>::default();
+        let known = Neighbours::see(&[("n".into(), Arc::clone(&node))], &Crowd::default());
+        for (spec, cares) in [
+            (json!({ "cpuPercentage": 10 }), false),
+            (json!({ "cpuPercentage": 10, "overcommit": "Scale" }), true),
+            (
+                json!({ "cpuPercentage": 10, "base": "AllocatableMinusDaemonSets" }),
+                true,
+            ),
+        ] {
+            let recipe = template(spec).recipe.unwrap();
+            let is_placed = |neighbours: &Neighbours| {
+                place(Some(&recipe), "n", Arc::clone(&node), neighbours).is_some()
+            };
+            assert_eq!(is_placed(&Neighbours::default()), !cares);
+            assert!(is_placed(&known));
+        }
     }
-    if recipe.overcommit == Overcommit::Scale {
-        place.scale = load.scale(&place.node);
-    }
-    place
 }

@@ -58,9 +58,9 @@ pub(crate) struct Spec<'a> {
     init_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow, default)]
     containers: Option<Vec<Container<'a>>>,
-    /// Resources of the pod as a whole.
-    #[serde(default)]
-    resources: Option<IgnoredAny>,
+    /// Of the pod as a whole.
+    #[serde(borrow, default)]
+    resources: Option<Resources<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -117,7 +117,7 @@ pub(crate) struct Container<'a> {
     pub(crate) resources: Option<Resources<'a>>,
 }
 
-/// The resources of a container; which of its lists are there matters to a patch.
+/// The resources of a container, or of a pod as a whole; which lists are there matters to a patch.
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct Resources<'a> {
     #[serde(borrow, default)]
@@ -126,9 +126,12 @@ pub(crate) struct Resources<'a> {
     pub(crate) limits: Option<ResourceList<'a>>,
 }
 
-/// The three resources of a list that a share is of, as they are written.
+/// A list of resources: the three that a share is of, as they are written, and whether it says anything at all.
 #[derive(Debug, Default)]
-pub(crate) struct ResourceList<'a>(pub(crate) Each<Option<Written<'a>>>);
+pub(crate) struct ResourceList<'a> {
+    amounts: Each<Option<Written<'a>>>,
+    says_something: bool,
+}
 
 /// An amount as it is written: the API server writes texts, and reads numbers too.
 #[derive(Debug, Deserialize)]
@@ -152,10 +155,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for ResourceList<'a> {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut list = ResourceList::default();
                 while let Some(Text(key)) = map.next_key()? {
+                    list.says_something = true;
                     match &*key {
-                        "cpu" => list.0.cpu = Some(map.next_value()?),
-                        "memory" => list.0.memory = Some(map.next_value()?),
-                        "ephemeral-storage" => list.0.storage = Some(map.next_value()?),
+                        "cpu" => list.amounts.cpu = Some(map.next_value()?),
+                        "memory" => list.amounts.memory = Some(map.next_value()?),
+                        "ephemeral-storage" => list.amounts.storage = Some(map.next_value()?),
                         _ => drop(map.next_value::<IgnoredAny>()?),
                     }
                 }
@@ -228,8 +232,12 @@ impl Pod<'_> {
         label.parse().ok()
     }
 
+    /// Whether it has resources as a whole. Empty lists are none, as for the API server.
     pub(crate) fn has_pod_resources(&self) -> bool {
-        self.spec.resources.is_some()
+        self.spec.resources.as_ref().is_some_and(|whole| {
+            let mut lists = whole.requests.iter().chain(&whole.limits);
+            lists.any(|list| list.says_something)
+        })
     }
 
     /// The node that the pod is bound to, or the one that every term of its required affinity names: the DaemonSet controller puts
@@ -293,7 +301,7 @@ impl Container<'_> {
     ) -> Amounts {
         let list = self.resources.as_ref().and_then(list);
         list.map_or_else(Amounts::default, |list| {
-            Each::from_fn(|resource| list.0.of(resource).as_ref()?.amount())
+            Each::from_fn(|resource| list.amounts.of(resource).as_ref()?.amount())
         })
     }
 }

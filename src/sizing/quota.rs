@@ -1,7 +1,7 @@
 //! Pods that are missing because a `ResourceQuota` has no room for their share. Pure.
 
 use crate::kit::quantity::Quantity;
-use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::desire::{Slot, desire};
 use crate::sizing::load::asked;
 use crate::sizing::observed::{Crew, Place};
@@ -62,14 +62,7 @@ fn is_for_all(quota: &ResourceQuota) -> bool {
 fn share(crew: &Crew, recipe: &Recipe, place: &Place) -> (Amounts, Amounts) {
     let slots: Vec<Slot> = crew.view.containers.iter().map(Slot::from).collect();
     let desired = desire(&crew.inputs(recipe, place), &slots);
-    let mut containers = crew.view.containers.clone();
-    for (container, wanted) in containers.iter_mut().zip(&desired.containers) {
-        let either = |wanted: Amounts, own: Amounts| {
-            Each::from_fn(|resource| wanted.of(resource).or(*own.of(resource)))
-        };
-        container.requests = either(wanted.requests, container.requests);
-        container.limits = either(wanted.limits, container.limits);
-    }
+    let mut containers = desired.given_to(&crew.view.containers);
     let requests = asked(&containers);
     for container in &mut containers {
         container.requests = container.limits;

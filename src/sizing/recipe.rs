@@ -118,6 +118,15 @@ impl Recipe {
         })
     }
 
+    /// What is done for a pod that is not as it should be, and which field says so.
+    pub(crate) const fn remedy(&self, was_sized: bool) -> (Remedy, &'static str) {
+        if was_sized {
+            (self.on_change, "onChange")
+        } else {
+            (self.repair, "repair")
+        }
+    }
+
     /// What a container is to get, where it is named.
     pub(crate) fn container(&self, name: &str) -> Option<&ContainerRule> {
         self.containers.iter().find(|rule| rule.name == name)

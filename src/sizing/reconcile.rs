@@ -53,8 +53,6 @@ pub(crate) struct Means {
     pub(crate) clients: Clients,
     pub(crate) recorder: Recorder,
     pub(crate) caches: Arc<Caches>,
-    /// The namespace of this installation.
-    pub(crate) own: String,
 }
 
 struct Context {
@@ -65,7 +63,6 @@ struct Context {
     neighbourhood: Arc<Neighbourhood>,
     hands: Hands,
     counts: Mutex<HashMap<String, PodCounts>>,
-    own: String,
 }
 
 /// Runs until the runner stops. Meanwhile pods are remembered.
@@ -74,7 +71,6 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         clients,
         recorder,
         caches,
-        own,
     } = means;
     let context = Arc::new(Context {
         client: clients.api.clone(),
@@ -88,7 +84,6 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
             metrics: runner.telemetry.sizing.clone(),
         },
         counts: Mutex::default(),
-        own,
     });
     let heard = {
         let context = Arc::clone(&context);
@@ -167,7 +162,6 @@ impl Context {
                 &self.caches,
                 &neighbours,
                 &self.hands.memory,
-                &self.own,
             ),
             recipe,
             created: template.creation_timestamp().map_or(now, |time| time.0),
@@ -219,13 +213,9 @@ impl Context {
         let params = ListParams::default().limit(MOST_QUOTAS);
         let what = format!("resourcequotas of {}", crew.namespace);
         let quotas = bounded(CALL_LIMIT, "list", what, quotas.list(&params)).await?;
-        let place = place(
-            Some(recipe),
-            &name,
-            node,
-            &self.neighbourhood.get(&self.caches),
-        );
-        let refusal = quota::refusal(&quotas.items, crew, recipe, &place);
+        let neighbours = self.neighbourhood.get(&self.caches);
+        let place = place(Some(recipe), &name, node, &neighbours);
+        let refusal = place.and_then(|place| quota::refusal(&quotas.items, crew, recipe, &place));
         Ok(refusal.map(|message| Shortfall {
             crew: at,
             pods,

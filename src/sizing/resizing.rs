@@ -4,7 +4,7 @@
 //! has to stay. Init containers that end are done, or made anew with the pod: they are not compared.
 
 use crate::kit::quantity::Quantity;
-use crate::sizing::amounts::Resource;
+use crate::sizing::amounts::{Amounts, Each, Resource};
 use crate::sizing::desire::Wanted;
 use crate::sizing::view::{ContainerView, Role};
 use serde_json::{Map, Value, json};
@@ -34,6 +34,37 @@ pub(crate) struct Difference {
 impl Difference {
     pub(crate) const fn is_none(&self) -> bool {
         !self.is_mutable && !self.is_of_storage
+    }
+
+    /// There is nothing to do: what was sized is not changed for less than a hundredth.
+    pub(crate) const fn is_settled(&self, was_sized: bool) -> bool {
+        self.is_none() || (self.is_small && was_sized)
+    }
+}
+
+/// How far a resize in place leads to what a pod should have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// All the way.
+    Whole,
+    /// To all but ephemeral storage, which only a new pod has.
+    Part,
+    /// Nowhere: only ephemeral storage differs.
+    Storage,
+    /// Nowhere: the pod would be of another class.
+    Class(Qos, Qos),
+}
+
+/// The way of a pod that differs so from what it should have.
+pub(crate) fn way(containers: &[ContainerView], wanted: &[Wanted], found: &Difference) -> Way {
+    if !found.is_mutable {
+        return Way::Storage;
+    }
+    let (before, after) = (Qos::of(containers), Qos::of(&resized(containers, wanted)));
+    match found.is_of_storage {
+        _ if before != after => Way::Class(before, after),
+        true => Way::Part,
+        false => Way::Whole,
     }
 }
 
@@ -153,23 +184,22 @@ impl Qos {
 }
 
 /// The containers as they are after a resize.
-pub(crate) fn resized(containers: &[ContainerView], wanted: &[Wanted]) -> Vec<ContainerView> {
-    let mut resized = containers.to_vec();
-    for (container, wanted) in resized.iter_mut().zip(wanted) {
-        if container.role == Role::Init {
-            continue;
-        }
-        for resource in MUTABLE {
-            let (request, limit) = (*wanted.requests.of(resource), *wanted.limits.of(resource));
-            if request.is_some() {
-                *container.requests.of_mut(resource) = request;
-            }
-            if limit.is_some() {
-                *container.limits.of_mut(resource) = limit;
-            }
-        }
-    }
-    resized
+fn resized(containers: &[ContainerView], wanted: &[Wanted]) -> Vec<ContainerView> {
+    let both = containers.iter().zip(wanted);
+    let after = both.map(|(container, wanted)| {
+        let of = |amounts: &Amounts| {
+            Each::from_fn(|resource| {
+                let can_be = container.role != Role::Init && MUTABLE.contains(&resource);
+                amounts.of(resource).filter(|_| can_be)
+            })
+        };
+        let changes = Wanted {
+            requests: of(&wanted.requests),
+            limits: of(&wanted.limits),
+        };
+        changes.given_to(container)
+    });
+    after.collect()
 }
 
 /// The strategic merge patch that resizes: lists of containers are merged by their names, so only what changes is named.

@@ -21,7 +21,6 @@ pub(crate) fn endpoints(
     caches: &Arc<Caches>,
     clients: &Clients,
     telemetry: &Arc<Telemetry>,
-    own: &str,
 ) -> Vec<Arc<dyn Endpoint>> {
     let lookups = Arc::new(Lookups::new(Arc::clone(caches), clients.once.clone()));
     let (caches, telemetry) = (Arc::clone(caches), Arc::clone(telemetry));
@@ -30,10 +29,7 @@ pub(crate) fn endpoints(
         Arc::new(TemplateReviews {
             caches: Arc::clone(&caches),
         }),
-        Arc::new(DaemonSetReviews {
-            caches,
-            own: own.to_owned(),
-        }),
+        Arc::new(DaemonSetReviews { caches }),
     ]
 }
 

@@ -8,6 +8,8 @@
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Each, Resource};
 use crate::sizing::api::Base;
+use crate::sizing::desire::Slot;
+use crate::sizing::load::Surroundings;
 use crate::sizing::notes::Note;
 use crate::sizing::recipe::{Recipe, ShareRule};
 use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView};
@@ -20,10 +22,7 @@ pub(crate) struct Inputs<'a> {
     pub(crate) node: &'a NodeView,
     pub(crate) daemonset: &'a DaemonSetView,
     pub(crate) limit_ranges: &'a [Arc<LimitRangeView>],
-    /// What other DaemonSets on the node ask for; only some templates care.
-    pub(crate) others: &'a Amounts,
-    /// By what the share is made smaller, as a fraction; only some templates care.
-    pub(crate) scale: &'a Each<Option<(Quantity, Quantity)>>,
+    pub(crate) surroundings: &'a Surroundings,
 }
 
 /// Which bound made a share what it is.
@@ -46,14 +45,50 @@ pub(crate) struct Share {
     pub(crate) bound: Bound,
 }
 
-/// The shares of a pod on a node. `excluded`: what containers that keep their own resources ask for.
-pub(crate) fn shares(inputs: &Inputs, excluded: &Amounts, notes: &mut Vec<Note>) -> Each<Share> {
+/// What containers have that keep their own resources.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Kept {
+    requests: Amounts,
+    limits: Amounts,
+}
+
+impl Kept {
+    pub(crate) fn of<'a>(slots: impl Iterator<Item = &'a Slot<'a>>) -> Self {
+        let mut kept = Self::default();
+        slots.for_each(|slot| kept.add(slot));
+        kept
+    }
+
+    pub(crate) fn add(&mut self, slot: &Slot) {
+        self.requests = self.requests.plus(&slot.requests);
+        self.limits = self.limits.plus(&slot.limits);
+    }
+
+    /// What comes off the least that a pod may have: that holds for requests and limits alike.
+    fn at_least(&self, resource: Resource) -> Quantity {
+        let (requests, limits) = self.both(resource);
+        requests.min(limits)
+    }
+
+    /// What comes off the most.
+    pub(crate) fn at_most(&self, resource: Resource) -> Quantity {
+        let (requests, limits) = self.both(resource);
+        requests.max(limits)
+    }
+
+    fn both(&self, resource: Resource) -> (Quantity, Quantity) {
+        let (requests, limits) = (self.requests.of(resource), self.limits.of(resource));
+        (requests.unwrap_or_default(), limits.unwrap_or_default())
+    }
+}
+
+/// The shares of a pod on a node. `kept`: what running containers have that keep their own resources.
+pub(crate) fn shares(inputs: &Inputs, kept: &Kept, notes: &mut Vec<Note>) -> Each<Share> {
     let rules = inputs.recipe.shares_on(&inputs.node.labels);
     Each::from_fn(|resource| {
         let mut share = share(inputs, resource, *rules.of(resource), notes);
         if let Some(amount) = share.amount {
-            let excluded = excluded.of(resource).unwrap_or_default();
-            let bounded = within_pod_bounds(inputs, resource, amount, excluded, notes);
+            let bounded = within_pod_bounds(inputs, resource, amount, kept, notes);
             share.amount = Some(bounded).filter(|amount| *amount > Quantity::ZERO);
         }
         share
@@ -75,7 +110,8 @@ fn share(inputs: &Inputs, resource: Resource, rule: ShareRule, notes: &mut Vec<N
     let base = match inputs.recipe.base {
         Base::Allocatable => allocatable,
         Base::AllocatableMinusDaemonSets => {
-            allocatable.less(inputs.others.of(resource).unwrap_or_default())
+            let others = *inputs.surroundings.others.of(resource);
+            allocatable.less(others.unwrap_or_default())
         }
     };
     let grain = resource.grain();
@@ -100,7 +136,7 @@ fn share(inputs: &Inputs, resource: Resource, rule: ShareRule, notes: &mut Vec<N
         notes.push(Note::MinAboveAllocatable(resource, amount));
         amount = allocatable.floor_to(grain);
     }
-    if let Some((part, whole)) = *inputs.scale.of(resource) {
+    if let Some((part, whole)) = *inputs.surroundings.scale.of(resource) {
         let scaled = amount
             .scaled(part.grains(grain), whole.grains(grain))
             .floor_to(grain);
@@ -117,25 +153,45 @@ fn share(inputs: &Inputs, resource: Resource, rule: ShareRule, notes: &mut Vec<N
     share
 }
 
-/// What the pod may ask for, where a LimitRange says it, less what containers ask for that keep their own.
+/// What the pod may ask for, where a LimitRange says it, less what containers have that keep their own.
 fn within_pod_bounds(
     inputs: &Inputs,
     resource: Resource,
     amount: Quantity,
-    excluded: Quantity,
+    kept: &Kept,
     notes: &mut Vec<Note>,
 ) -> Quantity {
-    let mut amount = amount;
-    for range in inputs.limit_ranges {
-        let max = range.pod.max.of(resource).map(|max| max.less(excluded));
-        let min = range.pod.min.of(resource).map(|min| min.less(excluded));
-        let clamped = match (min, max) {
-            (_, Some(max)) if amount > max => max.floor_to(resource.grain()),
-            (Some(min), _) if amount < min => min.ceil_to(resource.grain()),
-            _ => continue,
-        };
-        notes.push(Note::PodBound(resource, Arc::clone(&range.name), clamped));
-        amount = clamped;
+    let of = |range: &LimitRangeView| {
+        let (min, max) = (*range.pod.min.of(resource), *range.pod.max.of(resource));
+        (
+            min.map(|min| min.less(kept.at_least(resource))),
+            max.map(|max| max.less(kept.at_most(resource))),
+        )
+    };
+    let grain = resource.grain();
+    within(inputs.limit_ranges, of, (amount, grain), |range, bound| {
+        notes.push(Note::PodBound(resource, Arc::clone(range), bound));
+    })
+}
+
+/// An amount that is at least the least that LimitRanges allow, and then at most the most, in whole grains. What changes it is told.
+pub(crate) fn within(
+    ranges: &[Arc<LimitRangeView>],
+    bounds: impl Fn(&LimitRangeView) -> (Option<Quantity>, Option<Quantity>),
+    (mut amount, grain): (Quantity, Quantity),
+    mut told: impl FnMut(&Arc<str>, Quantity),
+) -> Quantity {
+    for range in ranges {
+        if let Some(min) = bounds(range).0.filter(|min| amount < *min) {
+            amount = min.ceil_to(grain);
+            told(&range.name, amount);
+        }
+    }
+    for range in ranges {
+        if let Some(max) = bounds(range).1.filter(|max| amount > *max) {
+            amount = max.floor_to(grain);
+            told(&range.name, amount);
+        }
     }
     amount
 }

@@ -6,7 +6,8 @@ mod live;
 pub(crate) mod tests;
 
 use crate::kit::documents::part;
-use crate::sizing::crowd::Member;
+use crate::sizing::crowd::Crowd;
+use crate::sizing::findings::{Exclusion, exclusion};
 use crate::sizing::judge::{Asked, Known, Sight};
 use crate::sizing::load::{Load, load};
 use crate::sizing::partial::{
@@ -37,9 +38,17 @@ pub(crate) struct Snapshot {
     written: BTreeMap<(&'static str, Named), Arc<Value>>,
     ignored: usize,
     texts: Arc<Texts>,
+    /// The namespace of the installation, which is never sized.
+    own: String,
 }
 
 impl Snapshot {
+    /// The same, as an installation in this namespace sees it.
+    pub(crate) fn of_installation(mut self, namespace: String) -> Self {
+        self.own = namespace;
+        self
+    }
+
     /// Takes an object in, or all objects of a list. Kinds that no share depends on are counted.
     ///
     /// # Errors
@@ -133,11 +142,11 @@ impl Snapshot {
         self.templates.iter()
     }
 
-    pub(crate) fn namespace(&self, name: &str) -> NamespaceView {
-        let known = self.namespaces.get(name);
-        known
-            .map(|known| known.as_ref().clone())
-            .unwrap_or_default()
+    /// Why pods of a namespace are not sized.
+    pub(crate) fn exclusion(&self, namespace: &str) -> Option<Exclusion> {
+        let known = self.namespaces.get(namespace);
+        let label = known.and_then(|known| known.sizing.as_deref());
+        exclusion(namespace, label, &self.own)
     }
 
     pub(crate) fn pods(&self) -> impl Iterator<Item = (&Named, &Arc<PodView>)> {
@@ -159,13 +168,15 @@ impl Snapshot {
     }
 
     /// All DaemonSets, each with its template.
-    pub(crate) fn members(&self) -> Vec<Member<'_>> {
-        let all = self.daemonsets.values();
-        all.map(|one| {
-            let recipe = one.template.as_deref().and_then(|name| self.recipe(name));
-            (one.as_ref(), recipe)
-        })
-        .collect()
+    pub(crate) fn crowd(&self) -> Crowd {
+        let mut crowd = Crowd::default();
+        for ((namespace, _), daemonset) in &self.daemonsets {
+            let template = daemonset.template.as_deref();
+            let template = template.and_then(|name| self.templates.get(name));
+            let is_excluded = self.exclusion(namespace).is_some();
+            crowd.add(Arc::clone(daemonset), template.cloned(), is_excluded);
+        }
+        crowd
     }
 }
 
@@ -262,6 +273,6 @@ impl Sight for Snapshot {
     }
 
     fn load(&self, name: &str, node: &NodeView) -> Load {
-        load(name, node, self.members().into_iter())
+        load(name, node, &self.crowd())
     }
 }

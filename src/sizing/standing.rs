@@ -14,8 +14,8 @@ use crate::sizing::desire::{Desired, Slot, Wanted, desire};
 use crate::sizing::notes::Note;
 use crate::sizing::observed::{Crew, Observed, Refusal, Seen, Tried};
 use crate::sizing::recipe::Recipe;
-use crate::sizing::resizing::{Difference, Qos, difference, resized};
-use crate::sizing::view::{ContainerView, Resize, Role};
+use crate::sizing::resizing::{Difference, Way, difference, way};
+use crate::sizing::view::{DaemonSetView, PodView, Resize, Role};
 use jiff::SignedDuration;
 
 /// How long a resize that the node has no room for counts as one that will be done in a moment.
@@ -164,8 +164,8 @@ fn compare(
 ) -> Standing {
     let view = &pod.view;
     let found = difference(&view.containers, &desired.containers);
-    let was_sized = view.was_sized || was_repaired(&crew.view.containers, &view.containers);
-    let is_as_wanted = found.is_none() || (found.is_small && was_sized);
+    let was_sized = was_sized(&crew.view, view);
+    let is_as_wanted = found.is_settled(was_sized);
     let standing = Standing {
         state: match was_sized {
             _ if is_as_wanted && view.resize == Resize::None => State::Sized,
@@ -181,11 +181,7 @@ fn compare(
     if standing.state == State::Sized {
         return standing;
     }
-    let (remedy, field) = if was_sized {
-        (recipe.on_change, "onChange")
-    } else {
-        (recipe.repair, "repair")
-    };
+    let (remedy, field) = recipe.remedy(was_sized);
     let standing = open_resize(standing, &view.resize);
     if !is_as_wanted && remedy == Remedy::Keep {
         return standing.because(reasons::KEPT, format!("the template says {field}: Keep"));
@@ -223,19 +219,20 @@ fn remedied(
         _ => {}
     }
     standing.needs_recreate = true;
-    if !found.is_mutable {
-        let message = "its ephemeral storage cannot be resized in place: only a new pod has it";
-        return standing.because(reasons::STORAGE, message);
-    }
-    let containers = &pod.view.containers;
-    let (before, after) = (Qos::of(containers), Qos::of(&resized(containers, &wanted)));
-    if before != after {
-        let message = format!(
-            "a resize cannot make a pod of QoS class {} one of class {}: only a new pod has its share",
-            before.name(),
-            after.name()
-        );
-        return standing.because(reasons::QOS_CLASS, message);
+    match way(&pod.view.containers, &wanted, &found) {
+        Way::Storage => {
+            let message = "its ephemeral storage cannot be resized in place: only a new pod has it";
+            return standing.because(reasons::STORAGE, message);
+        }
+        Way::Class(before, after) => {
+            let message = format!(
+                "a resize cannot make a pod of QoS class {} one of class {}: only a new pod has its share",
+                before.name(),
+                after.name()
+            );
+            return standing.because(reasons::QOS_CLASS, message);
+        }
+        Way::Part | Way::Whole => {}
     }
     if let Some(refusal) = &seen.refusal {
         return refused(standing, refusal);
@@ -283,20 +280,29 @@ fn refused(mut standing: Standing, refusal: &Refusal) -> Standing {
     standing.because(refusal.reason, refusal.message.clone())
 }
 
-/// A resize leaves no annotation: a pod whose resources are not those that its DaemonSet states was given others since. What the
-/// DaemonSet does not state may be a default of a LimitRange, and tells nothing.
-fn was_repaired(own: &[ContainerView], now: &[ContainerView]) -> bool {
-    let running = now.iter().filter(|container| container.role != Role::Init);
-    running
-        .filter_map(|now| Some((own.iter().find(|own| own.name == now.name)?, now)))
-        .any(|(own, now)| {
-            [(own.requests, now.requests), (own.limits, now.limits)]
-                .into_iter()
-                .any(|(own, now)| {
-                    let differs = |own: Option<_>, now| own.is_some() && own != now;
-                    differs(own.cpu, now.cpu) || differs(own.memory, now.memory)
-                })
-        })
+/// Whether a pod was given a share, at admission or since. A resize leaves no annotation: a pod whose resources are not those that its
+/// DaemonSet states was given others since. What the DaemonSet does not state may be a default of a LimitRange, and tells nothing.
+pub(crate) fn was_sized(daemonset: &DaemonSetView, pod: &PodView) -> bool {
+    if pod.was_sized {
+        return true;
+    }
+    let own = |name: &str| {
+        let mut all = daemonset.containers.iter();
+        all.find(|own| *own.name == *name)
+    };
+    let now = pod.containers.iter();
+    let mut running = now.filter(|container| container.role != Role::Init);
+    running.any(|now| {
+        let Some(own) = own(&now.name) else {
+            return false;
+        };
+        [(own.requests, now.requests), (own.limits, now.limits)]
+            .into_iter()
+            .any(|(own, now)| {
+                let differs = |own: Option<_>, now| own.is_some() && own != now;
+                differs(own.cpu, now.cpu) || differs(own.memory, now.memory)
+            })
+    })
 }
 
 #[cfg(test)]

@@ -1,8 +1,15 @@
 //! Nodes, DaemonSets, templates and pods for tests of shares, in as few words as possible; and the pod after its patch.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "what does not hold is said by panicking"
+)]
+#![cfg_attr(fuzzing, allow(dead_code, reason = "fuzz targets need some of it"))]
+
 use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
-use crate::sizing::crowd::Member;
+use crate::sizing::crowd::Crowd;
 use crate::sizing::judge::{Asked, Judged, Known, Sight, judge};
 use crate::sizing::load::{Load, load};
 use crate::sizing::pod::Pod;
@@ -47,7 +54,7 @@ impl Sight for Cluster {
     }
 
     fn load(&self, name: &str, node: &NodeView) -> Load {
-        load(name, node, self.members().into_iter())
+        load(name, node, &self.crowd())
     }
 }
 
@@ -119,11 +126,14 @@ impl Cluster {
     }
 
     /// All DaemonSets, each with its template.
-    pub(crate) fn members(&self) -> Vec<Member<'_>> {
-        let recipe = |name: &str| self.templates.get(name)?.recipe.as_ref().ok();
-        let all = self.daemonsets.values();
-        all.map(|one| (one.as_ref(), one.template.as_deref().and_then(recipe)))
-            .collect()
+    pub(crate) fn crowd(&self) -> Crowd {
+        let mut crowd = Crowd::default();
+        for daemonset in self.daemonsets.values() {
+            let template = daemonset.template.as_deref();
+            let template = template.and_then(|name| self.templates.get(name));
+            crowd.add(Arc::clone(daemonset), template.cloned(), false);
+        }
+        crowd
     }
 
     /// What is answered for a pod.

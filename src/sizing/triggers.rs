@@ -4,7 +4,7 @@
 use crate::sizing::api::FlexDaemonsetTemplate;
 use crate::sizing::cache::Caches;
 use crate::sizing::changes::{Change, Changes};
-use crate::sizing::neighbours::{Neighbour, Neighbours};
+use crate::sizing::neighbours::Neighbours;
 use crate::sizing::view::DaemonSetView;
 use futures::FutureExt;
 use futures::stream::{self, Stream, StreamExt};
@@ -46,17 +46,9 @@ impl Neighbourhood {
 }
 
 fn see(caches: &Caches) -> Neighbours {
-    let (mut nodes, mut all) = (Vec::<(Arc<str>, _)>::new(), Vec::new());
-    caches.each_node(|name, view| nodes.push((Arc::from(name), Arc::clone(view))));
-    caches.each_daemonset(|_, _, view| {
-        let template = view.template.as_deref();
-        all.push(Neighbour {
-            view: Arc::clone(view),
-            template: template.and_then(|name| caches.template(name)),
-        });
-    });
+    let mut nodes = caches.all_nodes();
     nodes.sort_by(|(one, _), (two, _)| one.cmp(two));
-    Neighbours::see(&nodes, &all)
+    Neighbours::see(&nodes, &caches.crowd())
 }
 
 type Key = (Arc<str>, Arc<str>);
@@ -147,16 +139,25 @@ impl Index {
                 let key = (Arc::clone(namespace), Arc::clone(name));
                 self.turn(key, caches.daemonset(namespace, name), touched);
             }
-            Change::LimitRange(namespace) | Change::Namespace(namespace) => {
-                let all = self.daemonsets.iter();
-                let here = all.filter(|((known, _), _)| known == namespace);
-                touched.named(here.map(|(_, daemonset)| daemonset));
+            Change::LimitRange(namespace) => touched.named(self.of_namespace(namespace)),
+            // Its label says whether its pods have shares, and so what is left for others.
+            Change::Namespace(namespace) => {
+                let mut here = self.of_namespace(namespace);
+                if here.any(|daemonset| daemonset.template.is_some()) {
+                    touched.everything();
+                }
             }
             Change::Pod(owner) => {
                 let key = self.by_uid.get(owner);
                 touched.named(key.and_then(|key| self.daemonsets.get(key)).into_iter());
             }
         }
+    }
+
+    fn of_namespace(&self, namespace: &str) -> impl Iterator<Item = &Arc<DaemonSetView>> {
+        let all = self.daemonsets.iter();
+        all.filter(move |((known, _), _)| **known == *namespace)
+            .map(|(_, daemonset)| daemonset)
     }
 
     fn turn(&mut self, key: Key, after: Option<Arc<DaemonSetView>>, touched: &mut Touched) {
@@ -204,5 +205,6 @@ impl Touched {
 fn asks_the_same(before: &DaemonSetView, after: &DaemonSetView) -> bool {
     before.template == after.template
         && before.containers == after.containers
+        && before.whole == after.whole
         && before.landing == after.landing
 }

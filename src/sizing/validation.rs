@@ -4,12 +4,13 @@
 
 use crate::sizing::api::{FlexDaemonsetTemplateSpec, Overcommit};
 use crate::sizing::cache::Caches;
-use crate::sizing::crowd::{Excess, excess, kinds};
+use crate::sizing::crowd::Crowd;
+use crate::sizing::excess::{Excess, excess};
 use crate::sizing::findings;
+use crate::sizing::kinds::kinds;
 use crate::sizing::partial::{DaemonSets, Kind, Partial};
 use crate::sizing::recipe::Recipe;
-use crate::sizing::view::{DaemonSetView, NodeView, TemplateView};
-use crate::sizing::webhook::Crowd;
+use crate::sizing::view::{DaemonSetView, NodeView};
 use crate::webhook::endpoint::{Endpoint, Reply};
 use crate::webhook::review::{Answer, Malformed, read};
 use futures::future::BoxFuture;
@@ -25,8 +26,6 @@ pub(crate) struct TemplateReviews {
 /// Reviews DaemonSets that name a template.
 pub(crate) struct DaemonSetReviews {
     pub(crate) caches: Arc<Caches>,
-    /// The namespace of this installation.
-    pub(crate) own: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,8 +124,8 @@ impl TemplateReviews {
             }
         });
         let policy = recipe.overcommit;
-        let before = Crowd::of(&self.caches);
-        let after = before.with_template(name, recipe);
+        let before = self.caches.crowd();
+        let after = before.clone().with_template(name, recipe);
         add_excess(
             Answer {
                 warnings,
@@ -152,11 +151,10 @@ impl DaemonSetReviews {
             return Answer::default();
         };
         let mut answer = Answer::default();
-        let seen = self.caches.namespace(namespace).unwrap_or_default();
-        answer
-            .warnings
-            .extend(findings::excluded(namespace, &seen, &self.own));
-        if daemonset.has_pod_resources {
+        let exclusion = self.caches.exclusion(namespace);
+        let said = exclusion.map(|exclusion| exclusion.sentence(namespace));
+        answer.warnings.extend(said);
+        if daemonset.whole.is_some() {
             answer
                 .warnings
                 .push("its pods have resources for the pod as a whole, and so get no share".into());
@@ -184,9 +182,12 @@ impl DaemonSetReviews {
         if !is_new {
             return answer;
         }
-        let before = Crowd::of(&self.caches);
-        let after = before.with_daemonset(&daemonset, found.clone());
-        add_excess(answer, &self.caches, recipe.overcommit, before, after).await
+        let policy = recipe.overcommit;
+        let before = self.caches.crowd();
+        let after = before
+            .clone()
+            .with_daemonset(daemonset, found, exclusion.is_some());
+        add_excess(answer, &self.caches, policy, before, after).await
     }
 }
 
@@ -209,7 +210,7 @@ async fn add_excess(
     before: Crowd,
     after: Crowd,
 ) -> Answer {
-    let nodes = nodes(caches);
+    let nodes = caches.all_nodes();
     // Thousands of nodes and hundreds of DaemonSets take a moment, in which pods have to be answered.
     let compared = tokio::task::spawn_blocking(move || {
         let found = excess_of(&nodes, &after);
@@ -239,55 +240,7 @@ async fn add_excess(
     answer
 }
 
-fn nodes(caches: &Caches) -> Vec<(Arc<str>, Arc<NodeView>)> {
-    let mut nodes = Vec::new();
-    caches.each_node(|name, node| nodes.push((Arc::from(name), Arc::clone(node))));
-    nodes
-}
-
 fn excess_of(nodes: &[(Arc<str>, Arc<NodeView>)], crowd: &Crowd) -> Vec<Excess> {
-    let members = crowd.members();
-    let kinds = kinds(nodes.iter().map(|(name, node)| (name, node)), &members);
-    excess(&kinds, &members)
-}
-
-impl Crowd {
-    /// The same, with this template as it is to be.
-    fn with_template(&self, name: &str, recipe: Recipe) -> Self {
-        let template = Arc::new(TemplateView {
-            uid: "".into(),
-            generation: 0,
-            recipe: Ok(recipe),
-        });
-        let names_it = |daemonset: &DaemonSetView| daemonset.template.as_deref() == Some(name);
-        Self(
-            self.0
-                .iter()
-                .map(|(daemonset, known)| {
-                    let is_it = names_it(daemonset);
-                    let template = if is_it {
-                        Some(Arc::clone(&template))
-                    } else {
-                        known.clone()
-                    };
-                    (Arc::clone(daemonset), template)
-                })
-                .collect(),
-        )
-    }
-
-    /// The same, with this DaemonSet as it is to be.
-    fn with_daemonset(
-        &self,
-        daemonset: &DaemonSetView,
-        template: Option<Arc<TemplateView>>,
-    ) -> Self {
-        let others = self
-            .0
-            .iter()
-            .filter(|(known, _)| known.uid != daemonset.uid);
-        let mut all: Vec<_> = others.cloned().collect();
-        all.push((Arc::new(daemonset.clone()), template));
-        Self(all)
-    }
+    let kinds = kinds(nodes.iter().map(|(name, node)| (name, node)), crowd);
+    excess(&kinds.all, crowd)
 }

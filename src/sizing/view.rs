@@ -74,8 +74,8 @@ pub(crate) struct DaemonSetView {
     pub(crate) template_generation: Option<i64>,
     /// Init containers first, each kind in its own order, as in a pod.
     pub(crate) containers: Vec<ContainerView>,
-    /// The pod template has resources for the pod as a whole.
-    pub(crate) has_pod_resources: bool,
+    /// What its pods ask for as a whole, where the pod template says so: then they get no share.
+    pub(crate) whole: Option<Amounts>,
     pub(crate) landing: Landing,
     pub(crate) rollout: Rollout,
 }

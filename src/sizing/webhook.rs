@@ -2,7 +2,6 @@
 
 use crate::process::telemetry::Telemetry;
 use crate::sizing::cache::Caches;
-use crate::sizing::crowd::Member;
 use crate::sizing::judge::{Asked, Known, Missing, Sight, judge};
 use crate::sizing::load::{Load, load};
 use crate::sizing::lookup::{Found, Lookups};
@@ -161,34 +160,6 @@ impl Sight for Seen<'_> {
     }
 
     fn load(&self, name: &str, node: &NodeView) -> Load {
-        let daemonsets = Crowd::of(self.caches);
-        load(name, node, daemonsets.members().into_iter())
-    }
-}
-
-/// All DaemonSets of the caches, each with its template.
-pub(crate) struct Crowd(pub(crate) Vec<(Arc<DaemonSetView>, Option<Arc<TemplateView>>)>);
-
-impl Crowd {
-    pub(crate) fn of(caches: &Caches) -> Self {
-        let mut all = Vec::new();
-        caches.each_daemonset(|_, _, daemonset| {
-            let template = daemonset.template.as_deref();
-            let template = template.and_then(|name| caches.template(name));
-            all.push((Arc::clone(daemonset), template));
-        });
-        Self(all)
-    }
-
-    pub(crate) fn members(&self) -> Vec<Member<'_>> {
-        self.0
-            .iter()
-            .map(|(daemonset, template)| {
-                let recipe = template
-                    .as_ref()
-                    .and_then(|found| found.recipe.as_ref().ok());
-                (daemonset.as_ref(), recipe)
-            })
-            .collect()
+        load(name, node, &self.caches.crowd())
     }
 }

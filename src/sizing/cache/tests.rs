@@ -67,16 +67,54 @@ async fn all_kinds_are_kept() {
     assert!(caches.template("small").unwrap().recipe.is_ok());
     assert_eq!(caches.limit_ranges("monitoring").len(), 1);
     assert_eq!(caches.limit_ranges("other").len(), 0);
-    assert_eq!(
-        caches.namespace("kube-system").unwrap().sizing.as_deref(),
-        Some("enabled")
-    );
+    assert_eq!(caches.exclusion("kube-system"), None);
     let (mut daemonsets, mut templates) = (0, 0);
     caches.each_daemonset(|namespace, name, _| {
         daemonsets += usize::from((namespace, name) == ("monitoring", "agent"));
     });
     caches.each_template(|name, _| templates += usize::from(name == "small"));
     assert_eq!((daemonsets, templates), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn daemonsets_of_namespaces_that_are_left_out_do_not_share() {
+    let world = World::new();
+    world.server.put(
+        &format!("{TEMPLATES}/small"),
+        json!({ "metadata": { "name": "small" }, "spec": { "cpuPercentage": 10 } }),
+    );
+    for namespace in ["apps", "own", "kube-system", "left-out"] {
+        let mut daemonset = daemonset(namespace, "1");
+        daemonset["metadata"]["namespace"] = json!(namespace);
+        daemonset["metadata"]["annotations"]["flexdaemonsets.xai/resource-template"] =
+            json!("small");
+        let path = format!("/apis/apps/v1/namespaces/{namespace}/daemonsets/agent");
+        world.server.put(&path, daemonset);
+    }
+    let label = |namespace: &str, value: &str| {
+        let labels = json!({ "holdfast.dev/sizing": value });
+        let namespaced = json!({ "metadata": { "name": namespace, "labels": labels } });
+        let path = format!("/api/v1/namespaces/{namespace}");
+        world.server.put(&path, namespaced);
+    };
+    label("left-out", "disabled");
+    world.run();
+    let caches = &world.caches;
+    until(|| caches.are_synced().is_ok()).await;
+    let sharing = || {
+        let crowd = caches.crowd();
+        let sharing = crowd.members().filter(|member| member.recipe.is_some());
+        let mut names: Vec<_> = sharing
+            .map(|member| member.daemonset.uid.to_string())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(sharing(), ["apps"]);
+    for namespace in ["own", "kube-system", "left-out"] {
+        label(namespace, "enabled");
+    }
+    until(|| sharing() == ["apps", "kube-system", "left-out"]).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,7 +39,7 @@ impl World {
         let telemetry = Arc::<Telemetry>::default();
         Self {
             server,
-            caches: Caches::new(Arc::clone(&telemetry)),
+            caches: Caches::new(Arc::clone(&telemetry), "own"),
             telemetry,
             stop: CancellationToken::new(),
         }

@@ -3,7 +3,7 @@
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::api::Base;
-use crate::sizing::desire::{Desired, Part, Slot, parts};
+use crate::sizing::desire::{Desired, Part, Slot, Wanted, parts};
 use crate::sizing::share::{Bound, Inputs};
 use crate::sizing::view::Role;
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(crate) struct ResourceShare {
     pub(crate) resource: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) allocatable: Option<String>,
-    /// What DaemonSets without a template ask for on the node, where that counts.
+    /// What DaemonSets ask for on the node whose pods get no share, where that counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) others: Option<String>,
     /// Of what the percentage is taken.
@@ -76,7 +76,7 @@ pub(super) fn shares(inputs: &Inputs, desired: &Desired) -> Vec<ResourceShare> {
         let share = desired.shares.of(resource);
         let text = |amount: Quantity| resource.text(amount);
         let rest = inputs.recipe.base == Base::AllocatableMinusDaemonSets;
-        let others = inputs.others.of(resource).filter(|_| rest);
+        let others = inputs.surroundings.others.of(resource).filter(|_| rest);
         ResourceShare {
             resource: resource.key(),
             allocatable: inputs.node.allocatable.of(resource).map(text),
@@ -92,6 +92,7 @@ pub(super) fn shares(inputs: &Inputs, desired: &Desired) -> Vec<ResourceShare> {
                 Bound::Max => Some("max"),
             },
             scale: inputs
+                .surroundings
                 .scale
                 .of(resource)
                 .map(|(part, whole)| format!("{} of {}", text(part), text(whole))),
@@ -130,14 +131,21 @@ pub(super) fn containers(inputs: &Inputs, slots: &[Slot], desired: &Desired) -> 
                 resource: resource.key(),
                 request: text(&wanted.requests, &slot.requests),
                 limit: text(&wanted.limits, &slot.limits),
-                why: why(inputs, slot, resource, *part, whole),
+                why: why(inputs, (slot, wanted), resource, *part, whole),
             });
         }
     }
     all
 }
 
-fn why(inputs: &Inputs, slot: &Slot, resource: Resource, part: Part, whole: i128) -> String {
+fn why(
+    inputs: &Inputs,
+    (slot, wanted): (&Slot, &Wanted),
+    resource: Resource,
+    part: Part,
+    whole: i128,
+) -> String {
+    let request = *wanted.requests.of(resource);
     match part {
         Part::Weighed(weight) if weight == whole => "the whole share".into(),
         Part::Weighed(weight) => {
@@ -154,6 +162,10 @@ fn why(inputs: &Inputs, slot: &Slot, resource: Resource, part: Part, whole: i128
                 format!("asks for {} of {}", grains(weight), grains(whole))
             }
         }
+        Part::Fixed(fixed) if request < Some(fixed) => format!(
+            "fixed by the template at {}, made smaller",
+            resource.text(fixed)
+        ),
         Part::Fixed(_) => "fixed by the template".into(),
         Part::Init(Some(asked)) => format!(
             "asks for {}, and may have what runs beside it leaves",

@@ -8,7 +8,6 @@ fn asked<'a>(name: &'a str, node: &'a str) -> Question<'a> {
         namespace,
         name,
         node,
-        own: "holdfast-system",
     }
 }
 
@@ -105,6 +104,32 @@ fn each_container_says_why() {
     let large = explained("logging/logs", "large");
     assert_eq!(large.overridden_by.as_deref(), Some("nodeOverrides[0]"));
     assert_eq!(share(&large, "cpu").percentage, Some(2));
+}
+
+#[test]
+fn a_fixed_amount_that_was_cut_says_so() {
+    let mut seen = cluster();
+    for object in [
+        json!({ "apiVersion": "flexdaemonsets.xai/v1alpha1", "kind": "FlexDaemonsetTemplate", "metadata": { "name": "logs" }, "spec": {
+            "cpuPercentage": 20, "containers": [{ "name": "proxy", "fixed": { "cpu": "2" } }, { "name": "shipper", "exclude": true }],
+        } }),
+        json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "tight", "namespace": "logging" }, "spec": {
+            "limits": [{ "type": "Pod", "max": { "cpu": "1" } }],
+        } }),
+    ] {
+        seen.add(object).unwrap();
+    }
+    let explanation = explain(&seen, &asked("logging/logs", "medium")).unwrap();
+    let proxy = part(&explanation, "proxy");
+    assert_eq!(
+        (proxy.request.as_deref(), &*proxy.why),
+        (Some("500m"), "fixed by the template at 2, made smaller")
+    );
+    assert!(
+        explanation.notes[1].starts_with("LimitRange tight leaves 500m of cpu"),
+        "{:?}",
+        explanation.notes
+    );
 }
 
 #[test]

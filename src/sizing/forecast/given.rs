@@ -1,10 +1,9 @@
 //! What a DaemonSet's pod gets on a node of one snapshot.
 
-use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::desire::{Desired, Slot, desire};
-use crate::sizing::findings;
-use crate::sizing::judge::{Asked, Known, Sight, Surroundings};
-use crate::sizing::load::Load;
+use crate::sizing::judge::{Asked, Known, Sight};
+use crate::sizing::load::{Load, Surroundings};
+use crate::sizing::share::Inputs;
 use crate::sizing::snapshot::{Named, Snapshot};
 use crate::sizing::view::{ContainerView, DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use std::cell::RefCell;
@@ -64,16 +63,15 @@ pub(super) struct Given {
 impl Given {
     pub(super) fn of(
         memory: &Memory,
-        own: &str,
         (named, daemonset): (&Named, &DaemonSetView),
         node: (&str, &NodeView),
     ) -> Self {
         let containers = &daemonset.containers;
-        match desired(memory, own, (named, daemonset), node, containers) {
+        match desired(memory, (named, daemonset), node, containers) {
             Ok(desired) => Self {
                 containers: desired.as_ref().map_or_else(
                     || containers.clone(),
-                    |desired| resized(containers, desired),
+                    |desired| desired.given_to(containers),
                 ),
                 desired,
                 left: None,
@@ -90,7 +88,6 @@ impl Given {
 /// What a pod with these containers should have; nothing if its DaemonSet names no template, and why it keeps its own.
 pub(super) fn desired(
     memory: &Memory,
-    own: &str,
     (named, daemonset): (&Named, &DaemonSetView),
     (name, node): (&str, &NodeView),
     containers: &[ContainerView],
@@ -98,34 +95,21 @@ pub(super) fn desired(
     let Some(template) = daemonset.template.as_deref() else {
         return Ok(None);
     };
-    let namespace = memory.snapshot.namespace(&named.0);
-    if findings::excluded(&named.0, &namespace, own).is_some() {
+    if memory.snapshot.exclusion(&named.0).is_some() {
         return Err("its namespace is left out");
     }
-    if daemonset.has_pod_resources {
+    if daemonset.whole.is_some() {
         return Err("resources of the pod as a whole");
     }
     let recipe = memory.snapshot.recipe(template);
     let recipe = recipe.ok_or("no such template")?;
-    let limit_ranges = memory.limit_ranges(&named.0);
-    let surroundings = Surroundings::see(recipe, name, node, memory);
-    let inputs = surroundings.inputs(recipe, node, daemonset, &limit_ranges);
+    let inputs = Inputs {
+        recipe,
+        node,
+        daemonset,
+        limit_ranges: &memory.limit_ranges(&named.0),
+        surroundings: &Surroundings::in_sight(recipe, (name, node), memory),
+    };
     let slots: Vec<_> = containers.iter().map(Slot::from).collect();
     Ok(Some(desire(&inputs, &slots)))
-}
-
-/// The containers with what they should have.
-pub(super) fn resized(containers: &[ContainerView], desired: &Desired) -> Vec<ContainerView> {
-    let both = containers.iter().zip(&desired.containers);
-    both.map(|(container, wanted)| {
-        let with = |wanted: &Amounts, now: &Amounts| {
-            Each::from_fn(|resource| wanted.of(resource).or(*now.of(resource)))
-        };
-        ContainerView {
-            requests: with(&wanted.requests, &container.requests),
-            limits: with(&wanted.limits, &container.limits),
-            ..container.clone()
-        }
-    })
-    .collect()
 }

@@ -1,13 +1,15 @@
-//! What a change would mean for the pods that run: which could be resized in place, and which only a new pod could have. The API server
-//! lets cpu and memory of what runs be changed, and nothing that changes the pod's `QoS` class.
+//! What a change would mean for the pods that run, by the controller's own rules: which would be resized in place, and which only a new
+//! pod could have.
 
 use super::Trial;
-use super::given::{Memory, desired, resized};
-use crate::kit::quantity::Quantity;
-use crate::sizing::amounts::Resource;
+use super::given::{Memory, desired};
 use crate::sizing::api::Remedy;
+use crate::sizing::desire::Wanted;
+use crate::sizing::recipe::Recipe;
+use crate::sizing::resizing::{Way, difference, way};
 use crate::sizing::snapshot::Named;
-use crate::sizing::view::{ContainerView, DaemonSetView, NodeView, PodView, Role};
+use crate::sizing::standing::was_sized;
+use crate::sizing::view::{DaemonSetView, NodeView, PodView};
 use serde::Serialize;
 
 /// How many pods come to what.
@@ -39,87 +41,41 @@ pub(super) fn count(
     let is_here = |pod: &PodView| {
         pod.owner == *uid && pod.node.as_deref() == Some(name) && !pod.is_over && !pod.is_leaving
     };
-    let remedy = now.template.as_deref().and_then(|template| {
-        let recipe = trial.after.recipe(template)?;
-        Some(recipe.on_change)
-    });
+    let recipe = now.template.as_deref();
+    let recipe = recipe.and_then(|template| trial.after.recipe(template));
     let pods = trial.after.pods();
     for (_, pod) in pods.filter(|((namespace, _), pod)| *namespace == named.0 && is_here(pod)) {
-        let wanted = desired(
-            after,
-            trial.own,
-            (named, now),
-            (name, node),
-            &pod.containers,
-        );
-        let then = match wanted {
-            Ok(Some(desired)) if !pod.has_pod_resources => resized(&pod.containers, &desired),
-            _ => pod.containers.clone(),
+        let place = (name, node);
+        let wanted = desired(after, (named, now), place, &pod.containers);
+        let count = match (wanted, recipe) {
+            (Ok(Some(desired)), Some(recipe)) if !pod.has_pod_resources => {
+                fates.of(pod, &desired.containers, recipe, was_sized(now, pod))
+            }
+            _ => &mut fates.unchanged,
         };
-        let place = match (change(&pod.containers, &then), remedy.unwrap_or_default()) {
-            (Way::None, _) => &mut fates.unchanged,
-            (_, Remedy::Keep) => &mut fates.kept,
-            (Way::InPlace, _) => &mut fates.resized,
-            (Way::Anew, Remedy::Recreate) => &mut fates.recreated,
-            (Way::Anew, Remedy::Resize) => &mut fates.needs_recreate,
-        };
-        *place = place.saturating_add(1);
+        *count = count.saturating_add(1);
     }
 }
 
-/// How a running pod could get what it should have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    None,
-    InPlace,
-    Anew,
-}
-
-/// The way from what containers have to what they should have. Init containers that end are done.
-pub(super) fn change(now: &[ContainerView], then: &[ContainerView]) -> Way {
-    let running = || {
-        let both = now.iter().zip(then);
-        both.filter(|(now, _)| now.role != Role::Init)
-    };
-    let differs = |resource: Resource| {
-        running().any(|(now, then)| {
-            now.requests.of(resource) != then.requests.of(resource)
-                || now.limits.of(resource) != then.limits.of(resource)
-        })
-    };
-    if !Resource::ALL.into_iter().any(differs) {
-        return Way::None;
-    }
-    let reached: Vec<_> = now
-        .iter()
-        .zip(then)
-        .map(|(now, then)| if now.role == Role::Init { now } else { then }.clone())
-        .collect();
-    if differs(Resource::Storage) || class(now) != class(&reached) {
-        return Way::Anew;
-    }
-    Way::InPlace
-}
-
-/// The `QoS` class of a pod, as the API server computes it: of cpu and memory of all its containers.
-fn class(containers: &[ContainerView]) -> &'static str {
-    let set = |amount: &Option<Quantity>| amount.is_some_and(|amount| amount > Quantity::ZERO);
-    let both = [Resource::Cpu, Resource::Memory];
-    let asks = |one: &ContainerView| {
-        both.into_iter()
-            .any(|resource| set(one.requests.of(resource)) || set(one.limits.of(resource)))
-    };
-    if !containers.iter().any(asks) {
-        return "BestEffort";
-    }
-    let is_guaranteed = |one: &ContainerView| {
-        both.into_iter().all(|resource| {
-            set(one.limits.of(resource)) && one.requests.of(resource) == one.limits.of(resource)
-        })
-    };
-    if containers.iter().all(is_guaranteed) {
-        "Guaranteed"
-    } else {
-        "Burstable"
+impl Fates {
+    /// Where a pod counts that should have this.
+    fn of(
+        &mut self,
+        pod: &PodView,
+        wanted: &[Wanted],
+        recipe: &Recipe,
+        was_sized: bool,
+    ) -> &mut usize {
+        let found = difference(&pod.containers, wanted);
+        if found.is_settled(was_sized) {
+            return &mut self.unchanged;
+        }
+        let (remedy, _) = recipe.remedy(was_sized);
+        match (way(&pod.containers, wanted, &found), remedy) {
+            (_, Remedy::Keep) => &mut self.kept,
+            (Way::Whole, _) => &mut self.resized,
+            (Way::Part | Way::Storage | Way::Class(..), Remedy::Recreate) => &mut self.recreated,
+            (Way::Part | Way::Storage | Way::Class(..), Remedy::Resize) => &mut self.needs_recreate,
+        }
     }
 }

@@ -1,8 +1,5 @@
-use super::pods::{Way, change};
 use super::*;
 use crate::sizing::snapshot::tests::cluster;
-use crate::sizing::testkit::container;
-use crate::sizing::view::Role;
 use serde_json::{Value, json};
 
 /// What applying a template would do.
@@ -25,7 +22,6 @@ fn trial<'a>(before: &'a Snapshot, after: &'a Snapshot, name: &str) -> Trial<'a>
         templates: [name.to_owned()].into(),
         daemonsets: BTreeSet::new(),
         node: None,
-        own: "holdfast-system",
     }
 }
 
@@ -114,6 +110,15 @@ fn a_daemonset_that_did_not_name_it_is_tried_from_its_own_requests() {
         cpu(row(&left_out, "gpu", "kube-system/network")),
         (Some("100m"), Some("100m"))
     );
+    // It goes on asking for itself, and so what others are given of the rest stays.
+    assert_eq!(
+        left_out
+            .rows
+            .iter()
+            .map(|row| (&*row.daemonset, row.is_changed))
+            .collect::<BTreeSet<_>>(),
+        BTreeSet::from([("kube-system/network", false)])
+    );
     assert!(
         left_out.warnings[0].contains("kubectl label namespace kube-system"),
         "{:?}",
@@ -183,43 +188,28 @@ fn running_pods_are_counted_by_what_would_become_of_them() {
 }
 
 #[test]
-fn what_can_be_resized_in_place_is_what_the_api_server_allows() {
-    let of = |requests: &str, limits: &str| {
-        let mut one = container("c", Role::Main, requests);
-        one.limits = crate::sizing::testkit::amounts(limits);
-        one
+fn what_the_controller_would_not_touch_is_no_change() {
+    let fates = |spec: Value, prepare: fn(&mut Value)| {
+        let with_pod = |seen: &mut Snapshot| {
+            let mut pod = json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "name": "agent-x7k2p", "namespace": "apps", "uid": "p1", "labels": { "pod-template-generation": "2" },
+                    "annotations": { "holdfast.dev/share": "before" },
+                    "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "DaemonSet", "name": "agent", "uid": "d1", "controller": true }],
+                },
+                "spec": { "nodeName": "medium", "containers": [{ "name": "agent", "resources": { "requests": { "cpu": "391m" }, "limits": { "cpu": "391m" } } }] },
+            });
+            prepare(&mut pod);
+            seen.add(pod).unwrap();
+        };
+        tried("default", &spec, with_pod).pods.unwrap()
     };
-    let guaranteed = of("cpu=1 memory=1Gi", "cpu=1 memory=1Gi");
-    for (now, then, way) in [
-        (guaranteed.clone(), guaranteed.clone(), Way::None),
-        (
-            guaranteed.clone(),
-            of("cpu=2 memory=1Gi", "cpu=2 memory=1Gi"),
-            Way::InPlace,
-        ),
-        (
-            guaranteed.clone(),
-            of("cpu=1 memory=1Gi", "cpu=2 memory=1Gi"),
-            Way::Anew,
-        ),
-        (of("", ""), of("cpu=1", ""), Way::Anew),
-        (of("cpu=1", ""), of("cpu=2 memory=1Gi", ""), Way::InPlace),
-        (
-            guaranteed,
-            of("cpu=1 memory=1Gi storage=1Gi", "cpu=1 memory=1Gi"),
-            Way::Anew,
-        ),
-    ] {
-        assert_eq!(
-            change(std::slice::from_ref(&now), std::slice::from_ref(&then)),
-            way,
-            "{now:?} to {then:?}"
-        );
-    }
-    let init = |requests| container("i", Role::Init, requests);
-    assert_eq!(
-        change(&[init("cpu=1")], &[init("cpu=2")]),
-        Way::None,
-        "it ended"
-    );
+    let tenth = || json!({ "cpuPercentage": 10, "repair": "Keep" });
+    let unsized_pod: fn(&mut Value) = |pod| pod["metadata"]["annotations"] = json!({});
+    assert_eq!(fates(tenth(), |_| {}).unchanged, 1, "not worth it");
+    assert_eq!(fates(tenth(), unsized_pod).kept, 1, "it has no share yet");
+    let fifth = json!({ "cpuPercentage": 20, "repair": "Keep" });
+    assert_eq!(fates(fifth.clone(), |_| {}).resized, 1);
+    assert_eq!(fates(fifth, unsized_pod).kept, 1);
 }

@@ -31,13 +31,7 @@ pub(super) fn agrees(body: &[u8], pod: &Pod) {
     let owner = pod.daemonset().map(|owner| (&*owner.name, &*owner.uid));
     assert_eq!(owner, daemonset(typed));
     assert_eq!(pod.node().ok(), node(typed));
-    assert_eq!(
-        pod.has_pod_resources(),
-        typed
-            .spec
-            .as_ref()
-            .is_some_and(|spec| spec.resources.is_some())
-    );
+    assert_eq!(pod.has_pod_resources(), has_pod_resources(typed));
     let places: Vec<_> = pod.containers().map(|(list, at, _)| (list, at)).collect();
     let expected = containers(typed);
     assert_eq!(
@@ -50,6 +44,13 @@ pub(super) fn agrees(body: &[u8], pod: &Pod) {
     for (slot, (list, _, container)) in pod.slots().iter().zip(&expected) {
         compare(slot, list, container);
     }
+}
+
+fn has_pod_resources(pod: &Typed) -> bool {
+    let whole = pod.spec.as_ref().and_then(|spec| spec.resources.as_ref());
+    let lists = whole.map(|whole| [&whole.requests, &whole.limits]);
+    let mut lists = lists.into_iter().flatten().flatten();
+    lists.any(|list| !list.is_empty())
 }
 
 fn daemonset(pod: &Typed) -> Option<(&str, &str)> {

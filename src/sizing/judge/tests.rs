@@ -1,5 +1,6 @@
 mod bounds;
 mod oracle;
+mod ranges;
 
 use super::*;
 use crate::sizing::testkit::{Cluster, container, patched, pod};

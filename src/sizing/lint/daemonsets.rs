@@ -47,14 +47,19 @@ pub(super) fn check(
             continue;
         };
         one(item, &view, templates, told);
-        let namespace = namespaces
-            .get(item.namespace())
-            .cloned()
-            .unwrap_or_default();
-        let excluded = findings::excluded(item.namespace(), &namespace, OWN);
+        let namespace = namespaces.get(item.namespace());
+        let label = namespace.and_then(|namespace| namespace.sizing.as_deref());
         let field = Field::of("metadata").key("namespace");
-        told.extend(excluded.map(|why| item.finding(Severity::Warning, &field, why)));
-        if view.landing.node_selector.iter().next().is_none() && view.landing.terms.is_empty() {
+        if let Some(excluded) = findings::exclusion(item.namespace(), label, OWN) {
+            let why = excluded.sentence(item.namespace());
+            told.push(item.finding(Severity::Warning, &field, why));
+            continue;
+        }
+        let is_sized = view.whole.is_none();
+        let landing = &view.landing;
+        let is_everywhere =
+            landing.node_selector.iter().next().is_none() && landing.terms.is_empty();
+        if is_sized && is_everywhere {
             everywhere.push((item, view));
         }
     }
@@ -116,7 +121,7 @@ fn annotation(item: &Item) -> Field {
 }
 
 fn one(item: &Item, view: &DaemonSetView, templates: &Read, told: &mut Vec<Finding>) {
-    if view.has_pod_resources {
+    if view.whole.is_some() {
         let field = Field::of("spec")
             .key("template")
             .key("spec")

@@ -3,7 +3,7 @@
 use super::{Crew, Observed, Place, Seen, Tried};
 use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
-use crate::sizing::load::Scale;
+use crate::sizing::load::Surroundings;
 use crate::sizing::plan::{Plan, plan};
 use crate::sizing::recipe::Recipe;
 use crate::sizing::standing::Standing;
@@ -81,8 +81,7 @@ pub(crate) fn pod(number: usize, now: &str) -> Seen {
             allocatable: amounts("cpu=10 memory=100Gi storage=1000Gi"),
             ..NodeView::default()
         }),
-        others: Amounts::default(),
-        scale: Scale::default(),
+        surroundings: Surroundings::default(),
     };
     let view = PodView {
         uid: format!("uid-{number}").into(),

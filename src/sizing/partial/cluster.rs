@@ -53,7 +53,7 @@ impl Kind for Nodes {
             effect: texts.share(&taint.effect),
         });
         Some(NodeView {
-            allocatable: object.status.allocatable.unwrap_or_default().0,
+            allocatable: object.status.allocatable.unwrap_or_default().amounts,
             labels: labels(object.metadata.labels.as_ref(), texts),
             taints: taints.collect(),
         })
@@ -118,7 +118,7 @@ impl Kind for LimitRanges {
             let mut limits = object.spec.limits.iter().flatten();
             let limit = limits.find(|limit| limit.of == of)?;
             let amounts =
-                |list: Option<ResourceList>| list.map_or_else(Each::default, |list| list.0);
+                |list: Option<ResourceList>| list.map_or_else(Each::default, |list| list.amounts);
             Some(Bounds {
                 min: amounts(limit.min),
                 max: amounts(limit.max),

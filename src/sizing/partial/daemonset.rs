@@ -75,12 +75,13 @@ impl Kind for DaemonSets {
             .or_else(|| Some(on_pods?.0.get(names::TEMPLATE_ANNOTATION)?.as_str()))
             .filter(|name| !name.is_empty());
         let generation = object.annotation(names::TEMPLATE_GENERATION_ANNOTATION);
+        let containers = template.spec.containers(texts);
         Some(DaemonSetView {
             uid: object.uid().into(),
             template: named.map(|name| texts.share(name)),
             template_generation: generation.and_then(|number| number.parse().ok()),
-            containers: template.spec.containers(texts),
-            has_pod_resources: template.spec.has_pod_resources(),
+            whole: template.spec.whole(&containers),
+            containers,
             landing: template.spec.landing(texts),
             rollout: rollout(object, texts),
         })
@@ -107,6 +108,7 @@ fn rollout(object: &Partial<DaemonSets>, texts: &Texts) -> Rollout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sizing::testkit::amounts;
     use crate::sizing::view::{ContainerView, Role};
     use serde_json::{Value, json};
 
@@ -172,7 +174,7 @@ mod tests {
             ("5b0e", Some("small"))
         );
         assert_eq!(view.template_generation, Some(4));
-        assert!(!view.has_pod_resources);
+        assert_eq!(view.whole, None);
         let named: Vec<_> = view
             .containers
             .iter()
@@ -249,9 +251,29 @@ mod tests {
     #[test]
     fn a_bare_one_is_read_too() {
         let view = view(
-            json!({ "metadata": { "name": "d" }, "spec": { "template": { "spec": { "containers": null, "resources": {} } } } }),
+            json!({ "metadata": { "name": "d" }, "spec": { "template": { "spec": { "containers": null } } } }),
         );
         assert_eq!((view.containers.len(), view.template_generation), (0, None));
-        assert!(view.has_pod_resources);
+    }
+
+    #[test]
+    fn pods_have_resources_as_a_whole_where_these_say_something() {
+        let with = |resources: Value| {
+            let mut daemonset = agent();
+            daemonset["spec"]["template"]["spec"]["resources"] = resources;
+            view(daemonset).whole
+        };
+        // What it does not say is the containers' sum, before a limit.
+        let whole = with(json!({ "requests": { "cpu": "2" }, "limits": { "memory": "4Gi" } }));
+        assert_eq!(whole, Some(amounts("cpu=2 memory=1Gi")));
+        let pages = with(json!({ "limits": { "hugepages-2Mi": "4Mi" } }));
+        assert_eq!(pages, Some(amounts("cpu=110m memory=1Gi")));
+        for nothing in [
+            json!(null),
+            json!({}),
+            json!({ "requests": {}, "limits": null }),
+        ] {
+            assert_eq!(with(nothing.clone()), None, "{nothing}");
+        }
     }
 }

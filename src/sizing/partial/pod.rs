@@ -179,6 +179,19 @@ mod tests {
     }
 
     #[test]
+    fn resources_as_a_whole_that_say_nothing_are_none() {
+        let mut whole = pod();
+        for (resources, has_some) in [
+            (json!({ "requests": { "cpu": "1" } }), true),
+            (json!({ "requests": {} }), false),
+            (json!({}), false),
+        ] {
+            whole["spec"]["resources"] = resources;
+            assert_eq!(view(&whole).unwrap().has_pod_resources, has_some);
+        }
+    }
+
+    #[test]
     fn pods_of_others_are_not_remembered() {
         for (key, value) in [
             ("controller", json!(false)),

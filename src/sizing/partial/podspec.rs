@@ -1,6 +1,7 @@
 //! A pod's specification, of a pod or in a template: its containers, and where it may run.
 
-use crate::sizing::amounts::{Amounts, Each, Resource};
+use crate::sizing::amounts::{Amounts, Resource};
+use crate::sizing::load::asked;
 use crate::sizing::target::{Field, NoNode, only_node};
 use crate::sizing::texts::Texts;
 use crate::sizing::view::{ContainerView, Labels, Landing, Requirement, Role, Term, Toleration};
@@ -22,8 +23,8 @@ pub(crate) struct PodSpec {
     host_network: Option<bool>,
     init_containers: Option<Vec<Container>>,
     containers: Option<Vec<Container>>,
-    /// Resources of the pod as a whole.
-    resources: Option<IgnoredAny>,
+    /// Of the pod as a whole.
+    resources: Option<Resources>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -81,9 +82,12 @@ struct Resources {
     limits: Option<ResourceList>,
 }
 
-/// The three resources of a list that a share is of.
+/// A list of resources: the three that a share is of, and whether it says anything at all.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ResourceList(pub(super) Amounts);
+pub(crate) struct ResourceList {
+    pub(super) amounts: Amounts,
+    says_something: bool,
+}
 
 impl PodSpec {
     /// Init containers first, each kind in its own order.
@@ -98,8 +102,24 @@ impl PodSpec {
             .collect()
     }
 
-    pub(super) const fn has_pod_resources(&self) -> bool {
-        self.resources.is_some()
+    /// Whether the pod has resources as a whole. Empty lists are none, as for the API server.
+    pub(super) fn has_pod_resources(&self) -> bool {
+        self.resources.as_ref().is_some_and(|whole| {
+            let mut lists = whole.requests.iter().chain(&whole.limits);
+            lists.any(|list| list.says_something)
+        })
+    }
+
+    /// What the pod asks for as a whole, if it has resources as one, as the API server fills them in: what is not said is the sum of
+    /// the containers, or else the limit.
+    pub(super) fn whole(&self, containers: &[ContainerView]) -> Option<Amounts> {
+        let whole = self
+            .resources
+            .as_ref()
+            .filter(|_| self.has_pod_resources())?;
+        let amounts = |list: Option<ResourceList>| list.unwrap_or_default().amounts;
+        let (requests, limits) = (amounts(whole.requests), amounts(whole.limits));
+        Some(requests.or(&asked(containers)).or(&limits))
     }
 
     pub(super) fn landing(&self, texts: &Texts) -> Landing {
@@ -165,7 +185,7 @@ impl WrittenToleration {
 
 impl Container {
     fn view(&self, role: Role, texts: &Texts) -> ContainerView {
-        let amounts = |list: Option<ResourceList>| list.unwrap_or_default().0;
+        let amounts = |list: Option<ResourceList>| list.unwrap_or_default().amounts;
         let resources = self.resources.as_ref();
         let requests = amounts(resources.and_then(|resources| resources.requests));
         let limits = amounts(resources.and_then(|resources| resources.limits));
@@ -173,7 +193,7 @@ impl Container {
             name: texts.share(&self.name),
             role,
             // As the API server fills them in when it makes the pod.
-            requests: Each::from_fn(|resource| requests.of(resource).or(*limits.of(resource))),
+            requests: requests.or(&limits),
             limits,
         }
     }
@@ -216,13 +236,14 @@ impl<'de> Deserialize<'de> for ResourceList {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut list = ResourceList::default();
                 while let Some(key) = map.next_key::<Cow<str>>()? {
+                    list.says_something = true;
                     let known = Resource::ALL.into_iter().find(|known| known.key() == key);
                     let Some(resource) = known else {
                         map.next_value::<IgnoredAny>()?;
                         continue;
                     };
                     // The API server writes texts, and reads numbers too.
-                    *list.0.of_mut(resource) = match map.next_value()? {
+                    *list.amounts.of_mut(resource) = match map.next_value()? {
                         Value::String(text) => text.parse().ok(),
                         Value::Number(number) => number.to_string().parse().ok(),
                         _ => None,

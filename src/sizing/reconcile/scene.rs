@@ -115,7 +115,6 @@ impl Scene {
                 metrics: self.world.telemetry.sizing.clone(),
             },
             counts: Mutex::default(),
-            own: "own".into(),
         })
     }
 
@@ -129,7 +128,6 @@ impl Scene {
             },
             recorder: recorder(&self.world),
             caches: Arc::clone(&self.world.caches),
-            own: "own".into(),
         }
     }
 

@@ -1,18 +1,5 @@
 use super::*;
-use crate::sizing::amounts::{Amounts, Each};
-
-fn amounts(text: &str) -> Amounts {
-    let read = |name: &str| {
-        let mut words = text.split_whitespace();
-        let word = words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        word.map(|amount| amount.parse().unwrap())
-    };
-    Each {
-        cpu: read("cpu"),
-        memory: read("memory"),
-        storage: read("storage"),
-    }
-}
+use crate::sizing::testkit::amounts;
 
 fn container(role: Role, requests: &str, limits: &str) -> ContainerView {
     ContainerView {
@@ -169,4 +156,36 @@ fn a_patch_names_only_what_changes() {
         amounts("cpu=1 memory=1536Mi storage=1Gi")
     );
     assert_eq!(after[2].limits, amounts("cpu=1500m memory=1536Mi"));
+}
+
+#[test]
+fn what_can_be_resized_in_place_is_what_the_api_server_allows() {
+    use Qos::{BestEffort, Burstable, Guaranteed};
+    let both = "cpu=1 memory=1Gi";
+    // (what it has, requests and limits; what it should have)
+    for (now, then, expected) in [
+        (
+            (both, both),
+            ("cpu=2 memory=1Gi", "cpu=2 memory=1Gi"),
+            Way::Whole,
+        ),
+        (
+            (both, both),
+            ("cpu=500m", "cpu=500m memory=2Gi"),
+            Way::Class(Guaranteed, Burstable),
+        ),
+        (("", ""), ("cpu=1", ""), Way::Class(BestEffort, Burstable)),
+        (("cpu=1", ""), ("cpu=2 memory=1Gi", ""), Way::Whole),
+        (
+            (both, both),
+            ("cpu=2 storage=1Gi", "cpu=2 storage=1Gi"),
+            Way::Part,
+        ),
+        ((both, both), ("cpu=1 storage=1Gi", ""), Way::Storage),
+    ] {
+        let now = [container(Role::Main, now.0, now.1)];
+        let then = [wanted(then.0, then.1)];
+        let found = difference(&now, &then);
+        assert_eq!(way(&now, &then, &found), expected, "{now:?} to {then:?}");
+    }
 }

@@ -2,11 +2,11 @@
 
 use crate::kit::error::Error;
 use crate::process::writes::{CALL_LIMIT, bounded};
-use crate::sizing::api::{Base, Overcommit};
 use crate::sizing::findings;
 use crate::sizing::partial::{
     DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Partial, Pods, Templates,
 };
+use crate::sizing::recipe::Recipe;
 use crate::sizing::snapshot::{Held, Snapshot};
 use kube::api::{ApiResource, DynamicObject, ListParams};
 use kube::{Api, Client, ResourceExt};
@@ -84,7 +84,7 @@ impl Snapshot {
         Ok(seen)
     }
 
-    /// The template of a DaemonSet, and, where it looks at them, all other DaemonSets and templates.
+    /// The template of a DaemonSet, and, where it looks at them, all other DaemonSets, templates, and what namespaces say of them.
     async fn read_template(
         &mut self,
         client: &Client,
@@ -96,15 +96,13 @@ impl Snapshot {
         };
         let place = Place::of::<Templates>(client, None);
         self.take_all(place.get(&template).await?)?;
-        let looks_around = self.recipe(&template).is_some_and(|recipe| {
-            recipe.base == Base::AllocatableMinusDaemonSets
-                || recipe.overcommit == Overcommit::Scale
-        });
-        if looks_around {
+        if self.recipe(&template).is_some_and(Recipe::looks_around) {
             let all = ListParams::default();
             self.read_all::<Templates>(&Api::all(client.clone()), &all)
                 .await?;
             self.read_all::<DaemonSets>(&Api::all(client.clone()), &all)
+                .await?;
+            self.read_all::<Namespaces>(&Api::all(client.clone()), &all)
                 .await?;
         }
         Ok(())

@@ -62,12 +62,16 @@ fn it_can_be_asked_what_if_a_daemonset_named_a_template() {
     seen.annotate(("kube-system", "network"), "default");
     let named = seen.daemonset("kube-system", "network").unwrap();
     assert_eq!(named.template.as_deref(), Some("default"));
-    let sharing = seen
-        .members()
-        .iter()
-        .filter(|(_, recipe)| recipe.is_some())
-        .count();
-    assert_eq!(sharing, 3);
+    let sharing = |seen: &Snapshot| {
+        let crowd = seen.crowd();
+        let sharing = crowd.members().filter(|member| member.recipe.is_some());
+        sharing.count()
+    };
+    assert_eq!(sharing(&seen), 2, "kube-system is left out");
+    assert_eq!(sharing(&seen.clone().of_installation("apps".into())), 1);
+    seen.add(json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "kube-system", "labels": { "holdfast.dev/sizing": "enabled" } } }))
+        .unwrap();
+    assert_eq!(sharing(&seen), 3);
 }
 
 mod live {
@@ -135,6 +139,8 @@ mod live {
             "/api/v1/namespaces/logging",
             json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "logging" } }),
         );
+        let elsewhere = json!({ "metadata": { "name": "elsewhere", "labels": { "holdfast.dev/sizing": "disabled" } } });
+        server.put("/api/v1/namespaces/elsewhere", elsewhere);
         for (plural, kind) in [("limitranges", "LimitRange"), ("pods", "Pod")] {
             let path = format!("/api/v1/namespaces/logging/{plural}/x");
             server.put(&path, json!({ "apiVersion": "v1", "kind": kind, "metadata": { "name": "x", "namespace": "logging" } }));
@@ -146,6 +152,7 @@ mod live {
             (3, 2)
         );
         assert_eq!(seen.nodes().count(), 1);
+        assert_eq!(seen.exclusion("elsewhere"), Some(Exclusion::Label));
     }
 
     #[tokio::test]

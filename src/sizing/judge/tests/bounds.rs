@@ -1,8 +1,8 @@
 //! What else a template may say, and what else bounds a share.
 
 use super::*;
-use crate::sizing::testkit::{amounts, container, patched, pod};
-use crate::sizing::view::{Bounds, Labels, Role};
+use crate::sizing::testkit::{container, patched, pod};
+use crate::sizing::view::{Labels, Role};
 
 #[test]
 fn f05_the_share_is_split_by_weights_and_fixed_amounts_and_may_leave_a_container_out() {
@@ -86,77 +86,28 @@ fn f12_the_patch_touches_nothing_but_resources_and_the_share() {
 #[test]
 fn a_pod_with_resources_of_its_own_as_a_whole_is_left_alone() {
     let mut whole = pod("agent", "n4", one());
-    whole["spec"]["resources"] = json!({ "requests": { "cpu": "1" } });
-    assert_eq!(cluster().judge(&whole).left, Some("pod_resources"));
-}
-
-#[test]
-fn a_limit_range_bounds_pods_and_containers_and_is_told() {
-    let range = LimitRangeView {
-        name: "tight".into(),
-        container: Bounds {
-            max: amounts("cpu=150m"),
-            min: amounts("memory=512Mi"),
-            ratio: amounts("memory=1"),
-        },
-        pod: Bounds {
-            max: amounts("storage=512Mi"),
-            ..Bounds::default()
-        },
-    };
-    let cluster = cluster()
-        .template("default", json!({ "cpuPercentage": 10, "memoryPercentage": 10, "storagePercentage": 10, "limits": { "memory": "300%" } }))
-        .limit_range(range);
-    let judged = cluster.judge(&pod("agent", "small", one()));
-    let admitted = patched(&pod("agent", "small", one()), &judged.answer);
-    assert_eq!(
-        resources(&admitted, 0),
-        both(json!({ "cpu": "150m", "memory": "512Mi", "ephemeral-storage": "512Mi" }))
-    );
-    assert!(
-        judged
-            .answer
-            .warnings
-            .iter()
-            .all(|warning| warning.contains("LimitRange tight")),
-        "{:?}",
-        judged.answer.warnings
-    );
-    assert_eq!(judged.answer.warnings.len(), 4);
-}
-
-#[test]
-fn the_limits_of_a_pod_keep_to_what_a_limit_range_allows_a_pod() {
-    let of_pods = |pod: Bounds| LimitRangeView {
-        name: "tight".into(),
-        pod,
-        ..LimitRangeView::default()
-    };
-    let (ratio, max) = (amounts("cpu=2"), amounts("cpu=500m"));
-    let spec = json!({ "cpuPercentage": 10, "limits": { "cpu": "300%" } });
-    for bounds in [
-        Bounds {
-            ratio,
-            ..Bounds::default()
-        },
-        Bounds {
-            max,
-            ..Bounds::default()
-        },
+    for resources in [
+        json!({ "requests": { "cpu": "1" } }),
+        json!({ "requests": {}, "limits": { "hugepages-2Mi": "4Mi" } }),
     ] {
-        let cluster = cluster()
-            .template("default", spec.clone())
-            .limit_range(of_pods(bounds));
-        let judged = cluster.judge(&pod("agent", "small", one()));
-        let admitted = patched(&pod("agent", "small", one()), &judged.answer);
-        assert_eq!(resources(&admitted, 0), both(json!({ "cpu": "200m" })));
-        let [warning] = &judged.answer.warnings[..] else {
-            panic!("{:?}", judged.answer.warnings)
-        };
-        assert!(
-            warning.contains("LimitRange tight allows a pod less"),
-            "{warning}"
-        );
+        whole["spec"]["resources"] = resources;
+        assert_eq!(cluster().judge(&whole).left, Some("pod_resources"));
+    }
+}
+
+#[test]
+fn resources_of_a_pod_as_a_whole_that_say_nothing_are_none() {
+    let given = pod("agent", "n4", one());
+    let plain = cluster().admit(&given);
+    for nothing in [
+        json!({}),
+        json!({ "requests": {}, "limits": {} }),
+        json!({ "requests": null, "fieldOfTomorrow": { "cpu": "1" } }),
+    ] {
+        let (mut given, mut expected) = (given.clone(), plain.clone());
+        given["spec"]["resources"] = nothing.clone();
+        expected["spec"]["resources"] = nothing;
+        assert_eq!(cluster().admit(&given), expected);
     }
 }
 

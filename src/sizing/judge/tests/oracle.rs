@@ -12,9 +12,10 @@ mod scenes;
 mod seats;
 
 use super::*;
+use crate::sizing::amounts::Amounts;
 use crate::sizing::testkit::{Cluster, patched};
 use crate::sizing::view::{Bounds, ContainerView, Labels, Role};
-use admitted::expected;
+use admitted::{expected, is_refused};
 use amount::{GRAIN, KEYS, Texts, nanos};
 use model::{Kind, Own, Scene, Side, effective, share};
 use proptest::prelude::*;
@@ -100,10 +101,13 @@ fn counted(mut admitted: Value, expected: &Value) -> Value {
             }
         }
     }
-    if let Some(share) = admitted.pointer_mut("/metadata/annotations/holdfast.dev~1share")
-        && expected["metadata"]["annotations"]["holdfast.dev/share"] == "…"
-    {
-        *share = json!("…");
+    let share = admitted.pointer_mut("/metadata/annotations/holdfast.dev~1share");
+    if let Some(Value::String(said)) = share {
+        let words = said.split(' ').map(|word| match word.split_once('=') {
+            Some((key, amount)) => format!("{key}={}", nanos(amount)),
+            None => word.to_owned(),
+        });
+        *said = words.collect::<Vec<_>>().join(" ");
     }
     admitted
 }
@@ -122,6 +126,10 @@ fn agrees(scene: &Scene) -> TestCaseResult {
         verdict
     );
     adds_up(scene, &admitted, &judged.answer.warnings)?;
+    prop_assert!(
+        is_refused(scene) || !is_refused(&scene.with(&admitted)),
+        "a LimitRange refuses the pod because of its share"
+    );
     only_what_is_ours(judged.answer.patch.as_deref())?;
     let again = cluster.judge(&admitted);
     prop_assert_eq!(
@@ -140,21 +148,13 @@ fn agrees(scene: &Scene) -> TestCaseResult {
 
 /// Without a LimitRange between them, and if something is left to split, the parts are the share, and the pod never takes more.
 fn adds_up(scene: &Scene, admitted: &Value, warnings: &[String]) -> TestCaseResult {
-    let (seats, after) = (
-        seats(scene),
-        Scene {
-            pod: admitted.clone(),
-            ..scene.clone()
-        },
-    );
+    let (seats, after) = (seats(scene), scene.with(admitted));
     for r in 0..3 {
         let is_bounded = scene
             .ranges
             .iter()
             .any(|(container, _)| container.min[r].is_some() || container.max[r].is_some());
-        let Some(share) =
-            share(scene, r).filter(|_| !is_bounded && admitted["spec"]["resources"].is_null())
-        else {
+        let Some(share) = share(scene, r).filter(|_| !is_bounded && !scene.is_whole()) else {
             continue;
         };
         let ours = || seats.iter().filter(|seat| !seat.keeps_its_own());
@@ -167,7 +167,9 @@ fn adds_up(scene: &Scene, admitted: &Value, warnings: &[String]) -> TestCaseResu
         // What gets nothing keeps what it asks for, which is told.
         let is_left = |warning: &String| {
             warning.contains(KEYS[r])
-                && (warning.contains("too small") || warning.contains("left as they are"))
+                && ["too small", "left as they are", "left as it is"]
+                    .iter()
+                    .any(|said| warning.contains(said))
         };
         if fixed > share || fixes_init || warnings.iter().any(is_left) {
             continue;

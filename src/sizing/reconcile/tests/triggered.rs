@@ -79,7 +79,7 @@ async fn another_daemonset_on_the_nodes_leads_to_a_look_at_all() {
     let server = &scene.world.server;
     let (mut template, other) = (
         server.stored(TEMPLATE).unwrap(),
-        "/apis/apps/v1/namespaces/apps/daemonsets/e",
+        "/apis/apps/v1/namespaces/other/daemonsets/e",
     );
     template["metadata"] = json!({ "name": "u" });
     server.put(&TEMPLATE.replace("templates/t", "templates/u"), template);
@@ -96,8 +96,22 @@ async fn another_daemonset_on_the_nodes_leads_to_a_look_at_all() {
         .stored("/apis/apps/v1/namespaces/apps/daemonsets/d")
         .unwrap();
     daemonset["metadata"]["annotations"]["flexdaemonsets.xai/resource-template"] = json!("u");
-    (daemonset["metadata"]["name"], daemonset["metadata"]["uid"]) = (json!("e"), json!("uid-e"));
+    for (key, value) in [("name", "e"), ("namespace", "other"), ("uid", "uid-e")] {
+        daemonset["metadata"][key] = json!(value);
+    }
     server.put(other, daemonset);
+    until(|| is_too_much("True")).await;
+    // Pods of a namespace that is left out have no share.
+    let namespace = |value: &str| {
+        let labels = json!({ "holdfast.dev/sizing": value });
+        server.put(
+            "/api/v1/namespaces/other",
+            json!({ "metadata": { "name": "other", "labels": labels } }),
+        );
+    };
+    namespace("disabled");
+    until(|| is_too_much("False")).await;
+    namespace("enabled");
     until(|| is_too_much("True")).await;
     server.remove(other);
     until(|| is_too_much("False")).await;

@@ -1,7 +1,7 @@
 //! What a share depends on, and how large it is, as docs/shares.md says it; by nothing but that page.
 
 use super::amount::{GRAIN, Texts, nanos, times};
-use super::seats::seats;
+use super::seats::{Seat, seats};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -79,6 +79,25 @@ impl fmt::Debug for Scene {
             "pod {} {} {}",
             self.pod["metadata"]["annotations"], spec["initContainers"], spec["containers"]
         )
+    }
+}
+
+impl Scene {
+    /// The same, of another pod.
+    pub(super) fn with(&self, pod: &Value) -> Self {
+        Self {
+            pod: pod.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// The pod has resources as a whole.
+    pub(super) fn is_whole(&self) -> bool {
+        let whole = &self.pod["spec"]["resources"];
+        ["requests", "limits"].iter().any(|list| {
+            let said = whole[list].as_object();
+            said.is_some_and(|said| !said.is_empty())
+        })
     }
 }
 
@@ -194,17 +213,48 @@ pub(super) fn share(scene: &Scene, r: usize) -> Option<u128> {
         return None;
     }
     // What keeps its own resources is part of the pod too.
-    let kept = seats(scene)
-        .iter()
-        .filter(|seat| seat.kind != Kind::Init && seat.keeps_its_own())
-        .filter_map(|seat| seat.written(scene, "requests", r))
-        .sum();
+    let seats = seats(scene);
+    let kept = || {
+        seats
+            .iter()
+            .filter(|seat| seat.kind != Kind::Init && seat.keeps_its_own())
+    };
+    let [requests, limits] = ["requests", "limits"].map(|list| written(scene, kept(), list, r));
     let pods = || scene.ranges.iter().map(|(_, pod)| pod);
     for min in pods().filter_map(|pod| pod.min[r].as_deref()) {
-        share = share.max(nanos(min).saturating_sub(kept).div_ceil(GRAIN[r]));
+        share = share.max(
+            nanos(min)
+                .saturating_sub(requests.min(limits))
+                .div_ceil(GRAIN[r]),
+        );
     }
     for max in pods().filter_map(|pod| pod.max[r].as_deref()) {
-        share = share.min(nanos(max).saturating_sub(kept) / GRAIN[r]);
+        share = share.min(nanos(max).saturating_sub(requests.max(limits)) / GRAIN[r]);
     }
     (share > 0).then_some(share)
+}
+
+/// What stands in the pod for these containers, in billionths.
+fn written<'a>(
+    scene: &Scene,
+    seats: impl Iterator<Item = &'a Seat<'a>>,
+    list: &str,
+    r: usize,
+) -> u128 {
+    seats.filter_map(|seat| seat.written(scene, list, r)).sum()
+}
+
+/// The most that containers of a pod may ask for beside these others, in grains.
+pub(super) fn most<'a>(
+    scene: &Scene,
+    others: impl Iterator<Item = &'a Seat<'a>> + Clone,
+    r: usize,
+) -> u128 {
+    let has = scene.allocatable[r].as_deref().map_or(0, nanos) / GRAIN[r];
+    let [requests, limits] =
+        ["requests", "limits"].map(|list| written(scene, others.clone(), list, r));
+    let ranges = scene.ranges.iter();
+    let allowed = ranges.filter_map(|(_, pod)| Some(nanos(pod.max[r].as_deref()?)));
+    let left = allowed.map(|max| max.saturating_sub(requests.max(limits)) / GRAIN[r]);
+    left.fold(has, u128::min)
 }

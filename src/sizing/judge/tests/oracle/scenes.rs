@@ -135,9 +135,15 @@ fn annotations() -> impl Strategy<Value = Option<Value>> {
     ]
 }
 
-/// Resources of the pod as a whole, once in a while.
+/// Resources of the pod as a whole, once in a while, and now and then such as say nothing.
 fn whole() -> impl Strategy<Value = Option<Value>> {
-    prop_oneof![40 => Just(None), 1 => Just(Some(Value::Null)), 1 => Just(Some(json!({ "limits": { "cpu": "1" } })))]
+    let nothing = prop_oneof![
+        Just(Value::Null),
+        Just(json!({})),
+        Just(json!({ "requests": {}, "limits": null })),
+    ];
+    let some = Just(Some(json!({ "limits": { "cpu": "1" } })));
+    prop_oneof![40 => Just(None), 3 => nothing.prop_map(Some), 1 => some]
 }
 
 /// One DaemonSet by itself, on one node.

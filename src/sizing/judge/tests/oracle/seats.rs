@@ -1,7 +1,7 @@
 //! The containers of a pod, and what part of its share each of them gets, as docs/shares.md says it.
 
 use super::amount::{KEYS, nanos, times};
-use super::model::{FIELDS, Kind, Own, Scene, up};
+use super::model::{FIELDS, Kind, Own, Scene, most, up};
 use serde_json::Value;
 
 /// A container of the pod.
@@ -68,28 +68,44 @@ impl Seat<'_> {
 }
 
 /// The part of each container, in grains; none where it is left as it is.
-pub(super) fn parts(seats: &[Seat], r: usize, share: u128) -> Vec<Option<u128>> {
-    let runs = |seat: &Seat| seat.kind != Kind::Init;
-    let mut parts: Vec<Option<u128>> = seats
-        .iter()
-        .map(|seat| seat.fixed(r).filter(|_| !seat.keeps_its_own()))
-        .collect();
-    let fixed = seats.iter().zip(&parts).filter(|(seat, _)| runs(seat));
-    let rest = share.saturating_sub(fixed.filter_map(|(_, part)| *part).sum());
-    let splits =
-        |at: &usize| parts[*at].is_none() && !seats[*at].keeps_its_own() && runs(&seats[*at]);
-    let among: Vec<usize> = (0..seats.len()).filter(splits).collect();
-    for (at, part) in among.iter().zip(split(rest, &weights(seats, &among, r))) {
+pub(super) fn parts(scene: &Scene, seats: &[Seat], r: usize, share: u128) -> Vec<Option<u128>> {
+    let fixed = |seat: &Seat| seat.fixed(r).filter(|_| !seat.keeps_its_own());
+    let mut parts: Vec<Option<u128>> = seats.iter().map(fixed).collect();
+    let among = |is_so: &dyn Fn(&Seat) -> bool| -> Vec<usize> {
+        let runs = |at: &usize| seats[*at].kind != Kind::Init && is_so(&seats[*at]);
+        (0..seats.len()).filter(runs).collect()
+    };
+    let are_fixed = among(&|seat| fixed(seat).is_some());
+    let amounts: Vec<u128> = are_fixed.iter().filter_map(|at| parts[*at]).collect();
+    let sum: u128 = amounts.iter().sum();
+    if sum >= share {
+        let others = among(&|seat| fixed(seat).is_none());
+        let room = most(scene, others.iter().map(|at| &seats[*at]), r);
+        if sum > room {
+            for (at, part) in are_fixed.iter().zip(split(room, &amounts)) {
+                parts[*at] = Some(part);
+            }
+        }
+    }
+    let splits = among(&|seat| fixed(seat).is_none() && !seat.keeps_its_own());
+    let rest = share.saturating_sub(sum);
+    for (at, part) in splits.iter().zip(split(rest, &weights(seats, &splits, r))) {
         parts[*at] = Some(part);
     }
-    let mut before = 0;
+    let (mut before, mut others) = (0, Vec::new());
     for (at, seat) in seats.iter().enumerate() {
-        if !runs(seat) && parts[at].is_none() && !seat.keeps_its_own() {
-            let room = share.saturating_sub(before);
-            let asked = seat.asked(r);
-            parts[at] = Some(asked.map_or(room, |asked| asked.min(room)));
-        } else if seat.kind == Kind::Sidecar {
-            before += parts[at].unwrap_or_default();
+        match (seat.kind, parts[at]) {
+            (Kind::Init, Some(amount)) => {
+                let room = most(scene, others.iter().copied(), r).saturating_sub(before);
+                parts[at] = Some(amount.min(room));
+            }
+            (Kind::Init, None) if !seat.keeps_its_own() => {
+                let room = share.saturating_sub(before);
+                parts[at] = Some(seat.asked(r).map_or(room, |asked| asked.min(room)));
+            }
+            (Kind::Sidecar, Some(part @ 1..)) => before += part,
+            (Kind::Sidecar, _) => others.push(seat),
+            _ => {}
         }
     }
     parts
