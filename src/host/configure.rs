@@ -37,7 +37,7 @@ pub(crate) async fn learn(node: &Node, program: &Path) -> Result<Learnt, Error> 
             let wanted = handler::wanted(&containerd.effective().await?, program)?;
             (wanted.named, wanted.is_systemd)
         }
-        Means::Crio { program } => {
+        Means::Crio { program, .. } => {
             let effective = Node::crio_config(program.as_ref()).await;
             let defaults = crio::defaults(&effective, &crio::conmon());
             (defaults.named, defaults.is_systemd)
@@ -54,11 +54,11 @@ impl Site<'_> {
     pub(crate) async fn add(&self, record: &mut Record) -> Result<(), Error> {
         match &self.node.means {
             Means::Containerd(containerd) => self.add_to_containerd(containerd, record).await,
-            Means::Crio { program } => {
+            Means::Crio { program, drop_in } => {
                 let effective = Node::crio_config(program.as_ref()).await;
                 let defaults = crio::defaults(&effective, &crio::conmon());
                 let proposal = Proposal {
-                    path: crio::DROP_IN.into(),
+                    path: drop_in.clone(),
                     bytes: crio::drop_in(&self.program, &defaults).into_bytes(),
                     handlers: Vec::new(),
                 };
@@ -239,3 +239,6 @@ pub(crate) async fn effective(node: &Node) -> Result<Option<Value>, Error> {
         Means::Crio { .. } => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests;

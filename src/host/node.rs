@@ -45,7 +45,10 @@ pub(crate) struct Node {
 #[derive(Debug, Clone)]
 pub(crate) enum Means {
     Containerd(Containerd),
-    Crio { program: Option<PathBuf> },
+    Crio {
+        program: Option<PathBuf>,
+        drop_in: PathBuf,
+    },
 }
 
 impl Node {
@@ -76,7 +79,14 @@ impl Node {
             None if *engine == Some(Engine::Crio) || (engine.is_none() && has_crio) => {
                 let program = commands::find("crio");
                 let path = socket.clone().unwrap_or_else(|| crio::SOCKET.into());
-                (Engine::Crio, Means::Crio { program }, path)
+                (
+                    Engine::Crio,
+                    Means::Crio {
+                        program,
+                        drop_in: crio::DROP_IN.into(),
+                    },
+                    path,
+                )
             }
             None => {
                 return Err(Error::Invalid {

@@ -94,20 +94,7 @@ async fn comes_and_goes(world: &World, changed: &str) {
         "it answers"
     );
 
-    apply(world, &pod("under", "runtimeClassName: holdfast")).await;
-    runs(world, "under").await;
-    assert_eq!(world.kubectl("logs under").trim(), "it runs");
-    assert_eq!(
-        world.kubectl("exec under -- echo it answers").trim(),
-        "it answers"
-    );
-    let seen = node.sh(&format!("cat {PASSING}.seen"));
-    assert!(
-        seen.contains("\"holdfast.dev/restore\":\"none\""),
-        "the runtime sees our annotations: {seen}"
-    );
-    assert!(!seen.contains("other.dev/x"), "and nobody else's: {seen}");
-
+    a_pod_runs_under_it(world, &node).await;
     let refused = node.holdfast("uninstall", &[], "");
     let told = text(&refused.stderr);
     assert!(
@@ -130,6 +117,23 @@ async fn comes_and_goes(world: &World, changed: &str) {
     );
     assert_eq!(runs(world, "before").await, before);
     world.kubectl("delete pod before --wait=true");
+}
+
+/// A pod under the handler is like any other, and the runtime sees which annotations are ours.
+async fn a_pod_runs_under_it(world: &World, node: &Node<'_>) {
+    apply(world, &pod("under", "runtimeClassName: holdfast")).await;
+    runs(world, "under").await;
+    assert_eq!(world.kubectl("logs under").trim(), "it runs");
+    assert_eq!(
+        world.kubectl("exec under -- echo it answers").trim(),
+        "it answers"
+    );
+    let seen = node.sh(&format!("cat {PASSING}.seen"));
+    assert!(
+        seen.contains("\"holdfast.dev/restore\":\"none\""),
+        "the runtime sees our annotations: {seen}"
+    );
+    assert!(!seen.contains("other.dev/x"), "and nobody else's: {seen}");
 }
 
 #[tokio::test]
