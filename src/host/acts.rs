@@ -108,7 +108,7 @@ pub(crate) async fn configure(path: &Path, content: &Content) -> Result<(), Erro
 /// Starts the container runtime again, and waits until it is ready.
 pub(crate) async fn restart(service: &Service, with_handler: bool) -> Result<(), Error> {
     around(&RESTART, async {
-        service.restart().await?;
+        service.begin_again().await?;
         service.until_ready(with_handler).await.map(drop)
     })
     .await

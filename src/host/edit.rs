@@ -193,7 +193,8 @@ fn taken_out(text: &str, dialect: Dialect, names: &[String]) -> Option<String> {
     }
     // The comments of our part stand before what follows it, or at the end.
     let text = document.to_string();
-    Some(text.replace(BEGIN, "").replace(END, ""))
+    let lines = text.split_inclusive('\n');
+    Some(lines.filter(|line| ![BEGIN, END].contains(line)).collect())
 }
 
 /// The directories that a file's `imports` cover with `*.toml`, in their order.

@@ -58,7 +58,7 @@ impl Service {
     ///
     /// # Errors
     /// If that failed.
-    pub(crate) async fn restart(&self) -> Result<(), Error> {
+    pub(crate) async fn begin_again(&self) -> Result<(), Error> {
         let (program, words) = match &self.command {
             Some(command) => ("sh", vec!["-c", command.as_str()]),
             None => ("systemctl", vec!["restart", self.engine.name()]),
@@ -190,11 +190,11 @@ mod tests {
     #[tokio::test]
     async fn says_what_went_wrong() {
         let error = service("echo code $((2 + 2)) >&2; exit 4")
-            .restart()
+            .begin_again()
             .await
             .unwrap_err();
         assert!(chain(&error).ends_with("code 4"), "{error}");
-        service("true").restart().await.unwrap();
+        service("true").begin_again().await.unwrap();
         let error = service("true")
             .until_ready(true)
             .await
