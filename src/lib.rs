@@ -137,6 +137,7 @@ pub mod sizing {
 pub mod migration {
     pub mod api;
     pub mod plan;
+    pub mod sweep;
 }
 
 /// State, on a node: what is held, dumped, sent, restored and killed there.
