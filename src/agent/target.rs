@@ -6,6 +6,7 @@
 //! | nothing | opened, when the leader names the pod |
 //! | open | claimed, when the leader allows it, the state is verified, and the source has released it to this very pod |
 //! | claimed | each container that began is done when it ran; when one died or never ran, all of the pod is killed, and the attempt is over |
+//! | claimed and begun, and the pod is gone from the API | the same |
 //! | over | again, when the leader allows the next attempt; voided, if nothing ever ran |
 //! | anything in which nothing can have run | voided, when the leader or the source asks for it |
 
@@ -129,8 +130,13 @@ fn order<'a>(seen: &Seen<'a>) -> Option<(&'a StateTaskSpec, &'a TargetOrder)> {
     }
 }
 
-/// Somebody asked that nothing runs in this pod, or what was decided leaves it out.
+/// Somebody asked that nothing runs in this pod, or what was decided leaves it out; and nothing has run. If something has, there is
+/// no way but forward.
 fn is_unwanted(seen: &Seen<'_>, operation: &str) -> bool {
+    let has_run = |admission: &Admission| admission.ran;
+    if seen.record.admission.as_ref().is_some_and(has_run) {
+        return false;
+    }
     let uid = seen.record.uid.as_str();
     let is_ordered = order(seen).is_some_and(|(spec, order)| {
         let decision = &spec.decision;
@@ -234,6 +240,9 @@ fn claimed(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
     if seen.record.is_failed() {
         return over(seen, admission, is_unwanted);
     }
+    if is_gone(seen, operation) && is_begun(seen.record) {
+        return fail(seen, admission);
+    }
     if tokens
         .iter()
         .any(|(name, token)| is_lost(seen, name, token, is_unwanted))
@@ -244,6 +253,14 @@ fn claimed(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
     may_revoke
         .then(|| change(operation, AdmissionStep::Revoke))
         .flatten()
+}
+
+/// The pod is gone from the API: nobody will ever begin its other containers.
+fn is_gone(seen: &Seen<'_>, operation: &str) -> bool {
+    let uid = seen.record.uid.as_str();
+    order(seen).is_some_and(|(spec, order)| {
+        spec.operation == operation && order.gone.iter().any(|gone| gone == uid)
+    })
 }
 
 fn is_begun(record: &Record) -> bool {
@@ -291,10 +308,7 @@ fn fail(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
 
 fn over(seen: &Seen<'_>, admission: &Admission, is_unwanted: bool) -> Option<Act> {
     if is_unwanted {
-        let may = !admission.ran;
-        return may
-            .then(|| change(&admission.operation, AdmissionStep::Revoke))
-            .flatten();
+        return change(&admission.operation, AdmissionStep::Revoke);
     }
     let (spec, _) = order(seen)?;
     let decision = &spec.decision;

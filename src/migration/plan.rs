@@ -161,6 +161,11 @@ impl Observed<'_> {
         self.pods.iter().find(|pod| pod.uid == uid && pod.is_alive)
     }
 
+    /// It is in the API, alive or not.
+    fn exists(&self, uid: &str) -> bool {
+        self.pods.iter().any(|pod| pod.uid == uid)
+    }
+
     fn report(&self, uid: &str) -> Option<&TargetPod> {
         let pods = &self.target.target?.pods;
         pods.iter().find(|pod| pod.uid == uid)

@@ -73,6 +73,12 @@ fn undecided(seen: &Observed<'_>) -> Option<MigrationStatus> {
     if !seen.is_prepare_first() && !is_successor_due(seen) {
         return None;
     }
+    if let Some(target) = &seen.status.target
+        && seen.pod(&target.pod_uid).is_none()
+    {
+        let is_void = seen.standing(&target.pod_uid) == Some(TargetStanding::Revoked);
+        return is_void.then(|| unbound(seen, &target.pod_uid));
+    }
     bind(seen).or_else(|| allow(seen, 1))
 }
 
@@ -178,7 +184,7 @@ fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
 }
 
 /// What the next attempt starts from.
-fn what_next(seen: &Observed<'_>) -> Option<String> {
+pub(super) fn what_next(seen: &Observed<'_>) -> Option<String> {
     let course = seen.course;
     if seen.status.failures <= course.retries {
         return Some(course.generation.clone());
@@ -237,12 +243,14 @@ fn called_off(seen: &Observed<'_>, uid: &str) -> Option<MigrationStatus> {
         .source
         .source
         .is_some_and(|report| report.standing == SourceStanding::Released);
-    let is_gone = seen.pod(uid).is_none() || !seen.rules.hold(Rule::GoneBeforeProof);
-    if !is_released || !is_gone || !seen.is_prepare_first() {
+    if !is_released || !seen.is_prepare_first() {
         return None;
     }
     if seen.is_target_silent && !seen.rules.hold(Rule::SilenceIsNotDeath) {
         return Some(ended(seen, back(seen), Some(ProofNote::revoked())));
+    }
+    if seen.exists(uid) && seen.rules.hold(Rule::GoneBeforeProof) {
+        return None;
     }
     let proof = seen.target_proof?.clone();
     Some(ended(seen, back(seen), Some(proof)))
@@ -288,7 +296,8 @@ fn failed(seen: &Observed<'_>, report: &TargetPod) -> Option<MigrationStatus> {
     if !is_left && what.is_none() && seen.course.on_failure != OnFailure::Fresh {
         return Some(ended(&later, Outcome::Failed, None));
     }
-    if what.is_none() || seen.pod(&report.uid).is_none() {
+    let is_fresh = what.is_none() && seen.rules.hold(Rule::PreparedNeverFresh);
+    if is_fresh || seen.pod(&report.uid).is_none() {
         return Some(unbound(&later, &report.uid));
     }
     Some(with(&later, |status| {
