@@ -13,6 +13,7 @@
 )]
 
 mod floors;
+mod light;
 mod purity;
 mod source;
 mod writes;
