@@ -301,8 +301,8 @@ fn a_sandbox_waits_only_so_long() {
     let node = Node::new(RUNC);
     let make = || {
         node.make_bundle("c1", HELLO, |config| {
-            config["annotations"] = annotations("sandbox")
-        })
+            config["annotations"] = annotations("sandbox");
+        });
     };
     make();
     run(&mut node.create("c1")).badly("its sandbox of pod shop/cart-0 has waited long enough");

@@ -48,10 +48,6 @@ impl Node {
 
     /// With the program that has fault points.
     pub(crate) fn with_faults(real: &'static str) -> Self {
-        assert!(
-            cfg!(feature = "faults"),
-            "run these tests with --features faults"
-        );
         Self::with(Path::new(env!("CARGO_BIN_EXE_holdfast-runtime")), real)
     }
 
