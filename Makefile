@@ -34,7 +34,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 TARGET ?= $(shell uname -m)-unknown-linux-gnu
 RELEASE_DIR = $(CARGO_TARGET_DIR)/$(TARGET)/release
 # The image's programs; the first is its entry point.
-PROGRAMS := holdfast
+PROGRAMS := holdfast holdfast-runtime
 ARCHIVE := dist/holdfast.tar
 
 # Looked for when a recipe first needs them, not before: the PATH, else the test world, which builds them once.
@@ -184,6 +184,11 @@ bench-admission-cluster: ## Only the parts of it that go through an API server
 	$(pack_archive)
 	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) --only cluster $(ARGS)
 	$(PYTHON) benches/run_admission.py --only storm --archive $(ARCHIVE) --image '$(IMG)' $(ARGS)
+
+.PHONY: bench-runtime
+bench-runtime: ## Measure what holdfast-runtime adds to the start of a container (ARGS='--containers 50' for fewer)
+	$(build_programs)
+	$(PYTHON) benches/run_runtime.py --program $(RELEASE_DIR)/holdfast-runtime $(ARGS)
 
 ##@ Keep in step
 

@@ -535,6 +535,41 @@ fn every_declared_write_has_its_fault_points_in_the_table() {
     );
 }
 
+/// What the runtime on a node must not need: it starts in a millisecond or two, hundreds of times.
+const TOO_HEAVY: [&str; 7] = [
+    "async",
+    "tokio",
+    "kube",
+    "hyper",
+    "tracing",
+    "clap",
+    "k8s_openapi",
+];
+
+fn too_heavy(source: &str) -> Vec<&'static str> {
+    let code = code(source);
+    let mut words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let all: Vec<_> = words.by_ref().collect();
+    TOO_HEAVY
+        .into_iter()
+        .filter(|name| all.contains(name))
+        .collect()
+}
+
+#[test]
+fn the_runtime_on_a_node_is_light() {
+    for (path, source) in sources() {
+        if ["oci", "runtime", "hold"].contains(&module_of(&path).as_str())
+            || path.ends_with("bin/holdfast-runtime.rs")
+        {
+            assert_eq!(too_heavy(&source), Vec::<&str>::new(), "{}", path.display());
+        }
+    }
+    assert_eq!(too_heavy("use tokio::net::UnixStream;"), ["tokio"]);
+    assert_eq!(too_heavy("pub(super) async fn run() {}"), ["async"]);
+    assert_eq!(too_heavy("// tokio would be too much"), Vec::<&str>::new());
+}
+
 #[test]
 fn no_file_outgrows_one_room() {
     for (path, source) in sources() {

@@ -10,6 +10,9 @@
 //! | `HOLDFAST_DIE_AT=point` or `point#3` | the process is aborted when it reaches the point (for the third time) |
 //! | `HOLDFAST_PAUSE_AT=point` or `point#3` | the process writes the point's name and a line feed to the Unix socket `HOLDFAST_PAUSE_SOCKET` and goes on when a byte or the end of the stream comes back |
 //!
+//! Where nobody can set a variable, because a kubelet starts the program, a file says the same, one `NAME=VALUE` a line: `faults`, in the
+//! folder above that of the program.
+//!
 //! Without the feature nothing of this is compiled in.
 
 use std::fmt;
@@ -90,12 +93,29 @@ pub(crate) mod armed {
     static PAUSE: LazyLock<Option<Trap>> = LazyLock::new(|| trap("HOLDFAST_PAUSE_AT"));
     static VISITS: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
 
+    static FILE: LazyLock<HashMap<String, String>> = LazyLock::new(file);
+
     #[expect(
         clippy::disallowed_methods,
         reason = "fault points work in every program and before any flag is read"
     )]
     pub(crate) fn variable(name: &str) -> Option<String> {
-        std::env::var(name).ok()
+        std::env::var(name).ok().or_else(|| FILE.get(name).cloned())
+    }
+
+    /// A container runtime's environment is set by nobody: a file `faults` above the program's folder says the same.
+    fn file() -> HashMap<String, String> {
+        let program = std::env::current_exe().unwrap_or_default();
+        let above = program
+            .ancestors()
+            .nth(2)
+            .map(|prefix| prefix.join("faults"));
+        let text = above.and_then(|path| std::fs::read_to_string(path).ok());
+        let text = text.unwrap_or_default();
+        let pairs = text.lines().filter_map(|line| line.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
 
     fn trap(name: &str) -> Option<Trap> {

@@ -113,12 +113,12 @@ impl<'a> CommandLine<'a> {
         self.options.last(name)
     }
 
-    /// Whether a switch of the verb is on.
+    /// Whether a switch of the verb is on. What is neither on nor off the real runtime refuses.
     #[must_use]
     pub fn is_on(&self, name: &str) -> bool {
-        let off = ["false", "False", "FALSE", "f", "F", "0"];
+        let on = ["", "true", "True", "TRUE", "t", "T", "1"];
         self.option(name)
-            .is_some_and(|given| off.iter().all(|off| *off != given))
+            .is_some_and(|given| on.iter().any(|on| *on == given))
     }
 
     /// What is not a flag, behind the verb.

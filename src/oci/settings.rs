@@ -29,6 +29,9 @@ pub struct Settings {
     pub run: PathBuf,
     /// Holds, admission records and tokens.
     pub records: PathBuf,
+    /// For how many seconds the `create` of a sandbox may wait. It then fails and is tried again by the kubelet, which leaves no exit
+    /// code; the failure of a container would.
+    pub patience: u64,
 }
 
 impl Default for Settings {
@@ -39,6 +42,7 @@ impl Default for Settings {
             socket: "/run/holdfast/agent.sock".into(),
             run: "/run/holdfast".into(),
             records: "/var/lib/holdfast/records".into(),
+            patience: 60,
         }
     }
 }

@@ -39,9 +39,6 @@ write_steps! {
     RESTORE,
 }
 
-/// A sandbox that must wait longer fails, and is tried again by the kubelet: that leaves no exit code. A container's failure would.
-const SANDBOX_PATIENCE: Duration = Duration::from_secs(60);
-
 pub(super) fn run(call: &Call) -> Result<ExitCode, Failure> {
     let Some(place) = recognise(call) else {
         return Err(call.pass());
@@ -81,13 +78,12 @@ fn recognise(call: &Call) -> Option<Place> {
 fn ask(call: &Call, place: &Place, parent: &Parent) -> Result<Line, Failure> {
     let records = Records::at(&call.settings);
     let begin = Instant::now();
-    let left = || {
-        if place.sandbox {
-            SANDBOX_PATIENCE.saturating_sub(begin.elapsed())
-        } else {
-            Duration::MAX
-        }
+    let patience = if place.sandbox {
+        Duration::from_secs(call.settings.patience)
+    } else {
+        Duration::MAX
     };
+    let left = || patience.saturating_sub(begin.elapsed());
     let question = Ask::Create {
         place: place.clone(),
     };
@@ -125,7 +121,7 @@ fn too_late(place: &Place, left: Duration, waits_for: &str) -> Result<(), Failur
         return Ok(());
     }
     Err(Failure::new(format!(
-        "{} waited {SANDBOX_PATIENCE:?} and is tried again: {waits_for}",
+        "{} has waited long enough, and will be tried again: {waits_for}",
         place.title()
     )))
 }

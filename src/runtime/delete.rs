@@ -1,7 +1,9 @@
-//! `delete`: keeps what the real runtime knew of a container, and forgets the container once it is gone.
+//! `delete`: keeps what the real runtime knew of a container that was begun by a token, since that decides whether it may have run;
+//! and forgets the container once it is gone.
 
 use super::api::{Evidence, Seen, evidence_path};
 use super::call::Call;
+use super::records::Records;
 use super::{held, ticket};
 use crate::kit::faults::around;
 use crate::oci::clock;
@@ -37,9 +39,12 @@ pub(super) fn run(call: &Call) -> Result<ExitCode, Failure> {
     {
         held::before_delete(call, &held)?;
     }
-    keep(call, &place)?;
+    if Records::at(&call.settings).may_have_begun(&place) {
+        keep(call, &place)?;
+    }
     let status = call.real.run(call.arguments)?;
-    if status.success() {
+    // Some runtimes say that it failed when there was nothing to delete.
+    if status.success() || State::of(&place.root, &place.id) == Ok(None) {
         around(&FORGET, || {
             ticket::take(&call.settings.run, &place.id)?;
             call.places().remove(&place.id)

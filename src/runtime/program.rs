@@ -8,7 +8,8 @@ use crate::oci::log::Log;
 use crate::oci::real::Real;
 use crate::oci::settings::Settings;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Does what the arguments say; the first of them is the program's own name.
@@ -57,7 +58,7 @@ fn call(name: &OsStr, arguments: &[OsString]) -> Result<ExitCode, (Failure, Log)
 }
 
 fn prepare<'a>(name: &OsStr, arguments: &'a [OsString]) -> Result<Call<'a>, Failure> {
-    let program = std::env::current_exe();
+    let program = std::env::current_exe().map(in_place);
     let program =
         program.map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
     let settings = Settings::of_program(&program)?;
@@ -74,4 +75,30 @@ fn prepare<'a>(name: &OsStr, arguments: &'a [OsString]) -> Result<Call<'a>, Fail
             name: name.to_owned(),
         },
     })
+}
+
+/// Where the program lies. An upgrade puts another file in its place, and the kernel then says so behind the path.
+fn in_place(program: PathBuf) -> PathBuf {
+    let path = program.as_os_str().as_bytes();
+    match path.strip_suffix(b" (deleted)") {
+        Some(path) => OsStr::from_bytes(path).into(),
+        None => program,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_upgrade_does_not_change_where_the_program_lies() {
+        let path = PathBuf::from("/opt/holdfast/bin/holdfast-runtime");
+        assert_eq!(in_place(path.clone()), path);
+        assert_eq!(
+            in_place(PathBuf::from(
+                "/opt/holdfast/bin/holdfast-runtime (deleted)"
+            )),
+            path
+        );
+    }
 }

@@ -61,6 +61,15 @@ impl Records {
         Ok(why.map(|why| Held { place, record, why }))
     }
 
+    /// Whether somebody may ask one day if this container ran: it was begun by a token, or nobody knows.
+    pub(super) fn may_have_begun(&self, place: &Place) -> bool {
+        let record = uid(place).and_then(|uid| self.read(&uid));
+        record.map_or(true, |record| {
+            let mut tokens = record.iter().flat_map(|record| &record.tokens);
+            tokens.any(|(name, _)| Some(name) == place.container.as_ref())
+        })
+    }
+
     /// The record of a pod.
     ///
     /// # Errors

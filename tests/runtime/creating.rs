@@ -295,3 +295,68 @@ fn nobody_is_left_waiting_for_a_caller_that_has_ended() {
     });
     assert_eq!(node.status("c1"), None);
 }
+
+#[test]
+fn a_sandbox_waits_only_so_long() {
+    let node = Node::new(RUNC);
+    node.make_bundle("c1", HELLO, |config| {
+        config["annotations"] = annotations("sandbox");
+    });
+    run(&mut node.create("c1")).badly("its sandbox of pod shop/cart-0 has waited long enough");
+    assert!(!node.path("run/containers/c1").exists());
+    // An agent that has it wait is no other case.
+    let _agent = Agent::new(&node.socket(), |_, _, stream| {
+        while stream
+            .write_all(b"{\"do\":\"wait\",\"why\":\"volumes are filled\"}\n")
+            .is_ok()
+        {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    run(&mut node.create("c1")).badly("volumes are filled");
+    assert!(
+        node.logged("c1")["msg"]
+            .as_str()
+            .unwrap()
+            .contains("volumes are filled")
+    );
+    assert_eq!(node.status("c1"), None);
+}
+
+#[cfg(feature = "faults")]
+#[test]
+fn wherever_it_dies_the_next_one_goes_on() {
+    let node = Node::with_faults(RUNC);
+    let agent = Agent::saying(&node.socket(), &[json!({"do":"start"})]);
+    for (number, point) in [
+        "runtime.create.place.before",
+        "runtime.create.place.after",
+        "runtime.asking.question.before",
+        "runtime.asking.question.after",
+        "runtime.asking.answer.before",
+        "runtime.asking.answer.after",
+        "runtime.create.create.before",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let id = format!("c{number}");
+        node.make_pod_bundle(&id, HELLO);
+        run(node.create(&id).env("HOLDFAST_DIE_AT", point)).badly(point);
+        assert_eq!(node.status(&id), None, "{point}");
+        run(&mut node.create(&id)).well();
+        assert_eq!(node.status(&id).as_deref(), Some("created"), "{point}");
+    }
+    drop(agent);
+    // A kubelet sets no variables.
+    std::fs::write(
+        node.path("faults"),
+        "HOLDFAST_DIE_AT=runtime.delete.forget.before\n",
+    )
+    .unwrap();
+    run(&mut node.verb(&["delete", "c0"])).badly("runtime.delete.forget.before");
+    assert!(node.path("run/containers/c0").exists());
+    std::fs::remove_file(node.path("faults")).unwrap();
+    run(&mut node.verb(&["delete", "--force", "c0"])).well();
+    assert!(!node.path("run/containers/c0").exists());
+}

@@ -1,9 +1,24 @@
 //! `delete`: the container is forgotten, what the real runtime knew of it is kept.
 
 use crate::agent::Agent;
+use crate::creating::whose;
 use crate::fixture::{Node, eventually, run};
 use crate::lab::{CRUN, RUNC};
+use holdfast::hold::change::{AdmissionStep, Change};
+use holdfast::hold::shelf::Shelf;
 use serde_json::{Value, json};
+
+/// The container is one that a token lets begin.
+pub(crate) fn begin(node: &Node) {
+    let open = AdmissionStep::Open {
+        attempt: 1,
+        restores: ["app".to_owned()].into(),
+        finished: [].into(),
+        prepared: false,
+    };
+    let shelf = Shelf::at(&node.path("records"));
+    shelf.change(&whose(), &Change::admit("op", open)).unwrap();
+}
 
 fn evidence(node: &Node) -> Value {
     let text = std::fs::read_to_string(node.path("run/evidence/c1.json")).unwrap();
@@ -19,6 +34,7 @@ fn boot() -> String {
 fn a_container_that_was_there_left_its_first_process() {
     for real in [RUNC, CRUN] {
         let node = Node::new(real);
+        begin(&node);
         node.make_pod_bundle("c1", "exec /bin/busybox sleep 1000");
         let _agent = Agent::saying(&node.socket(), &[json!({"do":"start"})]);
         run(&mut node.create("c1")).well();
@@ -46,6 +62,7 @@ fn a_container_that_was_there_left_its_first_process() {
 #[test]
 fn a_container_that_never_came_to_be_left_nothing() {
     let node = Node::new(RUNC);
+    begin(&node);
     node.make_pod_bundle("c1", "true");
     let mut config = node.config("c1");
     config["process"]["args"] = json!(["/no/such/program"]);
@@ -60,6 +77,7 @@ fn a_container_that_never_came_to_be_left_nothing() {
 #[test]
 fn what_was_seen_once_is_not_unseen() {
     let node = Node::new(RUNC);
+    begin(&node);
     node.make_pod_bundle("c1", "exec /bin/busybox sleep 1000");
     let _agent = Agent::saying(&node.socket(), &[json!({"do":"start"})]);
     run(&mut node.create("c1")).well();
@@ -76,6 +94,7 @@ fn what_was_seen_once_is_not_unseen() {
 #[test]
 fn a_container_of_the_same_name_elsewhere_is_not_ours() {
     let node = Node::new(RUNC);
+    begin(&node);
     node.make_pod_bundle("c1", "exec /bin/busybox sleep 1000");
     let _agent = Agent::saying(&node.socket(), &[json!({"do":"start"})]);
     run(&mut node.create("c1")).well();
@@ -86,4 +105,15 @@ fn a_container_of_the_same_name_elsewhere_is_not_ours() {
     eventually("ours is still there", || {
         node.status("c1").as_deref() == Some("created")
     });
+}
+
+#[test]
+fn what_nobody_will_ask_for_is_not_kept() {
+    let node = Node::new(RUNC);
+    node.make_pod_bundle("c1", "true");
+    let _agent = Agent::saying(&node.socket(), &[json!({"do":"start"})]);
+    run(&mut node.create("c1")).well();
+    run(&mut node.verb(&["delete", "c1"])).well();
+    assert!(!node.path("run/evidence").exists());
+    assert!(!node.path("run/containers/c1").exists());
 }

@@ -43,6 +43,16 @@ impl Did {
 
 impl Node {
     pub(crate) fn new(real: &'static str) -> Self {
+        Self::with(&program(), real)
+    }
+
+    /// With the program that has fault points.
+    #[cfg(feature = "faults")]
+    pub(crate) fn with_faults(real: &'static str) -> Self {
+        Self::with(Path::new(env!("CARGO_BIN_EXE_holdfast-runtime")), real)
+    }
+
+    fn with(program: &Path, real: &'static str) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let name = format!(
             "n{}-{}",
@@ -53,7 +63,7 @@ impl Node {
         for part in ["bin", "run", "state", "records", "bundles"] {
             std::fs::create_dir_all(folder.join(part)).unwrap();
         }
-        std::fs::copy(program(), folder.join("bin/holdfast-runtime")).unwrap();
+        std::fs::copy(program, folder.join("bin/holdfast-runtime")).unwrap();
         let node = Self {
             folder,
             real,
@@ -65,6 +75,7 @@ impl Node {
             "socket": node.socket(),
             "run": node.path("run"),
             "records": node.path("records"),
+            "patience": 1,
         });
         std::fs::write(node.path("runtime.json"), settings.to_string()).unwrap();
         node

@@ -1,6 +1,7 @@
 //! A counter that is dumped by the real runtime goes on counting after a `create` of ours.
 
 use crate::agent::Agent;
+use crate::deleting::begin;
 use crate::fixture::{Node, Started, annotations, eventually, run};
 use crate::lab::{RUNC, lab};
 use serde_json::json;
@@ -79,6 +80,7 @@ fn a_counter_goes_on_counting_and_its_start_has_been_done() {
         _network,
         network,
     } = dumped();
+    begin(&node);
     make(&node, "c2", &network);
     let answer = json!({
         "do": "restore", "image": images, "work": node.path("work"), "attempt": 1,
@@ -123,6 +125,7 @@ fn a_restore_that_fails_says_why_and_shows_that_nothing_ran() {
         ..
     } = dumped();
     std::fs::remove_file(images.join("inventory.img")).unwrap();
+    begin(&node);
     make(&node, "c2", &network);
     let answer = json!({"do": "restore", "image": images, "work": node.path("work"), "attempt": 1});
     let agent = Agent::saying(&node.socket(), &[answer]);

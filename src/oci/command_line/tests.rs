@@ -115,10 +115,17 @@ fn crun_stops_at_the_first_operand() {
 
 #[test]
 fn a_switch_may_be_off() {
-    let on = words("delete --force c1");
-    let off = words("delete --force=false c1");
-    assert!(CommandLine::parse(&on, Dialect::Runc).is_on("force"));
-    assert!(!CommandLine::parse(&off, Dialect::Runc).is_on("force"));
+    for (line, is_on) in [
+        ("delete --force c1", true),
+        ("delete -f=T c1", true),
+        ("delete --force=false c1", false),
+        ("delete --force=maybe c1", false),
+        ("delete c1", false),
+    ] {
+        let words = words(line);
+        let read = CommandLine::parse(&words, Dialect::Runc);
+        assert_eq!(read.is_on("force"), is_on, "{line}");
+    }
 }
 
 #[test]
