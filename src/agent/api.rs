@@ -121,6 +121,8 @@ pub enum Word {
     Withdraw,
     /// Where no pod waits: everything is safe; kill it.
     Supersede,
+    /// The Migration is gone: the records decide, as if there were no orders, and what they come to is reported.
+    Alone,
     /// One that a newer program knows: nothing is done.
     #[serde(other)]
     Unknown,
@@ -150,7 +152,7 @@ pub struct TargetOrder {
     /// Volumes are filled before it starts.
     #[serde(default)]
     pub fills_volumes: bool,
-    /// Uids of pods in which nothing may run any more.
+    /// Uids of pods in which nothing is to run, unless something did already.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub revoke: Vec<String>,

@@ -62,17 +62,17 @@ pub enum Cut {
     Whole,
 }
 
-/// What the agent of the target has said about the pod that is meant. All of it but `ready` stays true.
+/// What the agent of the target has said. All of it but `ready` stays true.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Peer {
     /// It waits for this pod's attempt.
     pub ready: Option<(String, u32)>,
     /// It has the whole state, and has read it again.
     pub has_verified: bool,
-    /// It has the release.
+    /// It has the release, for the pod that is meant.
     pub has_release: bool,
-    /// How the pod stands.
-    pub pod: Option<TargetPod>,
+    /// How the operation's pods stand there.
+    pub pods: Vec<TargetPod>,
     /// It does not answer.
     pub is_silent: bool,
 }
@@ -174,6 +174,12 @@ fn order<'a>(seen: &Seen<'a>) -> Option<(&'a StateTaskSpec, &'a SourceOrder)> {
     (order.pod.uid == seen.record.uid.as_str()).then_some((spec, order))
 }
 
+/// Nobody is left to decide.
+fn is_alone(seen: &Seen<'_>) -> bool {
+    let is_told = || order(seen).is_some_and(|(_, order)| order.word == Word::Alone);
+    matches!(seen.task, Task::Gone) || is_told()
+}
+
 fn begin(seen: &Seen<'_>) -> Option<Act> {
     let (spec, order) = order(seen)?;
     let is_over = seen
@@ -258,6 +264,7 @@ fn is_called_off(seen: &Seen<'_>, hold: &Hold) -> bool {
     match seen.task {
         Task::Unknown => false,
         Task::Gone => true,
+        Task::Known(_) if is_alone(seen) => true,
         Task::Known(spec) => {
             let Some((_, order)) = order(seen) else {
                 return true;
@@ -286,20 +293,24 @@ fn released(seen: &Seen<'_>, hold: &Hold) -> Option<Act> {
     if !seen.peer.has_release {
         return Some(Act::Release(Some(uid.into())));
     }
-    matches!(seen.task, Task::Gone).then(|| Act::AskRevoke(uid.into()))
+    is_alone(seen).then(|| Act::AskRevoke(uid.into()))
 }
 
 /// What became of a released state, once somebody knows.
 fn outcome(seen: &Seen<'_>, uid: &Uid) -> Option<HoldStep> {
-    let standing = seen.peer.pod.as_ref().map(|pod| pod.standing);
-    if standing == Some(TargetStanding::Revoked) {
+    let is_meant =
+        |pod: &&TargetPod| pod.uid == uid.as_str() || !seen.rules.hold(Rule::ProofNamesTheTarget);
+    let pods: Vec<_> = seen.peer.pods.iter().filter(is_meant).collect();
+    let is = |standing| pods.iter().any(|pod| pod.standing == standing);
+    let has_run = seen.record.hold.as_ref().is_some_and(|hold| hold.ran);
+    if is(TargetStanding::Revoked) && !(has_run && seen.rules.hold(Rule::RanIsFinal)) {
         return Some(HoldStep::Return(uid.clone(), Proof::Revoked));
     }
     let decision = match seen.task {
-        Task::Known(spec) => &spec.decision,
+        Task::Known(spec) if !is_alone(seen) => &spec.decision,
         // Nobody is left to decide; the target's word is final too.
-        Task::Gone => {
-            return (standing == Some(TargetStanding::Restored)).then_some(HoldStep::Supersede);
+        Task::Known(_) | Task::Gone => {
+            return is(TargetStanding::Restored).then_some(HoldStep::Supersede);
         }
         Task::Unknown => return None,
     };
@@ -309,15 +320,18 @@ fn outcome(seen: &Seen<'_>, uid: &Uid) -> Option<HoldStep> {
             let proof = decision.proof.as_ref()?.proof()?;
             let named = Uid::try_from(decision.pod_uid.clone()?).ok()?;
             let fits = named == *uid || !seen.rules.hold(Rule::ProofNamesTheTarget);
-            fits.then_some(HoldStep::Return(named, proof))
+            fits.then_some(HoldStep::Return(uid.clone(), proof))
         }
         Outcome::Allowed => {
             let other = Uid::try_from(decision.pod_uid.clone()?).ok()?;
             let node = decision.node.clone()?;
-            (other != *uid).then_some(HoldStep::Retarget(Target {
-                node,
-                uid: Some(other),
-            }))
+            (other != *uid).then_some(HoldStep::Retarget {
+                target: Target {
+                    node,
+                    uid: Some(other),
+                },
+                ran: decision.ran,
+            })
         }
         Outcome::Undecided | Outcome::Unknown => None,
     }

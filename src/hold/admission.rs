@@ -200,7 +200,7 @@ fn begin(
     rules: Rules,
 ) -> Changed {
     claimed(&mut record, attempt)?;
-    if record.is_failed() && rules.hold(Rule::AttemptEndsWhole) {
+    if record.is_failed() {
         return refuse(format!("attempt {attempt} is over"));
     }
     let (Some(token), Some(begun)) = (record.tokens.get_mut(container), begun) else {

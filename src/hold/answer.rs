@@ -147,9 +147,8 @@ fn claimed(
             wait("the pod's other containers are not restored yet")
         };
     };
-    let is_over = record.is_failed() && rules.hold(Rule::AttemptEndsWhole);
     match token.state {
-        TokenState::Unused if !is_over => begin(),
+        TokenState::Unused if !record.is_failed() => begin(),
         TokenState::Begun if !rules.hold(Rule::TokensAreSpent) => begin(),
         TokenState::Done if record.is_whole() || *what == What::Fresh => {
             Answer::Start { note: false }

@@ -17,8 +17,6 @@ pub enum Rule {
     BootCountsAsRan,
     /// A record: a token that was begun is spent.
     TokensAreSpent,
-    /// A record: a later container waits until the attempt is decided, and none of it begins once it is over.
-    AttemptEndsWhole,
     /// A record: a pod that was prepared for a state never starts without one.
     PreparedNeverFresh,
     /// A record: an operation that ended on a pod does not hold it again.
@@ -59,20 +57,17 @@ pub enum Rule {
     GoneBeforeProof,
     /// The leader: a pod that has its predecessor's name is made when that one is dead.
     KilledBeforeSuccessor,
-    /// The leader: what was voided is deleted only when its node says so.
-    RevokedBeforeDelete,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 26] = [
         Self::WithdrawnOrReleased,
         Self::ProofNamesTheTarget,
         Self::RevokedIsFinal,
         Self::RanIsFinal,
         Self::BootCountsAsRan,
         Self::TokensAreSpent,
-        Self::AttemptEndsWhole,
         Self::PreparedNeverFresh,
         Self::EndedIsOver,
         Self::ThawedDiedRunning,
@@ -93,7 +88,6 @@ impl Rule {
         Self::SilenceIsNotDeath,
         Self::GoneBeforeProof,
         Self::KilledBeforeSuccessor,
-        Self::RevokedBeforeDelete,
     ];
 }
 

@@ -161,6 +161,11 @@ impl Observed<'_> {
         self.pods.iter().find(|pod| pod.uid == uid && pod.is_alive)
     }
 
+    /// It is in the API, alive or not.
+    fn exists(&self, uid: &str) -> bool {
+        self.pods.iter().any(|pod| pod.uid == uid)
+    }
+
     fn report(&self, uid: &str) -> Option<&TargetPod> {
         let pods = &self.target.target?.pods;
         pods.iter().find(|pod| pod.uid == uid)
@@ -169,6 +174,11 @@ impl Observed<'_> {
     /// How its node says that a pod stands.
     fn standing(&self, uid: &str) -> Option<TargetStanding> {
         self.report(uid).map(|pod| pod.standing)
+    }
+
+    /// The source may run again: it waits, and nothing of its state has run elsewhere.
+    fn goes_back(&self) -> bool {
+        self.is_prepare_first() && !self.status.ran
     }
 
     fn is_prepare_first(&self) -> bool {

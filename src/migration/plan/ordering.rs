@@ -1,19 +1,21 @@
 //! What follows from what was decided: orders to the nodes, gates, pods. Each step may be done again; one that is done is not said.
 
 use crate::agent::api::{
-    Order, PodName, SourceOrder, SourceStanding, StateTaskSpec, TargetOrder, TargetStanding, Word,
+    Order, PodName, SourceOrder, SourceReport, SourceStanding, StateTaskSpec, TargetOrder,
+    TargetStanding, Word,
 };
 use crate::hold::rules::Rule;
-use crate::migration::api::{MigrationStatus, Outcome};
+use crate::migration::api::{Outcome, Stage};
+use crate::migration::plan::deciding::what_next;
 use crate::migration::plan::{Observed, SourcePod, Step};
 
 /// Everything that is to be done now.
 pub(super) fn orders(seen: &Observed<'_>) -> Vec<Step> {
-    if seen.status.decision.outcome == Outcome::Unknown {
-        return Vec::new();
-    }
-    if is_settled(seen) {
-        return leave(seen);
+    match seen.status.stage {
+        Stage::New | Stage::Unknown => return Vec::new(),
+        Stage::Closed => return leave(seen),
+        Stage::Begun if seen.status.decision.outcome == Outcome::Unknown => return Vec::new(),
+        Stage::Begun => {}
     }
     let mut steps = tasks(seen);
     if seen.status.decision.is_final() {
@@ -24,16 +26,7 @@ pub(super) fn orders(seen: &Observed<'_>) -> Vec<Step> {
     steps
 }
 
-/// Was anything begun at all?
-fn is_begun(seen: &Observed<'_>) -> bool {
-    seen.source.spec.is_some() || seen.target.spec.is_some() || seen.status.target.is_some()
-}
-
 fn tasks(seen: &Observed<'_>) -> Vec<Step> {
-    let is_refused = seen.status.decision.is_final() && !is_begun(seen);
-    if is_refused {
-        return Vec::new();
-    }
     let wanted = [
         (source_task(seen), seen.source.spec),
         (target_task(seen), seen.target.spec),
@@ -86,6 +79,8 @@ fn word(seen: &Observed<'_>) -> Word {
 
 fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
     let course = seen.course;
+    // What starts fresh is not prepared: its init containers run, its volumes are its own.
+    let is_fresh = what_next(seen).is_none();
     StateTaskSpec {
         node_name: course.target_node.clone(),
         operation: course.operation.clone(),
@@ -99,36 +94,33 @@ fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
             order: course.order,
             generation: course.generation.clone(),
             restores: course.restores.clone(),
-            finished: course.finished.clone(),
-            fills_volumes: course.fills_volumes,
-            revoke: revoke(seen),
+            finished: if is_fresh {
+                Vec::new()
+            } else {
+                course.finished.clone()
+            },
+            fills_volumes: course.fills_volumes && !is_fresh,
+            revoke: bound(seen)
+                .filter(|uid| is_to_be_void(seen, uid))
+                .cloned()
+                .collect(),
         }),
     }
 }
 
-/// The pods in which nothing may run any more.
-fn revoke(seen: &Observed<'_>) -> Vec<String> {
-    let MigrationStatus {
-        decision, target, ..
-    } = seen.status;
-    let mut uids = seen.status.former.clone();
-    if let Some(target) = target {
-        let uid = &target.pod_uid;
-        let is_over = matches!(decision.outcome, Outcome::RolledBack | Outcome::Failed);
-        let failed = seen.standing(uid) == Some(TargetStanding::Failed)
-            && seen.is_prepare_first()
-            && seen.report(uid).is_some_and(|pod| !pod.ran);
-        let is_given_up = seen.status.given_up.is_some() && seen.is_prepare_first();
-        let was = seen.target.spec.and_then(|spec| spec.target.as_ref());
-        let was_revoked = was.is_some_and(|order| order.revoke.contains(uid));
-        let is_lost = seen.pod(uid).is_none();
-        if is_over || failed || is_given_up || is_lost || was_revoked {
-            uids.push(uid.clone());
-        }
-    }
-    uids.sort();
-    uids.dedup();
-    uids
+/// Nothing is to run in this pod, unless something did.
+fn is_to_be_void(seen: &Observed<'_>, uid: &String) -> bool {
+    let report = seen.report(uid);
+    let status = seen.status;
+    let is_over = matches!(
+        status.decision.outcome,
+        Outcome::RolledBack | Outcome::Failed
+    );
+    let is_given_up = status.given_up.is_some();
+    let has_failed = report.is_some_and(|pod| pod.standing == TargetStanding::Failed && !pod.ran);
+    let is_former = status.former.contains(uid);
+    let goes_back = seen.goes_back() && (is_given_up || has_failed);
+    is_over || is_former || goes_back || seen.pod(uid).is_none()
 }
 
 /// Until it is decided: a pod is made, bound, and let go to its node.
@@ -159,13 +151,9 @@ fn prepare(seen: &Observed<'_>) -> Vec<Step> {
     }
     if let Some(target) = &seen.status.target {
         let uid = &target.pod_uid;
-        let is_ordered = seen
-            .target
-            .spec
-            .and_then(|spec| spec.target.as_ref())
-            .and_then(|order| order.pod.as_ref())
-            .is_some_and(|pod| pod.uid == *uid);
-        if is_ordered && seen.pod(uid).is_some_and(|pod| pod.is_gated) {
+        // Its node has it on disk that the pod waits: nothing starts in it, whatever else is lost.
+        let is_known = seen.standing(uid).is_some();
+        if is_known && seen.pod(uid).is_some_and(|pod| pod.is_gated) {
             steps.push(Step::LiftGate(uid.clone()));
         }
         if seen.target_proof.is_some() && seen.pod(uid).is_some() {
@@ -189,10 +177,7 @@ fn is_void(seen: &Observed<'_>, uid: &str) -> bool {
             Some(TargetStanding::Revoked | TargetStanding::Failed)
         )
     };
-    is_dead(seen.standing(uid))
-        || seen.target_proof.is_some()
-        || seen.target.spec.is_none()
-        || !seen.rules.hold(Rule::RevokedBeforeDelete)
+    is_dead(seen.standing(uid)) || seen.target_proof.is_some() || seen.target.spec.is_none()
 }
 
 /// After the decision: pods that lost it are deleted.
@@ -226,35 +211,37 @@ fn settle(seen: &Observed<'_>) -> Vec<Step> {
 }
 
 /// Both nodes have done what was decided.
-fn is_settled(seen: &Observed<'_>) -> bool {
+pub(super) fn is_settled(seen: &Observed<'_>) -> bool {
     let decision = &seen.status.decision;
     if !decision.is_final() {
         return false;
     }
-    if !is_begun(seen) {
-        return true;
-    }
     let source = seen.source.source;
     let is_killed = source.is_some_and(|report| report.standing == SourceStanding::Killed);
+    let is_back = |report: &SourceReport| {
+        matches!(
+            report.standing,
+            SourceStanding::Withdrawn | SourceStanding::Returned
+        )
+    };
+    // A pod that is gone will not be seen to run again.
     let is_home = source.is_some_and(|report| report.is_over)
+        || (source.is_some_and(is_back) && seen.source_pod == SourcePod::Gone)
         || source.is_some_and(|report| {
             report.standing == SourceStanding::Idle && seen.source.is_current
         });
-    let was_never_told = seen.source.spec.is_none();
     let is_gone = seen.source_pod == SourcePod::Gone;
     let is_attached = seen.source_pod == SourcePod::Here { is_detached: false };
     let is_source_done = match decision.outcome {
-        Outcome::Restored => (is_killed || was_never_told) && is_gone,
-        Outcome::RolledBack => {
-            (is_home || was_never_told) && (is_attached || is_gone || !seen.is_prepare_first())
-        }
-        _ => is_home || was_never_told || (is_killed && is_gone),
+        Outcome::Restored => is_killed && is_gone,
+        Outcome::RolledBack => is_home && (is_attached || is_gone || !seen.is_prepare_first()),
+        _ => is_home || (is_killed && is_gone),
     };
     let lost = |uid: &&String| {
         decision.outcome != Outcome::Restored || decision.pod_uid.as_ref() != Some(*uid)
     };
     let mut losers = bound(seen).filter(lost);
-    is_source_done && losers.all(|uid| is_void(seen, uid) && seen.pod(uid).is_none())
+    is_source_done && losers.all(|uid| is_void(seen, uid) && !seen.exists(uid))
 }
 
 /// The nodes are asked nothing any more, and the Migration is let go.
