@@ -156,8 +156,4 @@ pub struct TargetOrder {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub revoke: Vec<String>,
-    /// Uids of pods that are gone from the API: what is left of an unfinished attempt in them is killed.
-    #[serde(default)]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
-    pub gone: Vec<String>,
 }

@@ -302,7 +302,8 @@ fn outcome(seen: &Seen<'_>, uid: &Uid) -> Option<HoldStep> {
         |pod: &&TargetPod| pod.uid == uid.as_str() || !seen.rules.hold(Rule::ProofNamesTheTarget);
     let pods: Vec<_> = seen.peer.pods.iter().filter(is_meant).collect();
     let is = |standing| pods.iter().any(|pod| pod.standing == standing);
-    if is(TargetStanding::Revoked) {
+    let has_run = seen.record.hold.as_ref().is_some_and(|hold| hold.ran);
+    if is(TargetStanding::Revoked) && !(has_run && seen.rules.hold(Rule::RanIsFinal)) {
         return Some(HoldStep::Return(uid.clone(), Proof::Revoked));
     }
     let decision = match seen.task {
@@ -324,10 +325,13 @@ fn outcome(seen: &Seen<'_>, uid: &Uid) -> Option<HoldStep> {
         Outcome::Allowed => {
             let other = Uid::try_from(decision.pod_uid.clone()?).ok()?;
             let node = decision.node.clone()?;
-            (other != *uid).then_some(HoldStep::Retarget(Target {
-                node,
-                uid: Some(other),
-            }))
+            (other != *uid).then_some(HoldStep::Retarget {
+                target: Target {
+                    node,
+                    uid: Some(other),
+                },
+                ran: decision.ran,
+            })
         }
         Outcome::Undecided | Outcome::Unknown => None,
     }

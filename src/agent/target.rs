@@ -6,8 +6,8 @@
 //! | nothing | opened, when the leader names the pod |
 //! | open | claimed, when the leader allows it, the state is verified, and the source has released it to this very pod |
 //! | claimed | each container that began is done when it ran; when one died or never ran, all of the pod is killed, and the attempt is over |
-//! | claimed and begun, and the pod is gone from the API | the same |
-//! | over | again, when the leader allows the next attempt; voided, if nothing ever ran |
+//! | claimed and begun, and the pod's sandbox is gone | the same |
+//! | over | again, when the leader allows the next attempt |
 //! | anything in which nothing can have run | voided, when the leader or the source asks for it |
 
 mod replies;
@@ -80,6 +80,8 @@ pub struct Seen<'a> {
     pub release: &'a Release,
     /// The containers.
     pub containers: &'a BTreeMap<String, Sight>,
+    /// The pod has a sandbox. Without one nobody will begin its other containers, and what began in it is nobody's.
+    pub has_sandbox: bool,
     /// The source's agent asked that nothing runs in this pod.
     pub is_asked_to_revoke: bool,
     /// Which rules hold: all.
@@ -113,7 +115,7 @@ pub fn plan(seen: &Seen<'_>) -> Option<Act> {
         return first(seen);
     };
     match admission.state {
-        AdmissionState::Open if is_unwanted(seen, &admission.operation) => {
+        AdmissionState::Open if is_called_off(seen, &admission.operation) => {
             change(&admission.operation, AdmissionStep::Revoke)
         }
         AdmissionState::Open => claim(seen, admission),
@@ -130,13 +132,8 @@ fn order<'a>(seen: &Seen<'a>) -> Option<(&'a StateTaskSpec, &'a TargetOrder)> {
     }
 }
 
-/// Somebody asked that nothing runs in this pod, or what was decided leaves it out; and nothing has run. If something has, there is
-/// no way but forward.
-fn is_unwanted(seen: &Seen<'_>, operation: &str) -> bool {
-    let has_run = |admission: &Admission| admission.ran;
-    if seen.record.admission.as_ref().is_some_and(has_run) {
-        return false;
-    }
+/// Somebody asked that nothing begins in this pod any more, or what was decided leaves it out.
+fn is_called_off(seen: &Seen<'_>, operation: &str) -> bool {
     let uid = seen.record.uid.as_str();
     let is_ordered = order(seen).is_some_and(|(spec, order)| {
         let decision = &spec.decision;
@@ -151,12 +148,18 @@ fn is_unwanted(seen: &Seen<'_>, operation: &str) -> bool {
     is_ordered || seen.is_asked_to_revoke
 }
 
+/// That can be done, and so nothing begins: what has begun goes on, since there is no way but forward for it.
+fn is_ending(seen: &Seen<'_>, admission: &Admission) -> bool {
+    let has_begun = admission.ran && is_begun(seen.record) && !seen.record.is_failed();
+    is_called_off(seen, &admission.operation) && !has_begun
+}
+
 fn first(seen: &Seen<'_>) -> Option<Act> {
     let (spec, order) = order(seen)?;
     if !seen.record.started.is_empty() {
         return None;
     }
-    if is_unwanted(seen, &spec.operation) {
+    if is_called_off(seen, &spec.operation) {
         let uid = seen.record.uid.as_str();
         let is_named = order.pod.as_ref().is_some_and(|pod| pod.uid == uid)
             || order.revoke.iter().any(|revoked| revoked == uid);
@@ -234,33 +237,22 @@ fn claimed(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
         }
     }
     if seen.record.is_whole() {
-        return None;
+        // The pod is gone: what still runs of it is nobody's.
+        let is_left = seen.containers.values().any(|is| is.live != Live::Nothing);
+        return (!seen.has_sandbox && is_left).then_some(Act::Kill);
     }
-    let is_unwanted = is_unwanted(seen, operation);
+    let is_ending = is_ending(seen, admission);
     if seen.record.is_failed() {
-        return over(seen, admission, is_unwanted);
+        return over(seen, admission, is_ending);
     }
-    if is_gone(seen, operation) && is_begun(seen.record) {
+    let is_lost = |(name, token): (&String, &Token)| is_lost(seen, name, token, is_ending);
+    let is_empty = !is_begun(seen.record);
+    if tokens.iter().any(is_lost) || (is_ending && is_empty && admission.ran) {
         return fail(seen, admission);
     }
-    if tokens
-        .iter()
-        .any(|(name, token)| is_lost(seen, name, token, is_unwanted))
-    {
-        return fail(seen, admission);
-    }
-    let may_revoke = is_unwanted && !is_begun(seen.record);
-    may_revoke
+    (is_ending && is_empty)
         .then(|| change(operation, AdmissionStep::Revoke))
         .flatten()
-}
-
-/// The pod is gone from the API: nobody will ever begin its other containers.
-fn is_gone(seen: &Seen<'_>, operation: &str) -> bool {
-    let uid = seen.record.uid.as_str();
-    order(seen).is_some_and(|(spec, order)| {
-        spec.operation == operation && order.gone.iter().any(|gone| gone == uid)
-    })
 }
 
 fn is_begun(record: &Record) -> bool {
@@ -271,10 +263,11 @@ fn is_begun(record: &Record) -> bool {
 }
 
 /// A container of this attempt is dead, or is to be.
-fn is_lost(seen: &Seen<'_>, name: &str, token: &Token, is_unwanted: bool) -> bool {
+fn is_lost(seen: &Seen<'_>, name: &str, token: &Token, is_ending: bool) -> bool {
     let live = sight(seen, name).live;
     match token.state {
-        TokenState::Begun if live == Live::Beginning => is_unwanted,
+        TokenState::Begun | TokenState::Done if !seen.has_sandbox => true,
+        TokenState::Begun if live == Live::Beginning => is_ending,
         TokenState::Begun => live == Live::Nothing,
         TokenState::Done => live == Live::Nothing && seen.rules.hold(Rule::FailsAsAWhole),
         TokenState::Unused | TokenState::Failed => false,
@@ -306,8 +299,8 @@ fn fail(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
     change(&admission.operation, fail)
 }
 
-fn over(seen: &Seen<'_>, admission: &Admission, is_unwanted: bool) -> Option<Act> {
-    if is_unwanted {
+fn over(seen: &Seen<'_>, admission: &Admission, is_ending: bool) -> Option<Act> {
+    if is_ending && !admission.ran {
         return change(&admission.operation, AdmissionStep::Revoke);
     }
     let (spec, _) = order(seen)?;

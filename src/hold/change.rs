@@ -59,7 +59,12 @@ pub enum HoldStep {
     /// The pod is held; only then it is frozen.
     Begin(Beginning),
     /// The state goes to another pod than was said before.
-    Retarget(Target),
+    Retarget {
+        /// This one.
+        target: Target,
+        /// It ran, or may have, in one of those before.
+        ran: bool,
+    },
     /// A signal was asked for.
     Wish(String),
     /// CRIU died on a container.

@@ -159,6 +159,9 @@ pub struct Hold {
     /// Why it came back after a release.
     #[serde(default)]
     pub proof: Option<Proof>,
+    /// It ran, or may have, in another pod than the one that is meant now: that this one did not run proves nothing.
+    #[serde(default)]
+    pub ran: bool,
     /// It was thawed, or is about to be: whatever is dead from now on died running.
     #[serde(default)]
     pub thawing: bool,

@@ -70,7 +70,7 @@ fn step(change: &Change) -> &'static Step {
         Change::Note { .. } => &NOTE,
         Change::Hold { step, .. } => match step {
             HoldStep::Begin(_) => &HOLD,
-            HoldStep::Retarget(_) => &RETARGET,
+            HoldStep::Retarget { .. } => &RETARGET,
             HoldStep::Wish(_) => &WISH,
             HoldStep::Damage => &DAMAGE,
             HoldStep::Withdraw => &WITHDRAW,

@@ -20,7 +20,9 @@ use std::collections::BTreeSet;
 pub(crate) fn change(record: Record, operation: &str, step: &HoldStep, rules: Rules) -> Changed {
     match step {
         HoldStep::Begin(beginning) => begin(record, operation, beginning, rules),
-        HoldStep::Retarget(target) => with(record, operation, |hold| retarget(hold, target)),
+        HoldStep::Retarget { target, ran } => {
+            with(record, operation, |hold| retarget(hold, target, *ran))
+        }
         HoldStep::Wish(signal) => with(record, operation, |hold| {
             if !hold.wishes.contains(signal) {
                 hold.wishes.push(signal.clone());
@@ -83,6 +85,7 @@ fn begin(mut record: Record, operation: &str, beginning: &Beginning, rules: Rule
         deadline: beginning.deadline.clone(),
         state: HoldState::Frozen,
         proof: None,
+        ran: false,
         thawing: false,
         containers: beginning.containers.clone(),
         wishes: Vec::new(),
@@ -113,13 +116,14 @@ fn not_from(hold: &Hold, what: &str) -> Result<(), Refusal> {
 }
 
 /// Before the release anybody may be meant. After it the leader's decision alone moves it, when the former one can never run it.
-fn retarget(hold: &mut Hold, target: &Target) -> Result<(), Refusal> {
+fn retarget(hold: &mut Hold, target: &Target, ran: bool) -> Result<(), Refusal> {
     match hold.state {
         HoldState::Frozen | HoldState::Released
             if target.uid.is_some()
                 && hold.target.as_ref().is_some_and(|old| old.uid.is_some()) =>
         {
             hold.target = Some(target.clone());
+            hold.ran |= ran;
             Ok(())
         }
         _ => not_from(hold, "given to another pod"),
@@ -167,6 +171,11 @@ fn come_back(hold: &mut Hold, uid: &Uid, proof: &Proof, rules: Rules) -> Result<
         return Err(Refusal(format!(
             "that pod {uid} did not run proves nothing: the state was released to another pod"
         )));
+    }
+    if hold.ran && !proof.is_failover() && rules.hold(Rule::RanIsFinal) {
+        return Err(Refusal(
+            "it ran in another pod before: that this one did not run proves nothing".into(),
+        ));
     }
     match hold.state {
         HoldState::Released => {

@@ -176,6 +176,11 @@ impl Observed<'_> {
         self.report(uid).map(|pod| pod.standing)
     }
 
+    /// The source may run again: it waits, and nothing of its state has run elsewhere.
+    fn goes_back(&self) -> bool {
+        self.is_prepare_first() && !self.status.ran
+    }
+
     fn is_prepare_first(&self) -> bool {
         self.course.order == Order::PrepareFirst
     }

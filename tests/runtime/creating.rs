@@ -299,12 +299,9 @@ fn nobody_is_left_waiting_for_a_caller_that_has_ended() {
 #[test]
 fn a_sandbox_waits_only_so_long() {
     let node = Node::new(RUNC);
-    let make = || {
-        node.make_bundle("c1", HELLO, |config| {
-            config["annotations"] = annotations("sandbox");
-        });
-    };
-    make();
+    node.make_bundle("c1", HELLO, |config| {
+        config["annotations"] = annotations("sandbox");
+    });
     run(&mut node.create("c1")).badly("its sandbox of pod shop/cart-0 has waited long enough");
     assert!(!node.path("run/containers/c1").exists());
     // An agent that has it wait is no other case.
@@ -326,6 +323,7 @@ fn a_sandbox_waits_only_so_long() {
     assert_eq!(node.status("c1"), None);
 }
 
+#[cfg(feature = "faults")]
 #[test]
 fn wherever_it_dies_the_next_one_goes_on() {
     let node = Node::with_faults(RUNC);

@@ -47,6 +47,7 @@ impl Node {
     }
 
     /// With the program that has fault points.
+    #[cfg(feature = "faults")]
     pub(crate) fn with_faults(real: &'static str) -> Self {
         Self::with(Path::new(env!("CARGO_BIN_EXE_holdfast-runtime")), real)
     }

@@ -1,7 +1,7 @@
 //! What the agent of a node answers for a pod: to a `create`, to the source, to the leader. Pure.
 
 use crate::agent::api::{PodName, TargetPod, TargetStanding};
-use crate::agent::target::{Live, Seen, has, is_unwanted, order, sight};
+use crate::agent::target::{Live, Seen, has, is_ending, order, sight};
 use crate::hold::answer::{Agent, Answer, Asked, answer};
 use crate::hold::change::{AdmissionStep, Change};
 use crate::hold::record::{AdmissionState, Token, TokenState, What};
@@ -49,7 +49,7 @@ pub fn reply(
     let (Some(name), Some(admission)) = (container, &seen.record.admission) else {
         return Reply::Wait("nothing was claimed".into());
     };
-    if is_unwanted(seen, &admission.operation) {
+    if is_ending(seen, admission) {
         return Reply::Wait("it was called off, and is about to be voided".into());
     }
     if !has(seen, &what) {
@@ -82,7 +82,7 @@ pub fn is_ready(seen: &Seen<'_>, attempt: u32) -> bool {
     });
     is_allowed
         && admission.state == AdmissionState::Open
-        && !is_unwanted(seen, &admission.operation)
+        && !is_ending(seen, admission)
         && is_waiting(seen)
 }
 

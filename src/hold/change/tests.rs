@@ -139,9 +139,20 @@ fn a_release_names_the_pod_and_so_does_the_proof_that_takes_it_back() {
         state(&held(&[release.clone(), proved(&one)]).unwrap()),
         HoldState::Returned
     );
-    let moved_on = HoldStep::Retarget(target(Some("t2")));
+    let moved_on = HoldStep::Retarget {
+        target: target(Some("t2")),
+        ran: false,
+    };
     assert!(held(&[release.clone(), moved_on.clone(), proved(&one)]).is_err());
-    assert!(held(&[release, moved_on, proved(&other)]).is_ok());
+    assert!(held(&[release.clone(), moved_on, proved(&other)]).is_ok());
+    // What ran in the first pod is not undone by a second one that never ran.
+    let ran = HoldStep::Retarget {
+        target: target(Some("t2")),
+        ran: true,
+    };
+    assert!(held(&[release.clone(), ran.clone(), proved(&other)]).is_err());
+    let failover = HoldStep::Return(other, Proof::OutOfService);
+    assert!(held(&[release, ran, failover]).is_ok());
 }
 
 #[test]

@@ -15,6 +15,9 @@ pub struct MigrationStatus {
     /// A summary, for people.
     #[serde(default)]
     pub phase: Phase,
+    /// Whether anything was touched, and whether everything is done.
+    #[serde(default)]
+    pub stage: Stage,
     /// Where the state may run. Nothing else says so.
     #[serde(default)]
     pub decision: Decision,
@@ -25,7 +28,10 @@ pub struct MigrationStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub former: Vec<String>,
-    /// Attempts that ran, or may have, and were lost.
+    /// Some attempt ran, or may have, and was lost: there is no way back.
+    #[serde(default)]
+    pub ran: bool,
+    /// How many of those could not be helped by another pod.
     #[serde(default)]
     pub failures: u32,
     /// It was given up: why. What is frozen comes back, unless it runs elsewhere already.
@@ -47,6 +53,22 @@ pub struct Binding {
     pub pod_name: String,
     /// Its uid.
     pub pod_uid: String,
+}
+
+/// Whether anything was touched, and whether everything is done. Written before the first step outside, and after the last: orders
+/// that are not there were never given, or are lost, or are not needed any more, and only this tells which.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Stage {
+    /// Nothing was touched.
+    #[default]
+    New,
+    /// Pods and nodes may have been.
+    Begun,
+    /// Both nodes have done what was decided.
+    Closed,
+    /// One that a newer program knows: nothing is done.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A summary of where a Migration stands.
@@ -106,6 +128,9 @@ pub struct Decision {
     /// From which generation. None: fresh.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<String>,
+    /// An earlier attempt ran, or may have: that this one did not run proves nothing any more.
+    #[serde(default)]
+    pub ran: bool,
     /// How it is known that the pod did not run, where the source comes back after a release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<ProofNote>,

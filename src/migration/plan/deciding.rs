@@ -3,17 +3,42 @@
 use crate::agent::api::{SourceStanding, TargetPod, TargetStanding, Word};
 use crate::hold::rules::Rule;
 use crate::migration::api::{
-    Binding, Decision, MigrationStatus, OnFailure, Outcome, ProofNote, reasons,
+    Binding, Decision, MigrationStatus, OnFailure, Outcome, ProofNote, Stage, reasons,
 };
+use crate::migration::plan::ordering::is_settled;
 use crate::migration::plan::{Observed, SourcePod};
 
 /// The new status, if there is something to decide.
 pub(super) fn decide(seen: &Observed<'_>) -> Option<MigrationStatus> {
-    match seen.status.decision.outcome {
-        Outcome::Undecided => give_up(seen).or_else(|| undecided(seen)),
-        Outcome::Allowed => give_up(seen).or_else(|| allowed(seen)),
-        Outcome::Restored | Outcome::RolledBack | Outcome::Failed | Outcome::Unknown => None,
+    match (seen.status.stage, seen.status.decision.outcome) {
+        (Stage::New, _) => Some(begin(seen)),
+        (Stage::Closed | Stage::Unknown, _) | (_, Outcome::Unknown) => None,
+        (Stage::Begun, Outcome::Undecided) => give_up(seen).or_else(|| undecided(seen)),
+        (Stage::Begun, Outcome::Allowed) => give_up(seen).or_else(|| allowed(seen)),
+        (Stage::Begun, Outcome::Restored | Outcome::RolledBack | Outcome::Failed) => {
+            let close = |status: &mut MigrationStatus| status.stage = Stage::Closed;
+            is_settled(seen).then(|| with(seen, close))
+        }
     }
+}
+
+/// Nothing was touched yet: it can be refused, and nobody notices.
+fn begin(seen: &Observed<'_>) -> MigrationStatus {
+    let why = if seen.is_deleting {
+        Some(reasons::CANCELLED)
+    } else if seen.source_pod == SourcePod::Gone {
+        Some(reasons::SOURCE_KILLED)
+    } else {
+        seen.refusal
+    };
+    with(seen, |status| match why {
+        None => status.stage = Stage::Begun,
+        Some(why) => {
+            status.stage = Stage::Closed;
+            status.decision.outcome = Outcome::Failed;
+            status.given_up = Some(why.to_owned());
+        }
+    })
 }
 
 fn with(seen: &Observed<'_>, change: impl FnOnce(&mut MigrationStatus)) -> MigrationStatus {
@@ -49,37 +74,28 @@ fn is_dead(seen: &Observed<'_>) -> bool {
     )
 }
 
+/// It was given up, and there is a way back.
+fn is_given_up(seen: &Observed<'_>) -> bool {
+    seen.status.given_up.is_some() && !is_dead(seen) && !seen.status.ran
+}
+
 /// The source was never held, and its node says so.
 fn is_idle(seen: &Observed<'_>) -> bool {
     let report = seen.source.source;
-    report.is_none_or(|report| report.standing == SourceStanding::Idle)
+    report.is_some_and(|report| report.standing == SourceStanding::Idle)
 }
 
 fn undecided(seen: &Observed<'_>) -> Option<MigrationStatus> {
     if let Some(status) = came_back(seen) {
         return Some(status);
     }
-    if seen.status.given_up.is_some() && !is_dead(seen) && never_froze(seen) {
+    if is_given_up(seen) && never_froze(seen) {
         return Some(ended(seen, back(seen), None));
-    }
-    if let Some(why) = seen.refusal
-        && seen.source.spec.is_none()
-    {
-        return Some(with(seen, |status| {
-            status.decision.outcome = Outcome::Failed;
-            status.given_up = Some(why.to_owned());
-        }));
     }
     if !seen.is_prepare_first() && !is_successor_due(seen) {
         return None;
     }
-    if let Some(target) = &seen.status.target
-        && seen.pod(&target.pod_uid).is_none()
-    {
-        let is_void = seen.standing(&target.pod_uid) == Some(TargetStanding::Revoked);
-        return is_void.then(|| unbound(seen, &target.pod_uid));
-    }
-    bind(seen).or_else(|| allow(seen, 1))
+    choose(seen, 1)
 }
 
 /// Nothing was frozen, and nothing will be.
@@ -89,15 +105,8 @@ fn never_froze(seen: &Observed<'_>) -> bool {
         return true;
     }
     let spec = seen.source.spec.and_then(|spec| spec.source.as_ref());
-    match spec {
-        None => true,
-        Some(order) => {
-            order.word == Word::Withdraw
-                && seen.source.is_current
-                && seen.source.source.is_some()
-                && is_idle(seen)
-        }
-    }
+    let is_called_off = spec.is_some_and(|order| order.word == Word::Withdraw);
+    is_called_off && seen.source.is_current && is_idle(seen)
 }
 
 /// Its predecessor is dead and gone, so the pod with its name or place may be made, and told to wait.
@@ -143,9 +152,20 @@ fn came_back(seen: &Observed<'_>) -> Option<MigrationStatus> {
     }))
 }
 
+/// A pod is bound, and allowed to run the state when it waits. One that dies before that makes room for another.
+fn choose(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
+    if let Some(target) = &seen.status.target
+        && seen.pod(&target.pod_uid).is_none()
+    {
+        let is_void = seen.standing(&target.pod_uid) == Some(TargetStanding::Revoked);
+        return is_void.then(|| unbound(seen, &target.pod_uid));
+    }
+    bind(seen).or_else(|| allow(seen, attempt))
+}
+
 /// Binds a pod of the owner's that waits behind its gate, where none is bound.
 fn bind(seen: &Observed<'_>) -> Option<MigrationStatus> {
-    if seen.status.target.is_some() || seen.status.given_up.is_some() && !is_dead(seen) {
+    if seen.status.target.is_some() || is_given_up(seen) {
         return None;
     }
     let is_new = |uid: &String| !seen.status.former.contains(uid);
@@ -167,8 +187,7 @@ fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
     let target = seen.status.target.as_ref()?;
     let waits = seen.standing(&target.pod_uid) == Some(TargetStanding::Waiting);
     let is_safe = seen.is_prepare_first() || seen.target.target?.is_verified;
-    let is_given_up = seen.status.given_up.is_some() && !is_dead(seen);
-    if !waits || !is_safe || is_given_up || seen.pod(&target.pod_uid).is_none() {
+    if !waits || !is_safe || is_given_up(seen) || seen.pod(&target.pod_uid).is_none() {
         return None;
     }
     Some(with(seen, |status| {
@@ -178,6 +197,7 @@ fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
             pod_uid: Some(target.pod_uid.clone()),
             node: Some(target.node.clone()),
             generation: what_next(seen),
+            ran: seen.status.ran,
             proof: None,
         };
     }))
@@ -216,8 +236,12 @@ fn allowed(seen: &Observed<'_>) -> Option<MigrationStatus> {
         .target
         .as_ref()
         .is_some_and(|t| t.pod_uid == uid);
+    if !is_bound && is_given_up(seen) && seen.is_prepare_first() {
+        let is_void = seen.standing(uid) == Some(TargetStanding::Revoked);
+        return is_void.then(|| ended(seen, back(seen), Some(ProofNote::revoked())));
+    }
     if !is_bound {
-        return bind(seen).or_else(|| allow(seen, decision.attempt.saturating_add(1)));
+        return choose(seen, decision.attempt.saturating_add(1));
     }
     let report = report?;
     match report.standing {
@@ -267,9 +291,8 @@ fn unbound(seen: &Observed<'_>, uid: &str) -> MigrationStatus {
 }
 
 fn revoked(seen: &Observed<'_>, uid: &str) -> MigrationStatus {
-    let is_unheld = is_idle(seen) && seen.source.is_current;
-    let may_go_on = !seen.is_prepare_first() || (is_unheld && seen.status.given_up.is_none());
-    if may_go_on {
+    let is_unheld = is_idle(seen) && seen.source.is_current && seen.status.given_up.is_none();
+    if !seen.goes_back() || is_unheld {
         return unbound(seen, uid);
     }
     ended(seen, back(seen), Some(ProofNote::revoked()))
@@ -277,16 +300,20 @@ fn revoked(seen: &Observed<'_>, uid: &str) -> MigrationStatus {
 
 /// The attempt is over, and all of it is dead.
 fn failed(seen: &Observed<'_>, report: &TargetPod) -> Option<MigrationStatus> {
-    let goes_back = seen.is_prepare_first() && !report.ran;
-    if goes_back {
+    if seen.goes_back() && !report.ran {
         // Its node is asked to void it, and then it is `Revoked`.
         return None;
     }
     if seen.is_prepare_first() && !seen.rules.hold(Rule::RanGoesForward) {
         return Some(ended(seen, back(seen), Some(ProofNote::revoked())));
     }
-    let failures = seen.status.failures.saturating_add(1);
-    let counted = with(seen, |status| status.failures = failures);
+    // A pod that is gone says nothing about the state.
+    let is_alive = seen.pod(&report.uid).is_some();
+    let failures = seen.status.failures.saturating_add(u32::from(is_alive));
+    let counted = with(seen, |status| {
+        status.failures = failures;
+        status.ran |= report.ran;
+    });
     let later = Observed {
         status: &counted,
         ..seen.clone()
@@ -297,11 +324,12 @@ fn failed(seen: &Observed<'_>, report: &TargetPod) -> Option<MigrationStatus> {
         return Some(ended(&later, Outcome::Failed, None));
     }
     let is_fresh = what.is_none() && seen.rules.hold(Rule::PreparedNeverFresh);
-    if is_fresh || seen.pod(&report.uid).is_none() {
+    if is_fresh || !is_alive {
         return Some(unbound(&later, &report.uid));
     }
     Some(with(&later, |status| {
         status.decision.attempt = status.decision.attempt.saturating_add(1);
         status.decision.generation = what;
+        status.decision.ran = status.ran;
     }))
 }

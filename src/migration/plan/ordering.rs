@@ -5,17 +5,17 @@ use crate::agent::api::{
     TargetStanding, Word,
 };
 use crate::hold::rules::Rule;
-use crate::migration::api::Outcome;
+use crate::migration::api::{Outcome, Stage};
 use crate::migration::plan::deciding::what_next;
 use crate::migration::plan::{Observed, SourcePod, Step};
 
 /// Everything that is to be done now.
 pub(super) fn orders(seen: &Observed<'_>) -> Vec<Step> {
-    if seen.status.decision.outcome == Outcome::Unknown {
-        return Vec::new();
-    }
-    if is_settled(seen) {
-        return leave(seen);
+    match seen.status.stage {
+        Stage::New | Stage::Unknown => return Vec::new(),
+        Stage::Closed => return leave(seen),
+        Stage::Begun if seen.status.decision.outcome == Outcome::Unknown => return Vec::new(),
+        Stage::Begun => {}
     }
     let mut steps = tasks(seen);
     if seen.status.decision.is_final() {
@@ -26,16 +26,7 @@ pub(super) fn orders(seen: &Observed<'_>) -> Vec<Step> {
     steps
 }
 
-/// Was anything begun at all?
-fn is_begun(seen: &Observed<'_>) -> bool {
-    seen.source.spec.is_some() || seen.target.spec.is_some() || seen.status.target.is_some()
-}
-
 fn tasks(seen: &Observed<'_>) -> Vec<Step> {
-    let is_refused = seen.status.decision.is_final() && !is_begun(seen);
-    if is_refused {
-        return Vec::new();
-    }
     let wanted = [
         (source_task(seen), seen.source.spec),
         (target_task(seen), seen.target.spec),
@@ -113,10 +104,6 @@ fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
                 .filter(|uid| is_to_be_void(seen, uid))
                 .cloned()
                 .collect(),
-            gone: bound(seen)
-                .filter(|uid| !seen.exists(uid))
-                .cloned()
-                .collect(),
         }),
     }
 }
@@ -124,18 +111,15 @@ fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
 /// Nothing is to run in this pod, unless something did.
 fn is_to_be_void(seen: &Observed<'_>, uid: &String) -> bool {
     let report = seen.report(uid);
-    if report.is_some_and(|pod| pod.ran) {
-        return false;
-    }
     let status = seen.status;
     let is_over = matches!(
         status.decision.outcome,
         Outcome::RolledBack | Outcome::Failed
     );
     let is_given_up = status.given_up.is_some();
-    let has_failed = report.is_some_and(|pod| pod.standing == TargetStanding::Failed);
+    let has_failed = report.is_some_and(|pod| pod.standing == TargetStanding::Failed && !pod.ran);
     let is_former = status.former.contains(uid);
-    let goes_back = seen.is_prepare_first() && (is_given_up || has_failed);
+    let goes_back = seen.goes_back() && (is_given_up || has_failed);
     is_over || is_former || goes_back || seen.pod(uid).is_none()
 }
 
@@ -227,13 +211,10 @@ fn settle(seen: &Observed<'_>) -> Vec<Step> {
 }
 
 /// Both nodes have done what was decided.
-fn is_settled(seen: &Observed<'_>) -> bool {
+pub(super) fn is_settled(seen: &Observed<'_>) -> bool {
     let decision = &seen.status.decision;
     if !decision.is_final() {
         return false;
-    }
-    if !is_begun(seen) {
-        return true;
     }
     let source = seen.source.source;
     let is_killed = source.is_some_and(|report| report.standing == SourceStanding::Killed);
@@ -249,15 +230,12 @@ fn is_settled(seen: &Observed<'_>) -> bool {
         || source.is_some_and(|report| {
             report.standing == SourceStanding::Idle && seen.source.is_current
         });
-    let was_never_told = seen.source.spec.is_none();
     let is_gone = seen.source_pod == SourcePod::Gone;
     let is_attached = seen.source_pod == SourcePod::Here { is_detached: false };
     let is_source_done = match decision.outcome {
-        Outcome::Restored => (is_killed || was_never_told) && is_gone,
-        Outcome::RolledBack => {
-            (is_home || was_never_told) && (is_attached || is_gone || !seen.is_prepare_first())
-        }
-        _ => is_home || was_never_told || (is_killed && is_gone),
+        Outcome::Restored => is_killed && is_gone,
+        Outcome::RolledBack => is_home && (is_attached || is_gone || !seen.is_prepare_first()),
+        _ => is_home || (is_killed && is_gone),
     };
     let lost = |uid: &&String| {
         decision.outcome != Outcome::Restored || decision.pod_uid.as_ref() != Some(*uid)

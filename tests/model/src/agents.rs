@@ -28,6 +28,7 @@ pub struct TargetKey {
     live: [Live; CONTAINERS],
     evidence: [Evidence; CONTAINERS],
     is_asking: [bool; CONTAINERS],
+    has_sandbox: bool,
     is_asked: bool,
 }
 
@@ -167,6 +168,7 @@ impl Model {
             live: pod.live,
             evidence: pod.evidence,
             is_asking: [0, 1].map(|at| is_asking(world, place, at)),
+            has_sandbox: matches!(world.api(place), Api::Bound | Api::Terminating),
             is_asked: match place {
                 Place::Source => false,
                 Place::Target(at) => world.is_asked[at],
@@ -199,6 +201,7 @@ impl Model {
             verified: &verified,
             release: &release,
             containers: &containers,
+            has_sandbox: key.has_sandbox,
             is_asked_to_revoke: key.is_asked,
             rules: self.scope.rules,
         };
@@ -256,7 +259,7 @@ impl Model {
     /// What is said of the source.
     fn source_said(&mut self, world: &World, is_late: bool) -> Rc<SourceSaid> {
         let peer = world.has_agent[TARGET].then(|| {
-            let standings = [0, 1].map(|at| self.target_said(world, Place::Target(at)).standing);
+            let standings = [0, 1, 2].map(|at| self.target_said(world, Place::Target(at)).standing);
             (world.is_verified, world.released, standings)
         });
         let pod = world.source;
@@ -367,12 +370,52 @@ impl Model {
             self.source_does(world, &late, nexts);
         }
         self.target_acts(world, Place::Source, nexts);
-        let report = Report {
-            of: world.spec[SOURCE],
-            source: said.report.clone(),
-            target: None,
+        self.reports_to(world, SOURCE, nexts);
+    }
+
+    /// What an agent would report now.
+    fn reported(&mut self, world: &World, node: usize) -> Id {
+        let report = if node == SOURCE {
+            Report {
+                of: world.spec[SOURCE],
+                source: self.source_said(world, false).report.clone(),
+                target: None,
+            }
+        } else {
+            let standings = [0, 1, 2].map(|at| self.target_said(world, Place::Target(at)).standing);
+            let pods = standings
+                .iter()
+                .filter_map(|id| self.standings.get(*id).clone());
+            Report {
+                of: world.spec[TARGET],
+                source: None,
+                target: Some(TargetReport {
+                    is_verified: world.is_verified,
+                    pods: pods.collect(),
+                }),
+            }
         };
-        self.reports_to(world, SOURCE, report, nexts);
+        self.reports.id(report)
+    }
+
+    /// Where nothing is said of delays: agents that are up report at once, and a guard that has nothing left to guard leaves.
+    pub fn hurry(&mut self, world: &mut World) {
+        for node in [SOURCE, TARGET] {
+            if world.has_agent[node] && world.spec[node] != 0 {
+                world.report[node] = self.reported(world, node);
+            }
+        }
+        if world.is_guarded && !self.guards(world) {
+            world.is_guarded = false;
+        }
+    }
+
+    fn guards(&self, world: &World) -> bool {
+        let hold = self.records.get(world.source.record).hold.as_ref();
+        hold.is_some_and(|hold| {
+            hold.state == HoldState::Frozen
+                || (hold.state == HoldState::Withdrawn && world.source.any(Live::Frozen))
+        })
     }
 
     fn is_frozen(&self, world: &World) -> bool {
@@ -399,11 +442,11 @@ impl Model {
         }
     }
 
-    fn reports_to(&mut self, world: World, node: usize, report: Report, nexts: &mut Nexts) {
-        if world.spec[node] == 0 {
+    fn reports_to(&mut self, world: World, node: usize, nexts: &mut Nexts) {
+        if world.spec[node] == 0 || self.scope.is_quick {
             return;
         }
-        let id = self.reports.id(report);
+        let id = self.reported(&world, node);
         if id != world.report[node] {
             let mut next = world;
             next.report[node] = id;
@@ -513,23 +556,11 @@ impl Model {
             if world.sent[at] && !world.released[at] && world.is_verified {
                 let mut next = world;
                 next.released[at] = true;
-                let whom = [POD[0], POD[1], "t"][at];
+                let whom = [POD[0], POD[1], POD[2], "t"][at];
                 nexts.add((whom, "has the release"), next);
             }
         }
-        let standings = [0, 1].map(|at| self.target_said(&world, Place::Target(at)).standing);
-        let pods = standings
-            .iter()
-            .filter_map(|id| self.standings.get(*id).clone());
-        let report = Report {
-            of: world.spec[TARGET],
-            source: None,
-            target: Some(TargetReport {
-                is_verified: world.is_verified,
-                pods: pods.collect(),
-            }),
-        };
-        self.reports_to(world, TARGET, report, nexts);
+        self.reports_to(world, TARGET, nexts);
     }
 
     /// What an agent does with a pod that is to begin.

@@ -235,8 +235,8 @@ fn said(step: &Step) -> String {
                 source.word, spec.decision.outcome
             ),
             (_, Some(target)) => format!(
-                "orders to t: {:?}, revoke {:?}, gone {:?}",
-                spec.decision.outcome, target.revoke, target.gone
+                "orders to t: {:?}, revoke {:?}",
+                spec.decision.outcome, target.revoke
             ),
             _ => "orders".into(),
         },

@@ -30,6 +30,7 @@ fn scope(order: Order, faults: u8) -> Scope {
         on_failure: OnFailure::Wait,
         has_older: false,
         has_held_leader: std::env::var_os("HELD").is_some(),
+        is_quick: std::env::var_os("QUICK").is_some(),
         faults,
         rules: Rules::ALL,
     }

@@ -18,7 +18,7 @@ pub const OPERATION: &str = "op";
 pub const GENERATION: &str = "g";
 pub const OLDER: &str = "g0";
 pub const CONTAINER: [&str; 2] = ["a", "b"];
-pub const POD: [&str; TARGETS] = ["u1", "u2"];
+pub const POD: [&str; TARGETS] = ["u1", "u2", "u3"];
 pub const NODE: [&str; 2] = ["s", "t"];
 
 /// What is explored.
@@ -29,6 +29,7 @@ pub struct Scope {
     pub on_failure: OnFailure,
     pub has_older: bool,
     pub has_held_leader: bool,
+    pub is_quick: bool,
     pub faults: u8,
     pub rules: Rules,
 }

@@ -47,7 +47,10 @@ impl Search {
         while at < self.worlds.len() {
             let from = u32::try_from(at).expect("fewer than 2^32 states");
             self.model.nexts(self.worlds[at], &mut nexts);
-            for next in nexts.0.drain(..) {
+            for mut next in nexts.0.drain(..) {
+                if self.model.scope.is_quick {
+                    self.model.hurry(&mut next.world);
+                }
                 if let Some(wrong) = next.wrong {
                     let mut story = self.story(from);
                     story.push(format!("{}: {}", next.what.0, next.what.1));
@@ -146,6 +149,9 @@ impl Search {
 fn is_settled(model: &Model, world: &World) -> bool {
     let record = model.records.get(world.source.record);
     let hold = record.hold.as_ref().map(|hold| hold.state);
+    if is_left_to_people(model, world) {
+        return true;
+    }
     let is_quiet = world.is_up == [true; 2]
         && world.has_agent == [true; 2]
         && world.migration == Object::Gone
@@ -173,6 +179,18 @@ fn is_settled(model: &Model, world: &World) -> bool {
     let is_kept = is_dead && (world.is_cut_whole() || world.is_verified);
     let is_users_will = is_dead && world.is_deleted != [false; 2];
     runs_on || has_moved || is_users_will || (is_kept && is_excused(model, world))
+}
+
+/// The Migration was lost in the middle of a restore of which something ran: nobody can decide any more. The source stays frozen,
+/// safe on disk, and is shown.
+fn is_left_to_people(model: &Model, world: &World) -> bool {
+    let hold = model.records.get(world.source.record).hold.as_ref();
+    let is_released = hold.is_some_and(|hold| hold.state == HoldState::Released);
+    let has_run = world.targets.iter().any(|pod| {
+        let admission = model.records.get(pod.record).admission.as_ref();
+        admission.is_some_and(|admission| admission.ran)
+    });
+    world.is_migration_lost && is_released && has_run && world.is_cut_whole()
 }
 
 /// Nothing runs, and that is what was asked for, or all that could be done.

@@ -17,7 +17,11 @@ const AGENTS: [&str; 2] = ["agent s", "agent t"];
 fn who(place: Place, container: usize) -> &'static str {
     match place {
         Place::Source => ["a of s", "b of s"][container],
-        Place::Target(at) => [["a of u1", "b of u1"], ["a of u2", "b of u2"]][at][container],
+        Place::Target(at) => [
+            ["a of u1", "b of u1"],
+            ["a of u2", "b of u2"],
+            ["a of u3", "b of u3"],
+        ][at][container],
     }
 }
 

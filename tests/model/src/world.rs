@@ -1,4 +1,4 @@
-//! A whole cluster, as small as it can be: two nodes, a pod of two containers, and up to two pods that are to get its state. What
+//! A whole cluster, as small as it can be: two nodes, a pod of two containers, and up to three pods that are to get its state. What
 //! never happens is checked at the one place where a container begins to run.
 
 use crate::intern::Id;
@@ -6,7 +6,7 @@ use crate::intern::Id;
 /// How many containers a pod has.
 pub const CONTAINERS: usize = 2;
 /// How many pods may be made, one after the other, to get the state.
-pub const TARGETS: usize = 2;
+pub const TARGETS: usize = 3;
 /// The nodes.
 pub const SOURCE: usize = 0;
 pub const TARGET: usize = 1;
@@ -276,6 +276,7 @@ impl World {
                     && self.is_cut_whole()
                     && !self.is_stale
                     && !self.is_thaw_begun
+                    && !self.is_home
                     && !claim.is_claimed_fresh =>
             {
                 return Some(Wrong::Fresh);

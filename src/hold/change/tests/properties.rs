@@ -13,10 +13,13 @@ fn any_hold_step() -> impl Strategy<Value = HoldStep> {
     let pod = || prop_oneof![Just(uid("t1")), Just(uid("t2"))];
     prop_oneof![
         prop_oneof![Just(None), Just(Some("t1"))].prop_map(|uid| beginning(target(uid))),
-        pod().prop_map(|uid| HoldStep::Retarget(Target {
-            node: "n2".into(),
-            uid: Some(uid)
-        })),
+        (pod(), any::<bool>()).prop_map(|(uid, ran)| HoldStep::Retarget {
+            target: Target {
+                node: "n2".into(),
+                uid: Some(uid)
+            },
+            ran
+        }),
         Just(HoldStep::Wish("TERM".into())),
         Just(HoldStep::Damage),
         Just(HoldStep::Withdraw),
