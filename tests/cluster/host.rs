@@ -64,7 +64,6 @@ async fn comes_and_goes(world: &World, changed: &str) {
     apply(world, &pod("before", "")).await;
     let before = runs(world, "before").await;
     let former = node.configuration();
-
     let installed = node.install(&[]);
     assert_eq!(installed["restarted"], true, "{installed}");
     assert!(
