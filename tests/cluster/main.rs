@@ -17,6 +17,7 @@ mod faults;
 mod going;
 mod leading;
 mod moving;
+mod ranges;
 mod resizing;
 mod shares;
 mod targets;
