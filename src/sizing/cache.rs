@@ -11,7 +11,7 @@ use crate::sizing::mirror::{NOWHERE, Turn};
 use crate::sizing::owners::{OwnedPod, Owners};
 use crate::sizing::partial::{DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Pods, Templates};
 use crate::sizing::texts::Texts;
-use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView, TemplateView};
+use crate::sizing::view::{Claim, DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use kube::Client;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,15 +68,9 @@ impl Caches {
 
     /// The DaemonSet that a pod says it belongs to: the very one, by its uid, and not older than the pod. Otherwise the watch lags, and
     /// `Lookups` has to ask.
-    pub(crate) fn daemonset_fresh(
-        &self,
-        namespace: &str,
-        name: &str,
-        uid: &str,
-        template_generation: Option<i64>,
-    ) -> Option<Arc<DaemonSetView>> {
-        let view = self.daemonset(namespace, name)?;
-        let is_it = *view.uid == *uid && view.is_as_new_as(template_generation);
+    pub(crate) fn daemonset_fresh(&self, claim: &Claim) -> Option<Arc<DaemonSetView>> {
+        let view = self.daemonset(claim.namespace, claim.name)?;
+        let is_it = *view.uid == *claim.uid && view.is_as_new_as(claim.generation);
         is_it.then_some(view)
     }
 

@@ -12,7 +12,7 @@ use crate::sizing::notes::Note;
 use crate::sizing::pod::Pod;
 use crate::sizing::recipe::Recipe;
 use crate::sizing::share::Inputs;
-use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView, TemplateView};
+use crate::sizing::view::{Claim, DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use crate::webhook::review::Answer;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,23 +29,14 @@ pub(crate) enum Known<V> {
 /// An object that has to be looked up first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Missing<'a> {
-    DaemonSet(Asked<'a>),
+    DaemonSet(Claim<'a>),
     Node(&'a str),
     Template(String),
 }
 
-/// The DaemonSet that a pod says it belongs to: by name, uid, and the number of its pod template.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Asked<'a> {
-    pub(crate) namespace: &'a str,
-    pub(crate) name: &'a str,
-    pub(crate) uid: &'a str,
-    pub(crate) generation: Option<i64>,
-}
-
 /// What can be seen of the cluster; `None` where it has to be looked up.
 pub(crate) trait Sight {
-    fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>>;
+    fn daemonset(&self, claim: Claim) -> Option<Known<DaemonSetView>>;
     fn node(&self, name: &str) -> Option<Known<NodeView>>;
     fn template(&self, name: &str) -> Option<Known<TemplateView>>;
     fn limit_ranges(&self, namespace: &str) -> Vec<Arc<LimitRangeView>>;
@@ -76,13 +67,13 @@ pub(crate) fn judge<'a>(
     let Some(owner) = pod.daemonset() else {
         return Ok(silent("not_daemonset"));
     };
-    let asked = Asked {
+    let claim = Claim {
         namespace,
         name: &owner.name,
         uid: &owner.uid,
         generation: pod.template_generation(),
     };
-    let daemonset = match sight.daemonset(asked).ok_or(Missing::DaemonSet(asked))? {
+    let daemonset = match sight.daemonset(claim).ok_or(Missing::DaemonSet(claim))? {
         Known::There(daemonset) => daemonset,
         Known::Absent => return Ok(silent("no_daemonset")),
         Known::Failed(why) => return Ok(left(&Left::Unknown("DaemonSet", why))),

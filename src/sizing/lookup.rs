@@ -7,7 +7,7 @@ use crate::process::writes::bounded;
 use crate::sizing::cache::Caches;
 use crate::sizing::mirror::Mirror;
 use crate::sizing::partial::{DaemonSets, Kind, Nodes, Partial, Templates};
-use crate::sizing::view::{DaemonSetView, NodeView, TemplateView};
+use crate::sizing::view::{Claim, DaemonSetView, NodeView, TemplateView};
 use asked::{Asked, Question};
 use kube::{Api, Client};
 use std::sync::Arc;
@@ -88,20 +88,23 @@ impl Lookups {
     /// The DaemonSet that a pod says it belongs to. One of that name with another uid is another one, and so this one is absent.
     pub(crate) async fn daemonset(
         &self,
-        (namespace, name): (&str, &str),
-        uid: &str,
-        template_generation: Option<i64>,
+        claim: Claim<'_>,
         deadline: Instant,
     ) -> Found<DaemonSetView> {
-        let caches = &self.caches;
-        if let Some(view) = caches.daemonset_fresh(namespace, name, uid, template_generation) {
+        if let Some(view) = self.caches.daemonset_fresh(&claim) {
             return Found::There(view);
         }
+        let Claim {
+            namespace,
+            name,
+            uid,
+            generation,
+        } = claim;
         let question = Question {
             key: format!("{namespace}/{name}/{uid}"),
-            generation: template_generation.unwrap_or(i64::MIN),
+            generation: generation.unwrap_or(i64::MIN),
             generation_of: |view: &DaemonSetView| view.template_generation.unwrap_or(i64::MAX),
-            removals: caches.daemonsets.mirror.removals(),
+            removals: self.caches.daemonsets.mirror.removals(),
         };
         let found = self
             .ask::<DaemonSets>(&self.daemonsets, question, deadline, || {

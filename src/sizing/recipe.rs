@@ -56,6 +56,32 @@ pub(crate) enum Wave {
     Percent(u32),
 }
 
+/// The percentage of a resource, its least and its most, as they are written.
+type Numbers<'a> = (Option<i32>, Option<&'a str>, Option<&'a str>);
+
+/// Those of a template, or of an override: the same fields.
+macro_rules! numbers {
+    ($of:expr) => {
+        Each {
+            cpu: (
+                $of.cpu_percentage,
+                $of.min_cpu.as_deref(),
+                $of.max_cpu.as_deref(),
+            ),
+            memory: (
+                $of.memory_percentage,
+                $of.min_memory.as_deref(),
+                $of.max_memory.as_deref(),
+            ),
+            storage: (
+                $of.storage_percentage,
+                $of.min_storage.as_deref(),
+                $of.max_storage.as_deref(),
+            ),
+        }
+    };
+}
+
 impl Wave {
     /// Of so many pods; never none.
     pub(crate) fn of(self, pods: usize) -> usize {
@@ -76,7 +102,7 @@ impl Recipe {
     /// # Errors
     /// The first thing in it that cannot be used.
     pub(crate) fn read(spec: &FlexDaemonsetTemplateSpec) -> Result<Self, String> {
-        let shares = own_shares(spec)?;
+        let shares = shares(&numbers!(spec))?;
         bounds_fit(&shares, "")?;
         let overrides = spec
             .node_overrides
@@ -133,35 +159,15 @@ impl Recipe {
     }
 }
 
-fn own_shares(spec: &FlexDaemonsetTemplateSpec) -> Result<Each<ShareRule>, String> {
+fn shares(numbers: &Each<Numbers>) -> Result<Each<ShareRule>, String> {
     Ok(Each {
-        cpu: share(
-            "CPU",
-            spec.cpu_percentage,
-            spec.min_cpu.as_deref(),
-            spec.max_cpu.as_deref(),
-        )?,
-        memory: share(
-            "Memory",
-            spec.memory_percentage,
-            spec.min_memory.as_deref(),
-            spec.max_memory.as_deref(),
-        )?,
-        storage: share(
-            "Storage",
-            spec.storage_percentage,
-            spec.min_storage.as_deref(),
-            spec.max_storage.as_deref(),
-        )?,
+        cpu: share("CPU", numbers.cpu)?,
+        memory: share("Memory", numbers.memory)?,
+        storage: share("Storage", numbers.storage)?,
     })
 }
 
-fn share(
-    name: &str,
-    percent: Option<i32>,
-    min: Option<&str>,
-    max: Option<&str>,
-) -> Result<ShareRule, String> {
+fn share(name: &str, (percent, min, max): Numbers) -> Result<ShareRule, String> {
     let percent = percent
         .map(|percent| match u32::try_from(percent) {
             Ok(fine @ 1..=100) => Ok(fine),
@@ -212,29 +218,7 @@ fn read_override(
 ) -> Result<(Vec<Requirement>, Each<ShareRule>), String> {
     let place = format!("nodeOverrides[{at}]: ");
     let told = |mistake: String| format!("{place}{mistake}");
-    let own = Each {
-        cpu: share(
-            "CPU",
-            entry.cpu_percentage,
-            entry.min_cpu.as_deref(),
-            entry.max_cpu.as_deref(),
-        )
-        .map_err(told)?,
-        memory: share(
-            "Memory",
-            entry.memory_percentage,
-            entry.min_memory.as_deref(),
-            entry.max_memory.as_deref(),
-        )
-        .map_err(told)?,
-        storage: share(
-            "Storage",
-            entry.storage_percentage,
-            entry.min_storage.as_deref(),
-            entry.max_storage.as_deref(),
-        )
-        .map_err(told)?,
-    };
+    let own = shares(&numbers!(entry)).map_err(told)?;
     let shares = Each::from_fn(|resource| {
         let (own, whole) = (own.of(resource), whole.of(resource));
         ShareRule {

@@ -8,7 +8,7 @@ pub(crate) mod tests;
 use crate::kit::documents::part;
 use crate::sizing::crowd::Crowd;
 use crate::sizing::findings::{Exclusion, exclusion};
-use crate::sizing::judge::{Asked, Known, Sight};
+use crate::sizing::judge::{Known, Sight};
 use crate::sizing::load::{Load, load};
 use crate::sizing::partial::{
     DaemonSets, Kind, LimitRanges, Namespaces, Nodes, Partial, Pods, Templates,
@@ -16,7 +16,7 @@ use crate::sizing::partial::{
 use crate::sizing::recipe::Recipe;
 use crate::sizing::texts::Texts;
 use crate::sizing::view::{
-    DaemonSetView, LimitRangeView, NamespaceView, NodeView, PodView, TemplateView,
+    Claim, DaemonSetView, LimitRangeView, NamespaceView, NodeView, PodView, TemplateView,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -253,8 +253,8 @@ fn known<V>(found: Option<&Arc<V>>) -> Known<V> {
 }
 
 impl Sight for Snapshot {
-    fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
-        Some(known(Self::daemonset(self, asked.namespace, asked.name)))
+    fn daemonset(&self, claim: Claim) -> Option<Known<DaemonSetView>> {
+        Some(known(Self::daemonset(self, claim.namespace, claim.name)))
     }
 
     fn node(&self, name: &str) -> Option<Known<NodeView>> {

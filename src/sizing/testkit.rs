@@ -10,12 +10,12 @@
 use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
 use crate::sizing::crowd::Crowd;
-use crate::sizing::judge::{Asked, Judged, Known, Sight, judge};
+use crate::sizing::judge::{Judged, Known, Sight, judge};
 use crate::sizing::load::{Load, load};
 use crate::sizing::pod::Pod;
 use crate::sizing::recipe::Recipe;
 use crate::sizing::view::{
-    ContainerView, DaemonSetView, LimitRangeView, NodeView, Role, TemplateView,
+    Claim, ContainerView, DaemonSetView, LimitRangeView, NodeView, Role, TemplateView,
 };
 use crate::webhook::review::Answer;
 use serde_json::{Value, json};
@@ -37,8 +37,8 @@ fn known<V>(found: Option<&Arc<V>>) -> Option<Known<V>> {
 }
 
 impl Sight for Cluster {
-    fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
-        known(self.daemonsets.get(asked.name))
+    fn daemonset(&self, claim: Claim) -> Option<Known<DaemonSetView>> {
+        known(self.daemonsets.get(claim.name))
     }
 
     fn node(&self, name: &str) -> Option<Known<NodeView>> {

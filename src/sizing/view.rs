@@ -80,6 +80,15 @@ pub(crate) struct DaemonSetView {
     pub(crate) rollout: Rollout,
 }
 
+/// The DaemonSet that a pod says it belongs to: by name, uid, and the number of its pod template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Claim<'a> {
+    pub(crate) namespace: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) uid: &'a str,
+    pub(crate) generation: Option<i64>,
+}
+
 /// Where a DaemonSet's pods may land.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Landing {

@@ -2,11 +2,11 @@
 
 use crate::process::telemetry::Telemetry;
 use crate::sizing::cache::Caches;
-use crate::sizing::judge::{Asked, Known, Missing, Sight, judge};
+use crate::sizing::judge::{Known, Missing, Sight, judge};
 use crate::sizing::load::{Load, load};
 use crate::sizing::lookup::{Found, Lookups};
 use crate::sizing::pod::Pod;
-use crate::sizing::view::{DaemonSetView, LimitRangeView, NodeView, TemplateView};
+use crate::sizing::view::{Claim, DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use crate::webhook::endpoint::{Endpoint, Reply};
 use crate::webhook::review::{Malformed, read};
 use futures::future::BoxFuture;
@@ -58,17 +58,8 @@ impl Pods {
 
     async fn look_up(&self, seen: &mut Seen<'_>, missing: Missing<'_>, deadline: Instant) {
         match missing {
-            Missing::DaemonSet(asked) => {
-                let Asked {
-                    namespace,
-                    name,
-                    uid,
-                    generation,
-                } = asked;
-                let found = self
-                    .lookups
-                    .daemonset((namespace, name), uid, generation, deadline);
-                seen.daemonset = Some(found.await.into());
+            Missing::DaemonSet(claim) => {
+                seen.daemonset = Some(self.lookups.daemonset(claim, deadline).await.into());
             }
             Missing::Node(name) => {
                 seen.node = Some(self.lookups.node(name, deadline).await.into());
@@ -128,17 +119,9 @@ impl<V> From<Found<V>> for Known<V> {
 }
 
 impl Sight for Seen<'_> {
-    fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
+    fn daemonset(&self, claim: Claim) -> Option<Known<DaemonSetView>> {
         self.daemonset.clone().or_else(|| {
-            let Asked {
-                namespace,
-                name,
-                uid,
-                generation,
-            } = asked;
-            let found = self
-                .caches
-                .daemonset_fresh(namespace, name, uid, generation);
+            let found = self.caches.daemonset_fresh(&claim);
             found.map(Known::There)
         })
     }

@@ -19,6 +19,7 @@ mod host;
 mod leading;
 mod moving;
 mod protecting;
+mod ranges;
 mod resizing;
 mod shares;
 mod targets;

@@ -126,10 +126,13 @@ async fn a_fresh_daemonset_is_the_very_one_and_not_older_than_the_pod() {
     );
     let world = world.synced().await;
     let is_fresh = |uid, generation| {
-        world
-            .caches
-            .daemonset_fresh("monitoring", "agent", uid, generation)
-            .is_some()
+        let claim = Claim {
+            namespace: "monitoring",
+            name: "agent",
+            uid,
+            generation,
+        };
+        world.caches.daemonset_fresh(&claim).is_some()
     };
     assert!(is_fresh("u1", Some(2)) && is_fresh("u1", Some(1)) && is_fresh("u1", None));
     assert!(!is_fresh("u1", Some(3)), "the watch lags");

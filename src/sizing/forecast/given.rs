@@ -1,11 +1,13 @@
 //! What a DaemonSet's pod gets on a node of one snapshot.
 
 use crate::sizing::desire::{Desired, Slot, desire};
-use crate::sizing::judge::{Asked, Known, Sight};
+use crate::sizing::judge::{Known, Sight};
 use crate::sizing::load::{Load, Surroundings};
 use crate::sizing::share::Inputs;
 use crate::sizing::snapshot::{Named, Snapshot};
-use crate::sizing::view::{ContainerView, DaemonSetView, LimitRangeView, NodeView, TemplateView};
+use crate::sizing::view::{
+    Claim, ContainerView, DaemonSetView, LimitRangeView, NodeView, TemplateView,
+};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,8 +28,8 @@ impl<'a> Memory<'a> {
 }
 
 impl Sight for Memory<'_> {
-    fn daemonset(&self, asked: Asked) -> Option<Known<DaemonSetView>> {
-        Sight::daemonset(self.snapshot, asked)
+    fn daemonset(&self, claim: Claim) -> Option<Known<DaemonSetView>> {
+        Sight::daemonset(self.snapshot, claim)
     }
 
     fn node(&self, name: &str) -> Option<Known<NodeView>> {

@@ -252,7 +252,7 @@ fn fx_10_a_node_that_is_unknown_unnamed_or_one_of_several_leaves_the_pod_alone()
 fn fx_12_what_is_not_in_sight_is_asked_for_not_refused() {
     struct Blind;
     impl Sight for Blind {
-        fn daemonset(&self, _: Asked) -> Option<Known<DaemonSetView>> {
+        fn daemonset(&self, _: Claim) -> Option<Known<DaemonSetView>> {
             None
         }
         fn node(&self, _: &str) -> Option<Known<NodeView>> {
@@ -271,13 +271,13 @@ fn fx_12_what_is_not_in_sight_is_asked_for_not_refused() {
     let text = pod("agent", "n4", one()).to_string();
     let pod: Pod = serde_json::from_str(&text).unwrap();
     let missing = judge(&pod, "apps", &Blind).unwrap_err();
-    let asked = Asked {
+    let claim = Claim {
         namespace: "apps",
         name: "agent",
         uid: "d",
         generation: Some(1),
     };
-    assert_eq!(missing, Missing::DaemonSet(asked));
+    assert_eq!(missing, Missing::DaemonSet(claim));
 }
 
 #[test]

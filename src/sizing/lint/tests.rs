@@ -8,6 +8,21 @@ fn of(text: &str) -> Report {
     }])
 }
 
+/// The one thing that is said.
+fn only(findings: Vec<Finding>) -> Finding {
+    let Ok([found]) = <[Finding; 1]>::try_from(findings.clone()) else {
+        panic!("{findings:?}")
+    };
+    found
+}
+
+/// That this is said of the field, as an error.
+fn assert_is_told(found: &Finding, field: &str, says: &str) {
+    let told = (found.severity, &*found.field);
+    assert_eq!(told, (Severity::Error, field), "{found:?}");
+    assert!(found.message.contains(says), "{found:?}");
+}
+
 /// What is said of a template with this specification.
 fn template(spec: &str) -> Vec<Finding> {
     let head = "apiVersion: flexdaemonsets.xai/v1alpha1\nkind: FlexDaemonsetTemplate\nmetadata: {name: t}\n";
@@ -97,25 +112,13 @@ const MISTAKES: [(&str, &str, &str); 16] = [
 #[test]
 fn a_mistake_is_told_with_its_field() {
     for (spec, field, says) in MISTAKES {
-        let findings = template(spec);
-        let [found] = findings.as_slice() else {
-            panic!("{spec}: {findings:?}")
-        };
-        assert_eq!(
-            (found.severity, &*found.field),
-            (Severity::Error, field),
-            "{found:?}"
-        );
-        assert!(found.message.contains(says), "{found:?}");
+        assert_is_told(&only(template(spec)), field, says);
     }
 }
 
 #[test]
 fn what_does_nothing_is_a_warning() {
-    let findings = template("{cpuPercentage: 10, minMemory: 64Mi}");
-    let [found] = findings.as_slice() else {
-        panic!("{findings:?}")
-    };
+    let found = only(template("{cpuPercentage: 10, minMemory: 64Mi}"));
     assert_eq!(
         (found.severity, &*found.field),
         (Severity::Warning, "spec.minMemory")
@@ -178,16 +181,7 @@ fn a_kind_or_version_that_does_not_exist_is_a_mistake() {
         ("just: a map", "", "it has no kind"),
         ("a: [", "", "no YAML"),
     ] {
-        let report = of(text);
-        let [found] = report.findings.as_slice() else {
-            panic!("{text}: {report:?}")
-        };
-        assert_eq!(
-            (found.severity, &*found.field),
-            (Severity::Error, field),
-            "{found:?}"
-        );
-        assert!(found.message.contains(says), "{found:?}");
+        assert_is_told(&only(of(text).findings), field, says);
     }
     let other = of("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}");
     assert_eq!((other.findings.len(), other.ignored), (0, 1));
@@ -198,9 +192,7 @@ fn a_kind_or_version_that_does_not_exist_is_a_mistake() {
 #[test]
 fn a_daemonset_whose_template_is_elsewhere_is_only_noted() {
     let report = of(&daemonset("d", "elsewhere", ""));
-    let [found] = report.findings.as_slice() else {
-        panic!("{report:?}")
-    };
+    let found = only(report.findings);
     assert_eq!(found.severity, Severity::Note);
     assert!(
         found
@@ -215,9 +207,7 @@ fn percentages_over_a_hundred_are_told_for_daemonsets_that_are_everywhere() {
     let two = shares("a", 60) + &shares("b", 41);
     let everywhere = two.clone() + &daemonset("one", "a", "") + &daemonset("two", "b", "");
     let report = of(&everywhere);
-    let [found] = report.findings.as_slice() else {
-        panic!("{report:?}")
-    };
+    let found = only(report.findings);
     assert!(
         found.severity == Severity::Warning
             && found
@@ -225,6 +215,10 @@ fn percentages_over_a_hundred_are_told_for_daemonsets_that_are_everywhere() {
                 .contains("101 %: default/one 60 %, default/two 41 %"),
         "{found:?}"
     );
+    let left_out =
+        daemonset("two", "b", "").replace("{name: two,", "{name: two, namespace: kube-system,");
+    let found = only(of(&(two.clone() + &daemonset("one", "a", "") + &left_out)).findings);
+    assert!(found.message.contains("kubectl label"), "{found:?}");
     let apart =
         two + &daemonset("one", "a", "") + &daemonset("two", "b", ", nodeSelector: {pool: gpu}");
     assert_eq!(of(&apart).findings, []);
@@ -235,9 +229,7 @@ fn a_namespace_that_is_left_out_is_told_unless_the_files_say_otherwise() {
     let text = shares("a", 1)
         + &daemonset("d", "a", "").replace("{name: d,", "{name: d, namespace: kube-system,");
     let report = of(&text);
-    let [found] = report.findings.as_slice() else {
-        panic!("{report:?}")
-    };
+    let found = only(report.findings);
     assert!(
         found
             .message
@@ -251,9 +243,7 @@ fn a_namespace_that_is_left_out_is_told_unless_the_files_say_otherwise() {
 #[test]
 fn a_name_that_is_there_twice_is_told_with_its_other_place() {
     let report = of(&(shares("a", 1) + &shares("a", 2)));
-    let [found] = report.findings.as_slice() else {
-        panic!("{report:?}")
-    };
+    let found = only(report.findings);
     assert!(
         found.severity == Severity::Warning && found.message.contains("f.yaml:3"),
         "{found:?}"
@@ -264,13 +254,26 @@ fn a_name_that_is_there_twice_is_told_with_its_other_place() {
 fn an_annotation_that_nobody_reads_is_told() {
     let text = daemonset("d", "a", "").replace("resource-template:", "resource-tempalte:");
     let report = of(&text);
-    let [found] = report.findings.as_slice() else {
-        panic!("{report:?}")
-    };
+    let found = only(report.findings);
     assert!(
         found
             .message
             .contains("did you mean flexdaemonsets.xai/resource-template?"),
         "{found:?}"
     );
+}
+
+#[test]
+fn resources_of_pods_as_a_whole_are_told_where_they_say_something() {
+    let with = |whole: &str| {
+        let text = shares("a", 1) + &daemonset("d", "a", &format!(", resources: {whole}"));
+        of(&text).findings
+    };
+    let found = only(with("{limits: {cpu: 1}}"));
+    assert!(
+        found.severity == Severity::Warning && found.message.contains("as a whole"),
+        "{found:?}"
+    );
+    assert_eq!(with("{}"), []);
+    assert_eq!(with("{requests: {}, limits: null}"), []);
 }

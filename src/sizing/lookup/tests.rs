@@ -3,12 +3,21 @@ use crate::sizing::cache::world::{DAEMONSETS, NODES, TEMPLATES, World, daemonset
 use http::StatusCode;
 use serde_json::json;
 
-const AGENT: (&str, &str) = ("monitoring", "agent");
 const AGENT_PATH: &str = "/apis/apps/v1/namespaces/monitoring/daemonsets/agent";
 
 impl World {
     fn lookups(&self) -> Lookups {
         Lookups::new(Arc::clone(&self.caches), self.server.client())
+    }
+}
+
+/// The DaemonSet of a pod, by what the pod says of it.
+fn agent(uid: &str, generation: Option<i64>) -> Claim<'_> {
+    Claim {
+        namespace: "monitoring",
+        name: "agent",
+        uid,
+        generation,
     }
 }
 
@@ -35,7 +44,7 @@ async fn what_is_in_the_cache_is_not_asked_for() {
     let world = world.synced().await;
     let lookups = world.lookups();
     assert_eq!(cpu(&lookups.node("n1", soon()).await), "4");
-    let found = lookups.daemonset(AGENT, "u1", Some(1), soon()).await;
+    let found = lookups.daemonset(agent("u1", Some(1)), soon()).await;
     assert!(matches!(found, Found::There(_)), "{found:?}");
     assert_eq!(
         (world.asked(&node_path("n1")), world.asked(AGENT_PATH)),
@@ -141,7 +150,7 @@ async fn a_fault_is_no_absence() {
     assert_eq!(lookups.node("n1", soon()).await, Found::Unknown("server"));
     world.server.forbid(&format!("GET {DAEMONSETS}"));
     world.server.forbid("GET /apis/apps/v1/namespaces");
-    let found = lookups.daemonset(AGENT, "u1", None, soon()).await;
+    let found = lookups.daemonset(agent("u1", None), soon()).await;
     assert_eq!(found, Found::Unknown("forbidden"));
 }
 
@@ -154,13 +163,13 @@ async fn a_daemonset_that_was_made_anew_is_another() {
     // The watch hears nothing of what happens from here on.
     world.stop.cancel();
     world.server.put(AGENT_PATH, daemonset("u2", "1"));
-    let found = lookups.daemonset(AGENT, "u2", Some(1), soon()).await;
+    let found = lookups.daemonset(agent("u2", Some(1)), soon()).await;
     assert!(
         matches!(&found, Found::There(view) if *view.uid == *"u2"),
         "{found:?}"
     );
     assert_eq!(
-        lookups.daemonset(AGENT, "u3", Some(1), soon()).await,
+        lookups.daemonset(agent("u3", Some(1)), soon()).await,
         Found::Absent
     );
 }
@@ -175,7 +184,7 @@ async fn a_pod_that_is_newer_than_the_watch_is_believed() {
     world.server.put(AGENT_PATH, daemonset("u1", "2"));
     for generation in [2, 2, 1] {
         let found = lookups
-            .daemonset(AGENT, "u1", Some(generation), soon())
+            .daemonset(agent("u1", Some(generation)), soon())
             .await;
         let wanted = if generation == 2 { Some(2) } else { Some(1) };
         assert!(
@@ -186,7 +195,7 @@ async fn a_pod_that_is_newer_than_the_watch_is_believed() {
     assert_eq!(world.asked(AGENT_PATH), 1);
     // The next change comes while the answer is remembered: it is too old.
     world.server.put(AGENT_PATH, daemonset("u1", "3"));
-    let found = lookups.daemonset(AGENT, "u1", Some(3), soon()).await;
+    let found = lookups.daemonset(agent("u1", Some(3)), soon()).await;
     assert!(
         matches!(&found, Found::There(view) if view.template_generation == Some(3)),
         "{found:?}"
@@ -200,7 +209,7 @@ async fn a_generation_that_does_not_exist_is_asked_for_once_a_second() {
     world.server.put(AGENT_PATH, daemonset("u1", "1"));
     let lookups = world.lookups();
     for _ in 0..5 {
-        let found = lookups.daemonset(AGENT, "u1", Some(99), soon()).await;
+        let found = lookups.daemonset(agent("u1", Some(99)), soon()).await;
         assert!(
             matches!(&found, Found::There(view) if view.template_generation == Some(1)),
             "{found:?}"
@@ -217,8 +226,8 @@ async fn whoever_wants_a_newer_one_than_is_being_read_asks_for_it() {
         .server
         .slow_down(Duration::from_millis(50), usize::MAX);
     let lookups = world.lookups();
-    let older = lookups.daemonset(AGENT, "u1", Some(1), soon());
-    let newer = lookups.daemonset(AGENT, "u1", Some(2), soon());
+    let older = lookups.daemonset(agent("u1", Some(1)), soon());
+    let newer = lookups.daemonset(agent("u1", Some(2)), soon());
     let (older, newer) = tokio::join!(older, newer);
     assert!(matches!(older, Found::There(_)) && matches!(newer, Found::There(_)));
     assert_eq!(world.asked(AGENT_PATH), 2);

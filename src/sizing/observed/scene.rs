@@ -1,12 +1,12 @@
 //! A template, a DaemonSet and its pods for tests, in as few words as possible. All nodes have 10 CPUs and 100Gi.
 
 use super::{Crew, Observed, Place, Seen, Tried};
-use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::api::FlexDaemonsetTemplateSpec;
 use crate::sizing::load::Surroundings;
 use crate::sizing::plan::{Plan, plan};
 use crate::sizing::recipe::Recipe;
 use crate::sizing::standing::Standing;
+pub(crate) use crate::sizing::testkit::amounts;
 use crate::sizing::view::{ContainerView, DaemonSetView, NodeView, PodView, Resize, Role, Rollout};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,20 +17,6 @@ pub(crate) const NOW: i64 = 10_000;
 
 pub(crate) fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
-}
-
-/// Amounts as `cpu=4 memory=8Gi storage=100Gi`.
-pub(crate) fn amounts(text: &str) -> Amounts {
-    let read = |name: &str| {
-        let mut words = text.split_whitespace();
-        let word = words.find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
-        word.map(|amount| amount.parse().unwrap())
-    };
-    Each {
-        cpu: read("cpu"),
-        memory: read("memory"),
-        storage: read("storage"),
-    }
 }
 
 /// A container with limits equal to its requests, or others behind a `/`.

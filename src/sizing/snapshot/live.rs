@@ -22,17 +22,11 @@ impl Snapshot {
     /// What cannot be read, and why: a missing right is named with verb and kind.
     pub(crate) async fn read(client: &Client) -> Result<Self, Error> {
         let mut seen = Self::default();
-        let all = ListParams::default();
-        seen.read_all::<Templates>(&Api::all(client.clone()), &all)
-            .await?;
-        seen.read_all::<DaemonSets>(&Api::all(client.clone()), &all)
-            .await?;
-        seen.read_all::<Nodes>(&Api::all(client.clone()), &all)
-            .await?;
-        seen.read_all::<LimitRanges>(&Api::all(client.clone()), &all)
-            .await?;
-        seen.read_all::<Namespaces>(&Api::all(client.clone()), &all)
-            .await?;
+        seen.read_everywhere::<Templates>(client).await?;
+        seen.read_everywhere::<DaemonSets>(client).await?;
+        seen.read_everywhere::<Nodes>(client).await?;
+        seen.read_everywhere::<LimitRanges>(client).await?;
+        seen.read_everywhere::<Namespaces>(client).await?;
         Ok(seen)
     }
 
@@ -97,15 +91,17 @@ impl Snapshot {
         let place = Place::of::<Templates>(client, None);
         self.take_all(place.get(&template).await?)?;
         if self.recipe(&template).is_some_and(Recipe::looks_around) {
-            let all = ListParams::default();
-            self.read_all::<Templates>(&Api::all(client.clone()), &all)
-                .await?;
-            self.read_all::<DaemonSets>(&Api::all(client.clone()), &all)
-                .await?;
-            self.read_all::<Namespaces>(&Api::all(client.clone()), &all)
-                .await?;
+            self.read_everywhere::<Templates>(client).await?;
+            self.read_everywhere::<DaemonSets>(client).await?;
+            self.read_everywhere::<Namespaces>(client).await?;
         }
         Ok(())
+    }
+
+    /// All objects of a kind, in all namespaces.
+    async fn read_everywhere<K: Held>(&mut self, client: &Client) -> Result<(), Error> {
+        let all: Api<Partial<K>> = Api::all(client.clone());
+        self.read_all(&all, &ListParams::default()).await
     }
 
     async fn read_all<K: Held>(
