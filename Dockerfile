@@ -16,9 +16,10 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     set -eu; \
     target="$(uname -m)-unknown-linux-gnu"; \
     RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=/target \
-      cargo build --release --locked --target "$target" --bin holdfast; \
+      cargo build --release --locked --target "$target" --bin holdfast --bin holdfast-runtime; \
     SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" python3 tools/pack_image.py \
-      --target "$target" --directory /image "/target/$target/release/holdfast"
+      --target "$target" --directory /image \
+      "/target/$target/release/holdfast" "/target/$target/release/holdfast-runtime"
 
 FROM scratch
 ARG VERSION

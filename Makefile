@@ -34,7 +34,7 @@ export CARGO_TARGET_DIR ?= $(CACHE)/target
 TARGET ?= $(shell uname -m)-unknown-linux-gnu
 RELEASE_DIR = $(CARGO_TARGET_DIR)/$(TARGET)/release
 # The image's programs; the first is its entry point.
-PROGRAMS := holdfast
+PROGRAMS := holdfast holdfast-runtime
 ARCHIVE := dist/holdfast.tar
 
 # Looked for when a recipe first needs them, not before: the PATH, else the test world, which builds them once.
@@ -61,7 +61,10 @@ define build_benches
 $(build_programs) --bin bench-bare
 RUSTFLAGS="-C target-feature=+crt-static $${RUSTFLAGS:-}" cargo build --release --locked --target $(TARGET) --example bench-driver
 endef
-pack_archive = $(PYTHON) tools/pack_image.py --name '$(IMG)' --target $(TARGET) --output $(ARCHIVE) $(PROGRAMS:%=$(RELEASE_DIR)/%)
+# What the image brings to nodes without runc 1.2 or CRIU 4.2, if `make node-parts` has built it (NODE_PARTS= for an image without).
+NODE_PARTS ?= $(shell $(PYTHON) tools/node_parts.py find 2>/dev/null)
+pack_archive = $(PYTHON) tools/pack_image.py --name '$(IMG)' --target $(TARGET) --output $(ARCHIVE) \
+	$(if $(NODE_PARTS),--node-parts '$(NODE_PARTS)') $(PROGRAMS:%=$(RELEASE_DIR)/%)
 
 # The manifests with IMG in the place of the image they name, as a kustomization in dist/.
 define kustomization_with_image
@@ -185,6 +188,11 @@ bench-admission-cluster: ## Only the parts of it that go through an API server
 	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) --only cluster $(ARGS)
 	$(PYTHON) benches/run_admission.py --only storm --archive $(ARCHIVE) --image '$(IMG)' $(ARGS)
 
+.PHONY: bench-runtime
+bench-runtime: ## Measure what holdfast-runtime adds to the start of a container (ARGS='--containers 50' for fewer)
+	$(build_programs)
+	$(PYTHON) benches/run_runtime.py --program $(RELEASE_DIR)/holdfast-runtime $(ARGS)
+
 ##@ Keep in step
 
 .PHONY: fmt
@@ -208,6 +216,10 @@ check-cases: ## Fail, with a diff, if it is not current
 	$(PYTHON) tools/case_table.py check
 
 ##@ Image
+
+.PHONY: node-parts
+node-parts: ## Build what the image brings to nodes that lack it: runc, and CRIU with its libraries (as root, some minutes once)
+	$(PYTHON) tools/node_parts.py build
 
 .PHONY: image
 image: build ## Pack an OCI archive and its bill of materials into dist/, without Docker (IMG= names it)

@@ -1,13 +1,17 @@
 //! The one table of what Holdfast consists of: each slice with its CRDs, controllers, webhooks and writes. Whoever adds a slice adds a line here.
 
+pub mod agent;
 mod cluster;
 mod door;
 mod manager;
 mod parts;
 pub mod serve;
 
+use crate::hold::shelf;
+use crate::host;
 use crate::kit::error::Error;
 use crate::kit::names;
+use crate::oci::cgroups::kill;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
 use crate::process::health::Health;
@@ -15,6 +19,7 @@ use crate::process::installation::Installation;
 use crate::process::runner::Runner;
 use crate::process::telemetry::Telemetry;
 use crate::process::{installation, leader, teardown};
+use crate::runtime::{asking, create, delete, guard};
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
 use crate::sizing::cache::Caches;
@@ -107,18 +112,40 @@ const GROUND_STEPS: &[&[Step]] = &[
     rollover::STEPS,
 ];
 
+/// What is done on nodes.
+const NODE_STEPS: &[&[Step]] = &[
+    host::acts::STEPS,
+    host::labels::STEPS,
+    shelf::STEPS,
+    kill::STEPS,
+    asking::STEPS,
+    create::STEPS,
+    delete::STEPS,
+    guard::STEPS,
+];
+
 /// All CRDs, in the order in which they are printed and installed.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
     SLICES.iter().flat_map(|slice| (slice.crds)()).collect()
 }
 
-/// All fault points, in the order of the table.
+/// All fault points of the manager, in the order of the table.
 #[must_use]
 pub fn fault_points() -> Vec<String> {
     let slices = SLICES.iter().flat_map(|slice| slice.steps).copied();
-    let steps = GROUND_STEPS.iter().copied().chain(slices).flatten();
+    points(GROUND_STEPS.iter().copied().chain(slices))
+}
+
+/// All fault points of what runs on nodes.
+#[must_use]
+pub fn node_fault_points() -> Vec<String> {
+    points(NODE_STEPS.iter().copied())
+}
+
+fn points(steps: impl Iterator<Item = &'static [Step]>) -> Vec<String> {
     steps
+        .flatten()
         .flat_map(|step| [format!("{step}.before"), format!("{step}.after")])
         .collect()
 }

@@ -4,12 +4,16 @@
 //! `tests/architecture` holds it.
 //!
 //! ```text
-//! 5 mains    main.rs
+//! 5 mains    main.rs  bin/holdfast-runtime.rs
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
-//! 3 slices   sizing
+//! 3 slices   sizing  migration (what the leader decides)  agent (what a node does)
+//!            runtime (the OCI runtime on a node)  host (what lies on a node: programs, the runtime's handler)
 //! 2 door     webhook (server, certificates, reviews)
-//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
-//! 0 kit      names  conditions  events  error  quantity
+//! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   cri (calls to a node's container runtime)
+//!            hold (durable records of a node's pods)   tree (files as they travel)
+//!            engine (freezing, dumping, restoring)
+//!            oci (what is common to all who speak to a container runtime)
+//! 0 kit      names  conditions  events  error  faults  quantity
 //! ```
 
 /// Values and rules that know no process and no cluster.
@@ -18,9 +22,21 @@ pub mod kit {
     pub mod documents;
     pub mod error;
     pub mod events;
+    pub mod faults;
     pub mod names;
     pub mod near;
     pub mod quantity;
+}
+
+/// Trees of files as they travel between nodes.
+pub mod tree;
+
+/// Freezing, dumping and restoring by the real runtime and CRIU: what is in a container beside its memory, where that lies on a node,
+/// and what CRIU means when it says no.
+pub mod engine {
+    pub mod criu;
+    pub mod mounts;
+    pub mod volumes;
 }
 
 /// What every process of ours needs.
@@ -42,6 +58,37 @@ pub mod process {
     pub mod writes;
 }
 
+/// What a node knows of its pods, durably: holds, admissions, tokens.
+pub mod hold {
+    mod admission;
+    pub mod answer;
+    pub mod change;
+    pub mod guard;
+    pub mod record;
+    pub mod rules;
+    pub mod shelf;
+    pub mod signal;
+    mod source;
+    pub mod uid;
+}
+
+/// What is common to all who speak to a container runtime by its command line.
+pub mod oci {
+    pub mod bundle;
+    pub mod cgroups;
+    pub mod clock;
+    pub mod command_line;
+    pub mod failure;
+    pub mod files;
+    mod flags;
+    pub mod log;
+    pub mod pause;
+    pub mod place;
+    pub mod real;
+    pub mod settings;
+    pub mod state;
+}
+
 /// Serving to the API server and to scrapers over TLS.
 pub mod webhook {
     pub mod authority;
@@ -57,6 +104,43 @@ pub mod webhook {
     pub mod server;
     pub mod store;
     pub mod tls;
+}
+
+/// Calls to a node's container runtime.
+pub mod cri {
+    pub mod client;
+    pub mod runtime;
+    mod wire;
+}
+
+/// What lies on a node: our programs, and the container runtime's handler that runs them.
+pub mod host {
+    pub(crate) mod acts;
+    pub mod check;
+    mod commands;
+    mod configure;
+    mod containerd;
+    mod crio;
+    mod digest;
+    mod disk;
+    mod edit;
+    pub mod facts;
+    mod handler;
+    pub mod install;
+    pub(crate) mod labels;
+    pub mod node;
+    mod parts;
+    mod plan;
+    pub mod prefix;
+    mod programs;
+    pub mod record;
+    mod root;
+    mod service;
+    mod start;
+    #[cfg(test)]
+    mod testkit;
+    pub mod uninstall;
+    mod values;
 }
 
 /// Shares: `DaemonSet` pods get a part of the node that they land on.
@@ -118,6 +202,51 @@ pub mod sizing {
     mod webhook;
 }
 
+/// The container runtime that stands before the real one: what each verb does.
+pub mod runtime {
+    pub mod api;
+    pub mod asking;
+    mod call;
+    pub(crate) mod create;
+    pub(crate) mod delete;
+    pub(crate) mod guard;
+    mod held;
+    mod no_op;
+    mod parent;
+    pub mod program;
+    mod records;
+    mod start;
+    mod ticket;
+}
+
+/// State: a pod moves with all that it has in memory. What the leader decides.
+pub mod migration {
+    pub mod api;
+    pub mod plan;
+    pub mod sweep;
+}
+
+/// State, on a node: what is held, dumped, sent, restored and killed there. The runtime asks before a container of a protected pod is
+/// made, signalled or deleted while it is held; the agent answers from the node's records, and changes them. It asks no API server for
+/// that: a node that is cut off, and whose pods are neither held nor expected, goes on as any node.
+///
+/// ```text
+/// holdfast-runtime ── socket ──► answers ──► hold (pure) ──► shelf, on disk
+///                    (one question a connection; who waits is told every few seconds, and again when something changes)
+/// ```
+pub mod agent {
+    mod answers;
+    pub mod api;
+    mod host;
+    mod own;
+    mod records;
+    pub mod serving;
+    mod socket;
+    pub mod source;
+    mod sweep;
+    pub mod target;
+}
+
 pub mod app;
 
 /// The user's verbs.
@@ -126,6 +255,7 @@ pub mod cli {
     pub mod certs;
     pub mod explain;
     mod files;
+    pub mod host;
     pub mod lint;
     pub mod print;
     pub mod table;
@@ -142,4 +272,5 @@ pub fn install_crypto() {
 #[cfg(test)]
 pub(crate) mod testkit {
     pub(crate) mod api_server;
+    pub(crate) mod folder;
 }

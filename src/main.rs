@@ -3,7 +3,7 @@
 use anyhow::Context;
 use clap::Parser;
 use holdfast::cli::arguments::{Arguments, Verb};
-use holdfast::cli::{certs, explain, lint, print, teardown, what_if};
+use holdfast::cli::{certs, explain, host, lint, print, teardown, what_if};
 use holdfast::{app, install_crypto};
 use std::process::ExitCode;
 
@@ -26,9 +26,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Verb::Serve(flags) => app::serve::serve(*flags)
             .await
             .context("the manager ended")?,
+        Verb::Agent(flags) => app::agent::agent(*flags).await.context("the agent ended")?,
         Verb::Explain(arguments) => explain::run(*arguments).await?,
         Verb::WhatIf(arguments) => what_if::run(*arguments).await?,
         Verb::Lint(arguments) => return Ok(lint::run(arguments)?),
+        Verb::Host(verb) => return Ok(host::run(*verb).await?),
         Verb::Crds => print::out(&print::yaml(&app::crds())?)?,
         Verb::Certs(arguments) => print::out(&certs::run(&arguments)?)?,
         Verb::Teardown(arguments) => teardown::run(arguments, &app::kinds()).await?,
@@ -37,6 +39,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         #[cfg(feature = "faults")]
         Verb::Faults => {
             let points = app::fault_points().into_iter();
+            let points = points.chain(app::node_fault_points());
             print::out(&points.map(|point| point + "\n").collect::<String>())?;
         }
     }

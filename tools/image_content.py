@@ -1,4 +1,4 @@
-"""What is in the image: the files of its two layers. The base changes rarely, so registries keep it between releases."""
+"""What is in the image: the files of its layers. Base and node parts change rarely, so registries keep them between releases."""
 
 from pathlib import Path
 
@@ -41,4 +41,15 @@ def programs(paths, sbom):
         Entry.directory("usr/share/sbom"),
         Entry.file("usr/share/sbom/holdfast.spdx.json", sbom),
     ]
+    return entries
+
+
+def node_parts(folder):
+    """What is brought to nodes that lack it: the directory of tools/node_parts.py, where `holdfast host install` looks for it."""
+    top = Path("usr/local/share/holdfast/node")
+    folders = {parent for path in folder.rglob("*") for parent in (top / path.relative_to(folder)).parents} - {Path(".")}
+    entries = [Entry.directory(str(each)) for each in sorted(folders)]
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        mode = 0o755 if path.stat().st_mode & 0o100 else 0o644
+        entries.append(Entry.file(str(top / path.relative_to(folder)), path.read_bytes(), mode=mode))
     return entries

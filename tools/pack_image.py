@@ -4,6 +4,8 @@
 
     python3 tools/pack_image.py --target TARGET --directory /image PROGRAM...      (in the Dockerfile)
 
+With --node-parts DIR (of tools/node_parts.py) the image also holds what it brings to nodes that lack it.
+
 The first program is the image's entry point. Same input, same bytes: times come from SOURCE_DATE_EPOCH, or else from
 the last commit. The bill of materials is put into the image and beside the archive.
 """
@@ -58,16 +60,28 @@ def labels(crate, created):
     return {f"org.opencontainers.image.{key}": value for key, value in found.items() if value}
 
 
-def bill(target, programs, created):
+def bill(target, programs, parts, created):
     metadata = sbom.cargo_metadata(CHECKOUT, target)
     debian = {name: sbom.debian_package(name) for name in ("ca-certificates", "libc6-dev")}
+    debian.update(brought(parts))
     contents = {path.name: path.read_bytes() for path in programs}
     value = sbom.document(metadata, sbom.lock_checksums(CHECKOUT), contents, debian, created)
     return json.dumps(value, indent=1, sort_keys=True).encode() + b"\n"
 
 
-def pack(name, programs, materials, crate, created):
-    """The Image. `programs` are paths, `materials` the bytes of the bill of materials."""
+def brought(parts):
+    """{package: version} of the Debian packages among the node parts."""
+    return json.loads((parts / "manifest.json").read_text())["packages"] if parts else {}
+
+
+def layers_of(programs, materials, parts):
+    """Those that change rarely first: a registry and a node keep them."""
+    middle = [image_content.node_parts(parts)] if parts else []
+    return [image_content.base(), *middle, image_content.programs(programs, materials)]
+
+
+def pack(name, programs, materials, crate, created, parts=None):
+    """The Image. `programs` are paths, `materials` the bytes of the bill of materials, `parts` the directory of node parts."""
     architectures = {elf.architecture(path) for path in programs}
     if len(architectures) != 1:
         raise elf.NotPackable(f"the programs are for different machines: {', '.join(sorted(architectures))}")
@@ -85,18 +99,18 @@ def pack(name, programs, materials, crate, created):
         },
         "history": [
             {"created": created, "created_by": "CA certificates, user"},
+            *([{"created": created, "created_by": "runc and CRIU for nodes that lack them"}] if parts else []),
             {"created": created, "created_by": "programs, bill of materials"},
         ],
     }
-    layers = [image_content.base(), image_content.programs(programs, materials)]
-    return image_archive.build(name, layers, config, said)
+    return image_archive.build(name, layers_of(programs, materials, parts), config, said)
 
 
-def unpack(directory, programs, materials):
-    """The files of both layers, as they stand in the image."""
+def unpack(directory, programs, materials, parts=None):
+    """The files of all layers, as they stand in the image."""
     for path in programs:
         elf.architecture(path)
-    for entry in [*image_content.base(), *image_content.programs(programs, materials)]:
+    for entry in [entry for layer in layers_of(programs, materials, parts) for entry in layer]:
         target = directory / entry.path
         if entry.content is None:
             target.mkdir(parents=True, exist_ok=True)
@@ -108,7 +122,7 @@ def unpack(directory, programs, materials):
 def write_archive(arguments, materials, created):
     name = str(Reference.parse(arguments.name))
     crate = tomllib.loads((CHECKOUT / "Cargo.toml").read_text())["package"]
-    image = pack(name, arguments.programs, materials, crate, created)
+    image = pack(name, arguments.programs, materials, crate, created, arguments.node_parts)
     image_archive.save(image, arguments.output)
     beside = arguments.output.with_suffix(".spdx.json")
     beside.write_bytes(materials)
@@ -122,6 +136,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--name", help="what the image is called, as IMG")
     parser.add_argument("--target", required=True, help="the Rust target that the programs were built for")
+    parser.add_argument("--node-parts", type=Path, metavar="DIR", help="what is brought to nodes that lack it")
     where = parser.add_mutually_exclusive_group(required=True)
     where.add_argument("--output", type=Path, help="the archive to write")
     where.add_argument("--directory", type=Path, help="write the image's files here instead, for another builder")
@@ -131,9 +146,9 @@ def main():
         parser.error("--output needs --name")
     try:
         created = sbom.timestamp(source_date())
-        materials = bill(arguments.target, arguments.programs, created)
+        materials = bill(arguments.target, arguments.programs, arguments.node_parts, created)
         if arguments.directory:
-            unpack(arguments.directory, arguments.programs, materials)
+            unpack(arguments.directory, arguments.programs, materials, arguments.node_parts)
         else:
             write_archive(arguments, materials, created)
     except EXPECTED as error:

@@ -2,9 +2,10 @@
 
 use crate::cli::certs::Certs;
 use crate::cli::explain::Explain;
+use crate::cli::host::Host;
 use crate::cli::lint::Lint;
 use crate::cli::what_if::WhatIf;
-use crate::process::flags::Serve;
+use crate::process::flags::{AgentFlags, Serve};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
@@ -27,12 +28,17 @@ pub struct Arguments {
 pub enum Verb {
     /// Run the manager: controllers on the leader, the others ready to follow
     Serve(Box<Serve>),
+    /// Run the agent of a node: what the runtime beneath protected pods asks
+    Agent(Box<AgentFlags>),
     /// Show how the share of a DaemonSet's pod on a node comes about
     Explain(Box<Explain>),
     /// Show what templates would do on every node, before they are applied
     WhatIf(Box<WhatIf>),
     /// Find mistakes in templates, and in DaemonSets that name one, without a cluster
     Lint(Lint),
+    /// Put the runtime on a node, look at a node, take it away again; on that node, as root
+    #[command(subcommand)]
+    Host(Box<Host>),
     /// Print the CRDs as YAML: `holdfast crds | kubectl apply -f -`
     Crds,
     /// Write a certificate for the webhooks to a directory, and print what to do with it

@@ -46,6 +46,13 @@ pub const SHARE_ANNOTATION: &str = "holdfast.dev/share";
 /// On a namespace: `enabled` lets pods of kube-system be sized, `disabled` keeps pods of any other namespace from it.
 pub const SIZING_LABEL: &str = "holdfast.dev/sizing";
 
+/// On a node: `installed` where our handler is. It says no more than that, and stays until an uninstallation, since the kubelet looks
+/// at it again for pods that run already.
+pub const RUNTIME_LABEL: &str = "holdfast.dev/runtime";
+
+/// On a node, by prefix: what an installation has found out about it.
+pub const FACTS: &str = "node.holdfast.dev/";
+
 /// Is this finalizer one of ours?
 #[must_use]
 pub fn is_our_finalizer(finalizer: &str) -> bool {

@@ -1,57 +1,6 @@
-//! Fault points: named places before and after each write, where a test can end or hold the process.
-//!
-//! A module that writes declares its writes with [`write_steps!`](crate::write_steps); the names come from the module's path and the
-//! constant's name, and `app.rs` lists them (`holdfast faults`, with the feature `faults`). Each step has two points,
-//! `NAME.before` and `NAME.after`:
-//!
-//! | variable | effect |
-//! |---|---|
-//! | `HOLDFAST_DIE_AT=point` or `point#3` | the process is aborted when it reaches the point (for the third time) |
-//! | `HOLDFAST_PAUSE_AT=point` or `point#3` | the process writes the point's name and a line feed to the Unix socket `HOLDFAST_PAUSE_SOCKET` and goes on when a byte or the end of the stream comes back |
-//!
-//! Without the feature nothing of this is compiled in.
+//! Fault points around writes that are awaited. What they are, and how a test uses them: `kit::faults`.
 
-use std::fmt;
-
-/// One kind of write in one module.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Step {
-    module: &'static str,
-    name: &'static str,
-}
-
-impl Step {
-    /// For [`write_steps!`](crate::write_steps).
-    #[must_use]
-    pub const fn new(module: &'static str, name: &'static str) -> Self {
-        Self { module, name }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let module = self
-            .module
-            .split_once("::")
-            .map_or(self.module, |(_crate, path)| path);
-        write!(
-            f,
-            "{}.{}",
-            module.replace("::", "."),
-            self.name.to_lowercase()
-        )
-    }
-}
-
-/// Declares the writes of a module: a constant each, and `STEPS` for the table in `app.rs`.
-#[macro_export]
-macro_rules! write_steps {
-    ($($(#[doc = $doc:literal])* $name:ident),+ $(,)?) => {
-        $($(#[doc = $doc])* const $name: $crate::process::faults::Step = $crate::process::faults::Step::new(module_path!(), stringify!($name));)+
-        /// Every write of this module.
-        pub(crate) const STEPS: &[$crate::process::faults::Step] = &[$($name),+];
-    };
-}
+pub use crate::kit::faults::Step;
 
 /// Runs a write between its two points.
 pub async fn around<T>(step: &Step, write: impl Future<Output = T>) -> T {
@@ -69,90 +18,26 @@ pub async fn around<T>(step: &Step, write: impl Future<Output = T>) -> T {
 async fn reach(_step: &Step, _side: &str) {}
 
 #[cfg(feature = "faults")]
-use armed::reach;
+async fn reach(step: &Step, side: &str) {
+    use crate::kit::faults::armed;
+    if let Some(point) = armed::visit(step, side) {
+        armed::paused(&point, pause(&point).await);
+    }
+}
 
 #[cfg(feature = "faults")]
-mod armed {
-    use super::Step;
-    use std::collections::HashMap;
-    use std::sync::{LazyLock, Mutex, PoisonError};
+async fn pause(point: &str) -> std::io::Result<()> {
+    use crate::kit::faults::armed;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    /// A point, and at which visit it acts.
-    struct Trap {
-        point: String,
-        visit: u32,
-    }
-
-    static DIE: LazyLock<Option<Trap>> = LazyLock::new(|| trap("HOLDFAST_DIE_AT"));
-    static PAUSE: LazyLock<Option<Trap>> = LazyLock::new(|| trap("HOLDFAST_PAUSE_AT"));
-    static VISITS: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "fault points work in every program and before any flag is read"
-    )]
-    fn trap(variable: &str) -> Option<Trap> {
-        let value = std::env::var(variable).ok()?;
-        let (point, visit) = value.split_once('#').unwrap_or((&value, "1"));
-        Some(Trap {
-            point: point.to_owned(),
-            visit: visit.parse().unwrap_or(1),
-        })
-    }
-
-    pub(super) async fn reach(step: &Step, side: &str) {
-        if DIE.is_none() && PAUSE.is_none() {
-            return;
-        }
-        let point = format!("{step}.{side}");
-        let visit = {
-            let mut visits = VISITS.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = visits.entry(point.clone()).or_default();
-            *count = count.saturating_add(1);
-            *count
-        };
-        let springs = |trap: &Option<Trap>| {
-            trap.as_ref()
-                .is_some_and(|t| t.point == point && t.visit == visit)
-        };
-        if springs(&DIE) {
-            eprintln!("fault point {point}: the process ends here");
-            std::process::abort();
-        }
-        if springs(&PAUSE)
-            && let Err(error) = pause(&point).await
-        {
-            // A test that asked for a pause and does not get it must not go on as if it had.
-            eprintln!("fault point {point}: no pause: {error}");
-            std::process::abort();
-        }
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "fault points work in every program and before any flag is read"
-    )]
-    async fn pause(point: &str) -> std::io::Result<()> {
-        let path = std::env::var("HOLDFAST_PAUSE_SOCKET").map_err(std::io::Error::other)?;
-        let mut stream = tokio::net::UnixStream::connect(path).await?;
-        stream.write_all(format!("{point}\n").as_bytes()).await?;
-        let mut go = [0_u8; 1];
-        stream.read(&mut go).await.map(drop)
-    }
+    let mut stream = tokio::net::UnixStream::connect(armed::socket()?).await?;
+    stream.write_all(format!("{point}\n").as_bytes()).await?;
+    let mut go = [0_u8; 1];
+    stream.read(&mut go).await.map(drop)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_a_step_by_its_module() {
-        assert_eq!(
-            Step::new("holdfast::process::leader", "RENEW").to_string(),
-            "process.leader.renew"
-        );
-    }
 
     #[tokio::test]
     async fn hands_the_result_through() {

@@ -1,7 +1,9 @@
 //! The flags of `holdfast serve`. Each can be given as an environment variable instead; nothing else reads the environment.
 
+mod agent;
 mod webhooks;
 
+pub use agent::AgentFlags;
 pub use webhooks::{Lifetimes, OldestTls, WebhookFlags};
 
 use crate::process::lease::Settings;
@@ -129,7 +131,10 @@ pub struct Logging {
 }
 
 /// `15s`, `1m30s`, `500ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// A sentence that shows how to write one.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let parsed: jiff::SignedDuration = text
         .parse()
         .map_err(|_| format!("{text:?} is no duration; write it like 15s, 1m30s or 500ms"))?;

@@ -1,8 +1,10 @@
 //! What the process says about itself: log lines as fields, and metrics as OpenMetrics text. No object's name is ever a label.
 
+mod agent;
 mod sizing;
 mod webhooks;
 
+pub use agent::AgentMetrics;
 pub use sizing::SizingMetrics;
 pub use webhooks::{EndpointMetrics, WebhookMetrics};
 
@@ -87,6 +89,8 @@ pub struct Telemetry {
     left_unsized: Family<Left, Counter>,
     cache_age: Family<Cached, Gauge<f64, AtomicU64>>,
     cache_objects: Family<Cached, Gauge>,
+    /// What an agent counts.
+    pub agent: AgentMetrics,
     /// What the webhook server counts.
     pub webhooks: WebhookMetrics,
     /// What is done for pods whose resources are not their share.
@@ -138,6 +142,7 @@ impl Default for Telemetry {
         build
             .get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION"))])
             .set(1);
+        let agent = AgentMetrics::register(&mut registry);
         let webhooks = WebhookMetrics::register(&mut registry);
         let sizing = SizingMetrics::register(&mut registry);
         Self {
@@ -148,6 +153,7 @@ impl Default for Telemetry {
             left_unsized,
             cache_age,
             cache_objects,
+            agent,
             webhooks,
             sizing,
         }

@@ -1,6 +1,6 @@
 //! What each container of a pod should ask for: the pod's shares, split. The webhook, the controller and the verbs that explain all
-//! come here. Pure, and from inputs alone: what the pod asks for now counts only where a limit is to be left as it is, so that a second
-//! look finds nothing to change.
+//! come here. Pure, and from inputs alone: what the pod has now counts only for containers that keep it, where a limit is to be left as
+//! it is, and where the pod is better left as it is; so a second look finds nothing to change.
 //!
 //! | container | request | limit |
 //! |---|---|---|

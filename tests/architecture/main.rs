@@ -13,6 +13,7 @@
 )]
 
 mod floors;
+mod light;
 mod purity;
 mod source;
 mod writes;
@@ -66,6 +67,10 @@ fn mains_install_crypto(source: &str) -> Vec<bool> {
 fn every_main_chooses_its_cryptography_first() {
     let mut mains = 0;
     for (path, source) in sources() {
+        // It speaks with nobody but the agent of its own node, by a socket in a file system.
+        if path.ends_with("bin/holdfast-runtime.rs") {
+            continue;
+        }
         let found = mains_install_crypto(&source);
         mains += found.len();
         assert!(found.iter().all(|first| *first), "{}", path.display());

@@ -299,7 +299,7 @@ async fn fx_09_mistakes_are_refused_and_what_will_not_work_is_a_warning() {
     assert!(told.contains("names container nobody"), "{told}");
     let told = applied(&world, &share("greedy", "{cpuPercentage: 60}", ONE));
     assert!(
-        told.contains("the shares of all DaemonSets on node"),
+        told.contains("the shares of all DaemonSets come to"),
         "{told}"
     );
     let templates: Api<holdfast::sizing::api::FlexDaemonsetTemplate> = Api::all(client.clone());

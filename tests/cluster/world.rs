@@ -78,6 +78,40 @@ pub(crate) async fn world() -> MutexGuard<'static, World> {
 }
 
 impl World {
+    /// Another world, beside the shared one. Whoever brings it up takes it down, by [`World::end`].
+    pub(crate) fn apart(name: &str, words: &[&str]) -> Self {
+        holdfast::install_crypto();
+        let shared = std::env::var("HOLDFAST_WORLD").unwrap_or_else(|_| "test".into());
+        let world = Self {
+            kubeconfig: PathBuf::new(),
+            name: format!("{shared}-{name}"),
+        };
+        // What a test before this one has left would not be as it is expected.
+        world.command(&["down"]);
+        world.command(&[&["up"], words].concat());
+        let kubeconfig = PathBuf::from(world.command(&["kubeconfig"]).trim());
+        Self {
+            kubeconfig,
+            ..world
+        }
+    }
+
+    /// Takes a world of its own down.
+    pub(crate) fn end(self) {
+        self.command(&["down"]);
+    }
+
+    /// Puts a file on a node, as a program.
+    pub(crate) fn put_on_node(&self, node: &str, path: &str, from: &Path) {
+        let number = node.trim_start_matches("node");
+        let script = format!("mkdir -p $(dirname {path}) && cat > {path} && chmod 755 {path}");
+        let mut command = Command::new(root().join("tests/world/world"));
+        command
+            .args(["--name", &self.name, "exec", number, "sh", "-c", &script])
+            .stdin(std::fs::File::open(from).unwrap());
+        succeed(&mut command);
+    }
+
     /// A verb of the world's command, which must succeed.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         succeed(

@@ -79,3 +79,40 @@ annotations:
 {{- end }}
 {{- toYaml $names }}
 {{- end -}}
+
+{{- define "holdfast.agentSelectorLabels" -}}
+app.kubernetes.io/name: {{ include "holdfast.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: agent
+{{- end -}}
+
+{{- define "holdfast.agentLabels" -}}
+{{ include "holdfast.agentSelectorLabels" . }}
+app.kubernetes.io/part-of: holdfast
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end -}}
+
+{{- define "holdfast.agentEnv" -}}
+- name: HOLDFAST_NODE
+  valueFrom:
+    fieldRef:
+      fieldPath: spec.nodeName
+- name: HOLDFAST_NAMESPACE
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.namespace
+- name: HOLDFAST_IDENTITY
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- end -}}
+
+{{/* What it takes to install on a host, and to freeze and dump any process there. */}}
+{{- define "holdfast.agentRights" -}}
+runAsUser: 0
+runAsNonRoot: false
+privileged: true
+readOnlyRootFilesystem: true
+{{- end -}}

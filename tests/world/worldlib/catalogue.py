@@ -1,11 +1,11 @@
 """Everything the world builds, by name: for `world build` and `world tool`."""
 
-from . import emulation, parts
+from . import emulation, parts, shim
 from .programs import PROGRAMS
 from .refusal import BadUsage
 
-TREES = {"debian": parts.node_tree, "criu": parts.criu_layer, "qemu": emulation.qemu_layer, "system": emulation.system_layer}
-OTHERS = {"images": parts.sample_images}
+TREES = {"debian": parts.node_tree, "criu": parts.criu_layer, "crun": parts.crun_layer, "qemu": emulation.qemu_layer, "system": emulation.system_layer}
+OTHERS = {"images": parts.sample_images, "shim": shim.obtain}
 FROM_TREE = {"etcd": "usr/bin/etcd", "etcdctl": "usr/bin/etcdctl", "busybox": "usr/bin/busybox"}
 
 

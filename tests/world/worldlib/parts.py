@@ -30,6 +30,12 @@ def criu_layer():
     return cache.obtain("criu", key, lambda into: debian.add_layer(into, [node_tree()], "criu", ["criu"], 10, debian.CRIU_SUITE))
 
 
+def crun_layer():
+    """The other common runtime. No node of the world runs it; tests of what must work with both do."""
+    key = debian.key(["node", "crun"], ["crun"], "1")
+    return cache.obtain("crun", key, lambda into: debian.add_layer(into, [node_tree()], "crun", ["crun"], 10))
+
+
 def sample_images():
     """A directory with busybox.tar and pause.tar."""
     tree = node_tree()

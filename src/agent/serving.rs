@@ -1,0 +1,87 @@
+//! What an agent runs, from its start to its stop.
+
+use crate::agent::answers::Answers;
+use crate::agent::host::Host;
+use crate::agent::records::Records;
+use crate::agent::{own, socket, sweep};
+use crate::kit::error::{Error, chain};
+use crate::oci::place::Places;
+use crate::process::health::Health;
+use crate::process::telemetry::AgentMetrics;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+const PART: &str = "agent";
+/// How often it is looked whether a former agent has gone.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What an agent needs to know.
+pub struct Setup {
+    /// Where the node's root directory is mounted.
+    pub root: PathBuf,
+    /// Ready: it answers.
+    pub health: Arc<Health>,
+    /// What it counts.
+    pub metrics: AgentMetrics,
+}
+
+/// Runs until the stop.
+///
+/// # Errors
+/// It could not start.
+pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
+    let Setup {
+        root,
+        health,
+        metrics,
+    } = setup;
+    health.waits(PART, "the agent does not answer yet".into());
+    let host = Host::at(root);
+    let alone = tokio::select! {
+        biased;
+        () = stop.cancelled() => return Ok(()),
+        alone = take(&host, &health) => alone?,
+    };
+    let records = Records::open(&host.records()).map_err(|error| Error::Ended {
+        part: "the records",
+        why: chain(&error),
+    })?;
+    let places = Places::below(&host.run());
+    let answers = Arc::new(Answers::new(records.clone(), host.clone(), metrics.clone()));
+    let listener = socket::listen(&host.run())?;
+    let sweeping = tokio::spawn(sweep::run(records, places, metrics, stop.clone()));
+    health.is_ready(PART);
+    health.is_ready("start");
+    let beating = async {
+        loop {
+            health.beats();
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::select! {
+        () = socket::serve(listener, answers, stop.clone()) => {}
+        () = beating => {}
+    }
+    sweeping.await.map_err(|error| Error::Ended {
+        part: "the sweep of records",
+        why: error.to_string(),
+    })?;
+    // Only now may another agent answer.
+    drop(alone);
+    Ok(())
+}
+
+async fn take(host: &Host, health: &Health) -> Result<own::Own, Error> {
+    loop {
+        if let Some(own) = own::take(&host.run())? {
+            return Ok(own);
+        }
+        let why = "another agent still runs on this node: this one answers when it has gone";
+        health.waits(PART, why.into());
+        health.is_ready("start");
+        health.beats();
+        tokio::time::sleep(LOOK).await;
+    }
+}

@@ -1,0 +1,100 @@
+use super::*;
+use crate::agent::host::Host;
+use crate::agent::records::Records;
+use crate::process::telemetry::AgentMetrics;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use tokio::io::AsyncBufReadExt;
+
+struct Node {
+    folder: PathBuf,
+    stop: CancellationToken,
+}
+
+impl Node {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("hf-sock-{}-{name}", std::process::id()));
+        let host = Host::at(folder.clone());
+        std::fs::create_dir_all(host.run().join("containers")).unwrap();
+        let records = Records::open(&host.records()).unwrap();
+        let answers = Arc::new(Answers::new(records, host, AgentMetrics::default()));
+        let stop = CancellationToken::new();
+        let listener = listen(&folder.join("run/holdfast")).unwrap();
+        tokio::spawn(serve(listener, answers, stop.clone()));
+        Self { folder, stop }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join("run/holdfast/agent.sock")
+    }
+
+    /// All lines that come of a question.
+    async fn ask(&self, question: &str) -> Vec<Value> {
+        let mut stream = UnixStream::connect(self.path()).await.unwrap();
+        stream.write_all(question.as_bytes()).await.unwrap();
+        let mut lines = BufReader::new(stream).lines();
+        let mut all = Vec::new();
+        while let Ok(Some(line)) = lines.next_line().await {
+            all.push(serde_json::from_str(&line).unwrap());
+        }
+        all
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn create(expects: Option<&str>) -> String {
+    let place = json!({
+        "id": "c1", "root": "/r", "bundle": "/b", "namespace": "ns", "pod": "web", "uid": "u1",
+        "container": "a", "sandbox": false, "expects": expects,
+    });
+    json!({ "version": 1, "ask": "create", "place": place }).to_string() + "\n"
+}
+
+#[tokio::test]
+async fn a_connection_is_one_question() {
+    let node = Node::new("one");
+    assert_eq!(node.ask(&create(None)).await, [json!({ "do": "start" })]);
+    let mode = std::fs::metadata(node.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn what_is_no_question_has_no_answer_and_does_no_harm() {
+    let node = Node::new("garbage");
+    let long = "x".repeat(LONGEST_LINE + 10);
+    for garbage in ["\n", "{}\n", "{\"version\":2,\"ask\":\"kill\"}\n", &long] {
+        assert_eq!(node.ask(garbage).await, Vec::<Value>::new());
+    }
+    assert_eq!(node.ask(&create(None)).await, [json!({ "do": "start" })]);
+}
+
+#[tokio::test]
+async fn whoever_waits_is_told_why_and_loses_the_connection_with_the_agent() {
+    let node = Node::new("waits");
+    let mut stream = UnixStream::connect(node.path()).await.unwrap();
+    let question = create(Some("op"));
+    stream.write_all(question.as_bytes()).await.unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let line = lines.next_line().await.unwrap().unwrap();
+    node.stop.cancel();
+    assert_eq!(lines.next_line().await.unwrap(), None);
+    let line: Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["do"], "wait");
+    assert!(line["why"].as_str().unwrap().contains("operation op"));
+}
+
+#[tokio::test]
+async fn a_socket_that_a_former_agent_left_is_replaced() {
+    let node = Node::new("former");
+    let run = node.folder.join("run/holdfast");
+    node.stop.cancel();
+    let again = listen(&run).unwrap();
+    let taken = tokio::join!(again.accept(), UnixStream::connect(node.path()));
+    assert!(taken.0.is_ok() && taken.1.is_ok());
+}

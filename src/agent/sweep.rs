@@ -1,0 +1,127 @@
+//! Records of pods that are gone. A record that holds, or that waits for a state, is never swept: its operation ends it.
+
+use crate::agent::records::Records;
+use crate::hold::record::Record;
+use crate::kit::error::chain;
+use crate::oci::place::Places;
+use crate::process::telemetry::AgentMetrics;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked. What is gone at two looks is gone: between a sandbox's end and the next one's start there is less.
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Looks until the stop.
+pub(crate) async fn run(
+    records: Records,
+    places: Places,
+    metrics: AgentMetrics,
+    stop: CancellationToken,
+) {
+    let mut gone = HashSet::new();
+    loop {
+        gone = look(&records, &places, &metrics, &gone).await;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
+}
+
+/// Forgets what was gone before and is gone now; says what is gone now for the first time.
+async fn look(
+    records: &Records,
+    places: &Places,
+    metrics: &AgentMetrics,
+    before: &HashSet<String>,
+) -> HashSet<String> {
+    let (living, listed) = match (living(places), records.list().await) {
+        (Ok(living), Ok(listed)) => (living, listed),
+        (living, listed) => {
+            let why = living.err().unwrap_or_default();
+            let error = listed.err().map(|error| chain(&error)).unwrap_or_default();
+            tracing::warn!(why, error, "records could not be looked through");
+            return before.clone();
+        }
+    };
+    let mut counts =
+        BTreeMap::from(["note", "hold", "admission", "unreadable"].map(|kind| (kind, 0)));
+    let mut gone = HashSet::new();
+    for (uid, record) in listed {
+        let kind = match &record {
+            Ok(record) => kind(record),
+            Err(error) => {
+                tracing::error!(%uid, error = %chain(error), "a record cannot be read: its pod waits until somebody looks at it");
+                "unreadable"
+            }
+        };
+        let count = counts.entry(kind).or_insert(0_i64);
+        *count = count.saturating_add(1);
+        let Ok(record) = record else { continue };
+        if kind != "note" || living.contains(uid.as_str()) {
+            continue;
+        }
+        if !before.contains(uid.as_str()) {
+            gone.insert(uid.to_string());
+        } else if let Err(error) = records.forget(record).await {
+            tracing::warn!(%uid, error = %chain(&error), "the record of a pod that is gone stays");
+        }
+    }
+    for (kind, count) in counts {
+        metrics.records(kind, count);
+    }
+    gone
+}
+
+fn kind(record: &Record) -> &'static str {
+    match record {
+        Record { hold: Some(_), .. } => "hold",
+        Record {
+            admission: Some(_), ..
+        } => "admission",
+        _ => "note",
+    }
+}
+
+/// The pods of which a container or sandbox is here.
+fn living(places: &Places) -> Result<HashSet<String>, String> {
+    let places = places.all().map_err(|failure| failure.to_string())?;
+    places
+        .into_iter()
+        .map(|place| Ok(place.map_err(|failure| failure.to_string())?.uid))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hold::change::Change;
+    use crate::hold::shelf::Whose;
+    use crate::hold::uid::Uid;
+
+    #[tokio::test]
+    async fn a_note_is_forgotten_when_its_pod_is_gone_at_two_looks() {
+        let folder = std::env::temp_dir().join(format!("holdfast-sweep-{}", std::process::id()));
+        let records = Records::open(&folder.join("records")).unwrap();
+        let places = Places::below(&folder);
+        std::fs::create_dir_all(folder.join("containers")).unwrap();
+        let metrics = AgentMetrics::default();
+        let uid = Uid::try_from("u1").unwrap();
+        let whose = Whose {
+            namespace: "ns".into(),
+            pod: "web".into(),
+            uid: uid.clone(),
+        };
+        let note = Change::Note {
+            container: "a".into(),
+        };
+        records.change(&whose, &note).await.unwrap();
+        let first = look(&records, &places, &metrics, &HashSet::new()).await;
+        assert_eq!(first, HashSet::from(["u1".to_owned()]));
+        assert!(records.read(&uid).await.unwrap().is_some());
+        assert!(look(&records, &places, &metrics, &first).await.is_empty());
+        assert_eq!(records.read(&uid).await.unwrap(), None);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

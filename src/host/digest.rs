@@ -1,0 +1,43 @@
+//! What a file held, in a few letters.
+
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// A SHA-256, in hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Digest(String);
+
+impl Digest {
+    /// Of some bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        let digest = digest(&SHA256, bytes);
+        Self(
+            digest
+                .as_ref()
+                .iter()
+                .fold(String::new(), |mut text, byte| {
+                    // A text takes whatever is written to it.
+                    let _written = write!(text, "{byte:02x}");
+                    text
+                }),
+        )
+    }
+
+    /// The digits.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_what_everybody_calls_it() {
+        let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of(b"abc").text(), expected);
+    }
+}

@@ -1,0 +1,258 @@
+//! What follows from what was decided: orders to the nodes, gates, pods. Each step may be done again; one that is done is not said.
+
+use crate::agent::api::{
+    Order, PodName, SourceOrder, SourceReport, SourceStanding, StateTaskSpec, TargetOrder,
+    TargetStanding, Word,
+};
+use crate::hold::rules::Rule;
+use crate::migration::api::{Outcome, Stage};
+use crate::migration::plan::deciding::what_next;
+use crate::migration::plan::{Observed, SourcePod, Step};
+
+/// Everything that is to be done now.
+pub(super) fn orders(seen: &Observed<'_>) -> Vec<Step> {
+    match seen.status.stage {
+        Stage::New | Stage::Unknown => return Vec::new(),
+        Stage::Closed => return leave(seen),
+        Stage::Begun if seen.status.decision.outcome == Outcome::Unknown => return Vec::new(),
+        Stage::Begun => {}
+    }
+    let mut steps = tasks(seen);
+    if seen.status.decision.is_final() {
+        steps.extend(settle(seen));
+    } else {
+        steps.extend(prepare(seen));
+    }
+    steps
+}
+
+fn tasks(seen: &Observed<'_>) -> Vec<Step> {
+    let wanted = [
+        (source_task(seen), seen.source.spec),
+        (target_task(seen), seen.target.spec),
+    ];
+    let changed = wanted.into_iter().filter(|(new, old)| Some(new) != *old);
+    changed.map(|(new, _)| Step::Task(Box::new(new))).collect()
+}
+
+fn source_task(seen: &Observed<'_>) -> StateTaskSpec {
+    let course = seen.course;
+    StateTaskSpec {
+        node_name: course.source_node.clone(),
+        operation: course.operation.clone(),
+        decision: seen.status.decision.clone(),
+        source: Some(SourceOrder {
+            pod: PodName {
+                name: course.pod_name.clone(),
+                uid: course.pod_uid.clone(),
+            },
+            generation: course.generation.clone(),
+            target_node: course.target_node.clone(),
+            order: course.order,
+            word: word(seen),
+        }),
+        target: None,
+    }
+}
+
+fn word(seen: &Observed<'_>) -> Word {
+    let standing = seen.source.source.map(|report| report.standing);
+    let former = seen.source.spec.and_then(|spec| spec.source.as_ref());
+    let was = former.map(|order| order.word);
+    let is_verified =
+        standing == Some(SourceStanding::Verified) || !seen.rules.hold(Rule::VerifiedBeforeKill);
+    if seen.status.given_up.is_some() {
+        return Word::Withdraw;
+    }
+    match (seen.course.order, seen.status.decision.outcome) {
+        (Order::PrepareFirst, Outcome::Undecided) => Word::Stand,
+        (Order::FreezeFirst, Outcome::Undecided) if is_verified || was == Some(Word::Supersede) => {
+            Word::Supersede
+        }
+        (Order::PrepareFirst, Outcome::Allowed) | (Order::FreezeFirst, Outcome::Undecided) => {
+            Word::Freeze
+        }
+        (_, Outcome::RolledBack | Outcome::Failed) => Word::Withdraw,
+        _ => was.unwrap_or_default(),
+    }
+}
+
+fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
+    let course = seen.course;
+    // What starts fresh is not prepared: its init containers run, its volumes are its own.
+    let is_fresh = what_next(seen).is_none();
+    StateTaskSpec {
+        node_name: course.target_node.clone(),
+        operation: course.operation.clone(),
+        decision: seen.status.decision.clone(),
+        source: None,
+        target: Some(TargetOrder {
+            pod: seen.status.target.as_ref().map(|target| PodName {
+                name: target.pod_name.clone(),
+                uid: target.pod_uid.clone(),
+            }),
+            order: course.order,
+            generation: course.generation.clone(),
+            restores: course.restores.clone(),
+            finished: if is_fresh {
+                Vec::new()
+            } else {
+                course.finished.clone()
+            },
+            fills_volumes: course.fills_volumes && !is_fresh,
+            revoke: bound(seen)
+                .filter(|uid| is_to_be_void(seen, uid))
+                .cloned()
+                .collect(),
+        }),
+    }
+}
+
+/// Nothing is to run in this pod, unless something did.
+fn is_to_be_void(seen: &Observed<'_>, uid: &String) -> bool {
+    let report = seen.report(uid);
+    let status = seen.status;
+    let is_over = matches!(
+        status.decision.outcome,
+        Outcome::RolledBack | Outcome::Failed
+    );
+    let is_given_up = status.given_up.is_some();
+    let has_failed = report.is_some_and(|pod| pod.standing == TargetStanding::Failed && !pod.ran);
+    let is_former = status.former.contains(uid);
+    let goes_back = seen.goes_back() && (is_given_up || has_failed);
+    is_over || is_former || goes_back || seen.pod(uid).is_none()
+}
+
+/// Until it is decided: a pod is made, bound, and let go to its node.
+fn prepare(seen: &Observed<'_>) -> Vec<Step> {
+    let course = seen.course;
+    let mut steps = Vec::new();
+    let standing = seen.source.source.map(|report| report.standing);
+    match (course.order, seen.source_pod) {
+        (Order::PrepareFirst, SourcePod::Here { is_detached: false })
+            if seen.status.given_up.is_none() =>
+        {
+            steps.push(Step::Detach);
+        }
+        (Order::FreezeFirst, SourcePod::Here { .. })
+            if standing == Some(SourceStanding::Killed)
+                || (standing == Some(SourceStanding::Verified)
+                    && !seen.rules.hold(Rule::KilledBeforeSuccessor)) =>
+        {
+            steps.push(Step::DeletePod(course.pod_uid.clone()));
+        }
+        _ => {}
+    }
+    for uid in &seen.status.former {
+        // It starts nothing, and its owner makes the next one when it is gone.
+        if seen.pod(uid).is_some() {
+            steps.push(Step::DeletePod(uid.clone()));
+        }
+    }
+    if let Some(target) = &seen.status.target {
+        let uid = &target.pod_uid;
+        // Its node has it on disk that the pod waits: nothing starts in it, whatever else is lost.
+        let is_known = seen.standing(uid).is_some();
+        if is_known && seen.pod(uid).is_some_and(|pod| pod.is_gated) {
+            steps.push(Step::LiftGate(uid.clone()));
+        }
+        if seen.target_proof.is_some() && seen.pod(uid).is_some() {
+            steps.push(Step::DeletePod(uid.clone()));
+        }
+    }
+    steps
+}
+
+/// All pods that were meant to get the state.
+fn bound<'a>(seen: &'a Observed<'_>) -> impl Iterator<Item = &'a String> {
+    let target = seen.status.target.iter().map(|target| &target.pod_uid);
+    seen.status.former.iter().chain(target)
+}
+
+/// Nothing will run in a pod: its node says so, or is known to be off.
+fn is_void(seen: &Observed<'_>, uid: &str) -> bool {
+    let is_dead = |standing| {
+        matches!(
+            standing,
+            Some(TargetStanding::Revoked | TargetStanding::Failed)
+        )
+    };
+    is_dead(seen.standing(uid)) || seen.target_proof.is_some() || seen.target.spec.is_none()
+}
+
+/// After the decision: pods that lost it are deleted.
+fn settle(seen: &Observed<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let decision = &seen.status.decision;
+    let standing = seen.source.source.map(|report| report.standing);
+    let is_here = matches!(seen.source_pod, SourcePod::Here { .. });
+    if standing == Some(SourceStanding::Killed) && is_here {
+        steps.push(Step::DeletePod(seen.course.pod_uid.clone()));
+    }
+    let mut are_void = true;
+    for uid in bound(seen) {
+        let won = decision.outcome == Outcome::Restored && decision.pod_uid.as_ref() == Some(uid);
+        if won {
+            continue;
+        }
+        are_void &= is_void(seen, uid);
+    }
+    let is_detached = seen.source_pod == SourcePod::Here { is_detached: true };
+    if decision.outcome == Outcome::RolledBack && are_void && is_detached {
+        // Its owner then has one too many, and takes the one that is not ready.
+        steps.push(Step::Attach);
+    }
+    if decision.outcome != Outcome::Restored && are_void {
+        for uid in bound(seen).filter(|uid| seen.pod(uid).is_some()) {
+            steps.push(Step::DeletePod(uid.clone()));
+        }
+    }
+    steps
+}
+
+/// Both nodes have done what was decided.
+pub(super) fn is_settled(seen: &Observed<'_>) -> bool {
+    let decision = &seen.status.decision;
+    if !decision.is_final() {
+        return false;
+    }
+    let source = seen.source.source;
+    let is_killed = source.is_some_and(|report| report.standing == SourceStanding::Killed);
+    let is_back = |report: &SourceReport| {
+        matches!(
+            report.standing,
+            SourceStanding::Withdrawn | SourceStanding::Returned
+        )
+    };
+    // A pod that is gone will not be seen to run again.
+    let is_home = source.is_some_and(|report| report.is_over)
+        || (source.is_some_and(is_back) && seen.source_pod == SourcePod::Gone)
+        || source.is_some_and(|report| {
+            report.standing == SourceStanding::Idle && seen.source.is_current
+        });
+    let is_gone = seen.source_pod == SourcePod::Gone;
+    let is_attached = seen.source_pod == SourcePod::Here { is_detached: false };
+    let is_source_done = match decision.outcome {
+        Outcome::Restored => is_killed && is_gone,
+        Outcome::RolledBack => is_home && (is_attached || is_gone || !seen.is_prepare_first()),
+        _ => is_home || (is_killed && is_gone),
+    };
+    let lost = |uid: &&String| {
+        decision.outcome != Outcome::Restored || decision.pod_uid.as_ref() != Some(*uid)
+    };
+    let mut losers = bound(seen).filter(lost);
+    is_source_done && losers.all(|uid| is_void(seen, uid) && !seen.exists(uid))
+}
+
+/// The nodes are asked nothing any more, and the Migration is let go.
+fn leave(seen: &Observed<'_>) -> Vec<Step> {
+    let tasks = [seen.source.spec, seen.target.spec];
+    let tasks = tasks.into_iter().flatten();
+    let mut steps: Vec<_> = tasks
+        .map(|spec| Step::DeleteTask(spec.node_name.clone()))
+        .collect();
+    if steps.is_empty() {
+        steps.push(Step::Finish);
+    }
+    steps
+}

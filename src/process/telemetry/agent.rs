@@ -1,0 +1,78 @@
+//! What an agent counts.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    ask: &'static str,
+    answer: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfKind {
+    kind: &'static str,
+}
+
+/// Questions of the runtime, and records of the node.
+#[derive(Clone, Default)]
+pub struct AgentMetrics {
+    answers: Family<Answered, Counter>,
+    asking: Gauge,
+    records: Family<OfKind, Gauge>,
+}
+
+impl AgentMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
+        registry.register(
+            "agent_answers",
+            "What the runtime was answered, by what it asked and the answer",
+            metrics.answers.clone(),
+        );
+        registry.register(
+            "agent_creates_asking",
+            "Containers that are about to be made, and wait for an answer now",
+            metrics.asking.clone(),
+        );
+        registry.register(
+            "agent_records",
+            "Records of pods on this node: a note of a start, a hold, an admission, or one that cannot be read",
+            metrics.records.clone(),
+        );
+        metrics
+    }
+
+    /// A question was answered.
+    pub fn answered(&self, ask: &'static str, answer: &'static str) {
+        self.answers
+            .get_or_create_owned(&Answered { ask, answer })
+            .inc();
+    }
+
+    /// So many records are of a kind.
+    pub fn records(&self, kind: &'static str, count: i64) {
+        self.records
+            .get_or_create_owned(&OfKind { kind })
+            .set(count);
+    }
+
+    /// A container waits for an answer until this is dropped.
+    #[must_use]
+    pub fn begins(&self) -> Asking {
+        self.asking.inc();
+        Asking(self.asking.clone())
+    }
+}
+
+/// A container that waits for an answer.
+pub struct Asking(Gauge);
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
