@@ -45,7 +45,9 @@ def names(objects):
         if told != [deployment["metadata"]["name"]]:
             yield f"{label(deployment)} is told --installation={told}"
         for each in of_kind(objects, *HELD):
-            if each["metadata"]["name"] not in told and not each["metadata"]["name"].endswith(FOR_PEOPLE):
+            # An agent's rights are not needed to clean up.
+            is_agents = each["metadata"].get("labels", {}).get("app.kubernetes.io/component") == "agent"
+            if each["metadata"]["name"] not in told and not each["metadata"]["name"].endswith(FOR_PEOPLE) and not is_agents:
                 yield f"{label(each)} is not named {told}, so the leader cannot hold it"
         missing = HELD - {each["kind"] for each in objects if each["metadata"]["name"] in told}
         if missing:

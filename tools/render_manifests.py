@@ -32,11 +32,15 @@ metadata:
   labels:
     app.kubernetes.io/name: holdfast
     app.kubernetes.io/part-of: holdfast
-    # The manager meets the strictest level; nothing else has a reason to be here.
-    pod-security.kubernetes.io/enforce: restricted
-    pod-security.kubernetes.io/audit: restricted
-    pod-security.kubernetes.io/warn: restricted
+    # {why}
+    pod-security.kubernetes.io/enforce: {level}
+    pod-security.kubernetes.io/audit: {level}
+    pod-security.kubernetes.io/warn: {level}
 """
+
+STRICTEST = {"level": "restricted", "why": "The manager meets the strictest level; nothing else has a reason to be here."}
+# Overlays with agents, which freeze and dump other pods' processes.
+LEVELS = {"state": {"level": "privileged", "why": "The agents need all rights on their nodes. Let nobody else make pods here."}}
 
 # Overlays that live somewhere else than all the others.
 NAMESPACES = {"flexdaemonsets": "flexdaemonsets-system"}
@@ -76,7 +80,7 @@ def namespace(overlay):
 
 def kustomization(overlay, sources):
     """{file name: text} of one folder of manifests/."""
-    files = {"namespace.yaml": "# Written by `make manifests`.\n" + NAMESPACE.format(name=namespace(overlay))}
+    files = {"namespace.yaml": "# Written by `make manifests`.\n" + NAMESPACE.format(name=namespace(overlay), **LEVELS.get(overlay, STRICTEST))}
     for source, text in sources:
         head = f"# Rendered by `make manifests` from charts/holdfast/templates/{source} and values.yaml beside this file.\n"
         body = "".join(line for line in text.splitlines(keepends=True) if not line.strip().startswith(HELMS_OWN))
