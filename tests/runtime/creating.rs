@@ -271,29 +271,42 @@ fn a_record_that_cannot_be_read_lets_nothing_start() {
 
 #[test]
 fn nobody_is_left_waiting_for_a_caller_that_has_ended() {
-    let node = Node::new(RUNC);
-    node.make_pod_bundle("c1", HELLO);
-    let create = node.create("c1");
-    let words = std::iter::once(create.get_program()).chain(create.get_args());
-    let pid_file = node.path("waiter");
-    let mut caller = std::process::Command::new("sh");
-    caller
-        .args(["-c", "\"$@\" & echo $! > \"$0\"; wait"])
-        .arg(&pid_file)
-        .args(words);
-    let caller = Started::of(&mut caller);
-    eventually("its place is known", || {
-        node.path("run/containers/c1").exists()
-    });
-    let waiter = || std::fs::read_to_string(&pid_file).unwrap_or_default();
-    eventually("it waits", || waiter().ends_with('\n'));
-    drop(caller);
-    let waiter = waiter();
-    let status = format!("/proc/{}/status", waiter.trim());
-    eventually("it has ended too", || {
-        std::fs::read_to_string(&status).map_or(true, |status| status.contains("State:\tZ"))
-    });
-    assert_eq!(node.status("c1"), None);
+    for has_agent in [false, true] {
+        let node = Node::new(RUNC);
+        node.make_pod_bundle("c1", HELLO);
+        let agent = has_agent.then(|| waiting_agent(&node));
+        let create = node.create("c1");
+        let words = std::iter::once(create.get_program()).chain(create.get_args());
+        let pid_file = node.path("waiter");
+        let mut caller = std::process::Command::new("sh");
+        let script = "\"$@\" & echo $! > \"$0\"; wait";
+        caller.args(["-c", script]).arg(&pid_file).args(words);
+        let caller = Started::of(&mut caller);
+        eventually("it waits", || match &agent {
+            Some(agent) => !agent.heard().is_empty(),
+            None => node.path("run/containers/c1").exists(),
+        });
+        let waiter = || std::fs::read_to_string(&pid_file).unwrap_or_default();
+        eventually("its pid is known", || waiter().ends_with('\n'));
+        drop(caller);
+        let status = format!("/proc/{}/status", waiter().trim());
+        eventually("it has ended too", || {
+            std::fs::read_to_string(&status).map_or(true, |status| status.contains("State:\tZ"))
+        });
+        assert_eq!(node.status("c1"), None);
+    }
+}
+
+/// An agent that has everybody wait for ever, and keeps saying so.
+fn waiting_agent(node: &Node) -> Agent {
+    Agent::new(&node.socket(), |_, _, stream| {
+        while stream
+            .write_all(b"{\"do\":\"wait\",\"why\":\"volumes are filled\"}\n")
+            .is_ok()
+        {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    })
 }
 
 #[test]
@@ -305,14 +318,7 @@ fn a_sandbox_waits_only_so_long() {
     run(&mut node.create("c1")).badly("its sandbox of pod shop/cart-0 has waited long enough");
     assert!(!node.path("run/containers/c1").exists());
     // An agent that has it wait is no other case.
-    let _agent = Agent::new(&node.socket(), |_, _, stream| {
-        while stream
-            .write_all(b"{\"do\":\"wait\",\"why\":\"volumes are filled\"}\n")
-            .is_ok()
-        {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-    });
+    let _agent = waiting_agent(&node);
     run(&mut node.create("c1")).badly("volumes are filled");
     assert!(
         node.logged("c1")["msg"]
