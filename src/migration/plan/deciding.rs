@@ -105,6 +105,9 @@ fn never_froze(seen: &Observed<'_>) -> bool {
         return true;
     }
     let spec = seen.source.spec.and_then(|spec| spec.source.as_ref());
+    if spec.is_none() && !seen.rules.hold(Rule::BegunIsWritten) {
+        return true;
+    }
     let is_called_off = spec.is_some_and(|order| order.word == Word::Withdraw);
     is_called_off && seen.source.is_current && is_idle(seen)
 }
@@ -206,12 +209,14 @@ fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
 /// What the next attempt starts from.
 pub(super) fn what_next(seen: &Observed<'_>) -> Option<String> {
     let course = seen.course;
-    if seen.status.failures <= course.retries {
+    let tries = course.retries.saturating_add(1);
+    if seen.status.failures < tries {
         return Some(course.generation.clone());
     }
+    let is_older_due = seen.status.failures < tries.saturating_mul(2);
     match course.on_failure {
-        OnFailure::Older => course.older.clone(),
-        OnFailure::Wait | OnFailure::Fresh => None,
+        OnFailure::Older if is_older_due => course.older.clone(),
+        OnFailure::Older | OnFailure::Wait | OnFailure::Fresh => None,
     }
 }
 
@@ -318,9 +323,8 @@ fn failed(seen: &Observed<'_>, report: &TargetPod) -> Option<MigrationStatus> {
         status: &counted,
         ..seen.clone()
     };
-    let is_left = failures <= seen.course.retries;
     let what = what_next(&later);
-    if !is_left && what.is_none() && seen.course.on_failure != OnFailure::Fresh {
+    if what.is_none() && seen.course.on_failure != OnFailure::Fresh {
         return Some(ended(&later, Outcome::Failed, None));
     }
     let is_fresh = what.is_none() && seen.rules.hold(Rule::PreparedNeverFresh);

@@ -152,7 +152,7 @@ fn prepare(seen: &Observed<'_>) -> Vec<Step> {
     if let Some(target) = &seen.status.target {
         let uid = &target.pod_uid;
         // Its node has it on disk that the pod waits: nothing starts in it, whatever else is lost.
-        let is_known = seen.standing(uid).is_some();
+        let is_known = seen.standing(uid).is_some() || !seen.rules.hold(Rule::KnownBeforeGate);
         if is_known && seen.pod(uid).is_some_and(|pod| pod.is_gated) {
             steps.push(Step::LiftGate(uid.clone()));
         }

@@ -48,9 +48,6 @@ impl Model {
         }
         self.owner(world, nexts);
         self.repairs(world, nexts);
-        if world.faults < self.scope.faults {
-            self.faults(world, nexts);
-        }
     }
 
     fn kubelet(&mut self, world: World, place: Place, nexts: &mut Nexts) {
@@ -171,7 +168,7 @@ impl Model {
         }
     }
 
-    fn faults(&mut self, world: World, nexts: &mut Nexts) {
+    pub fn faults(&mut self, world: World, nexts: &mut Nexts) {
         if self.scope.has_held_leader {
             self.hold_leader(world, nexts);
         }
@@ -228,11 +225,7 @@ impl Model {
             next.is_migration_lost = true;
             nexts.fault(("the Migration", "is lost"), next);
         }
-        if !world.is_late && world.migration != Object::Gone {
-            let mut next = world;
-            next.is_late = true;
-            nexts.fault(("leader", "finds that it takes too long"), next);
-        }
+        self.late_leader(world, nexts);
         if !world.is_up[TARGET] && !world.has_proof {
             let mut next = world;
             next.has_proof = true;
@@ -267,6 +260,7 @@ fn power_off(world: World, node: usize) -> World {
     }
     if node == SOURCE {
         next.is_guarded = false;
+        next.is_guard_sure = false;
     }
     next
 }
