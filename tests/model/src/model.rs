@@ -217,6 +217,7 @@ impl Model {
             has_target_run: false,
             is_deleted: [false; 2],
             is_migration_lost: false,
+            is_target_hurt: false,
         }
     }
 

@@ -222,7 +222,11 @@ fn is_left_to_people(model: &Model, world: &World) -> bool {
         let admission = model.records.get(pod.record).admission.as_ref();
         admission.is_some_and(|admission| admission.ran)
     });
-    world.is_migration_lost && is_released && has_run && world.is_cut_whole()
+    world.is_migration_lost
+        && world.is_target_hurt
+        && is_released
+        && has_run
+        && world.is_cut_whole()
 }
 
 /// Nothing runs, and that is what was asked for, or all that could be done.

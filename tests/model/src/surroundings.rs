@@ -211,6 +211,7 @@ impl Model {
                 let mut next = world;
                 delete(&mut next.pods[at]);
                 next.is_deleted[TARGET] = true;
+                next.is_target_hurt = true;
                 nexts.fault((POD[at], "is deleted by the user"), next);
             }
         }
@@ -258,6 +259,7 @@ fn power_off(world: World, node: usize) -> World {
             }
         }
     }
+    next.is_target_hurt |= node == TARGET;
     if node == SOURCE {
         next.is_guarded = false;
         next.is_guard_sure = false;
@@ -283,6 +285,7 @@ fn of_containers(world: World, nexts: &mut Nexts) {
     for place in places() {
         for at in 0..CONTAINERS {
             let mut next = world;
+            next.is_target_hurt |= place != Place::Source;
             let pod: &mut Pod = next.pod_mut(place);
             match pod.live[at] {
                 Live::Beginning => {

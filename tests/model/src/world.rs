@@ -147,6 +147,8 @@ pub struct World {
     /// The user deleted the source, the target.
     pub is_deleted: [bool; 2],
     pub is_migration_lost: bool,
+    /// Something of a target was hurt: its node, its pod, its containers.
+    pub is_target_hurt: bool,
 }
 
 /// What must never be.
