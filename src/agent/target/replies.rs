@@ -114,5 +114,6 @@ pub fn standing(seen: &Seen<'_>) -> Option<TargetPod> {
         attempt: admission.attempt,
         standing,
         ran: admission.ran || record.tokens.values().any(is_done),
+        is_gone: !seen.has_sandbox && !seen.containers.values().any(|is| is.live != Live::Nothing),
     })
 }
