@@ -2,7 +2,7 @@
 
 use crate::intern::Id;
 use crate::model::{
-    CONTAINER, GENERATION, Label, Model, NODE, Nexts, OLDER, OPERATION, POD, Report,
+    CONTAINER, GENERATION, Label, Model, NODE, Nexts, Note, OLDER, OPERATION, POD, Report,
 };
 use crate::world::{
     Api, CONTAINERS, Claim, Evidence, Live, Origin, Place, Pod, SOURCE, TARGET, TARGETS, World,
@@ -398,29 +398,42 @@ impl Model {
         self.reports.id(report)
     }
 
-    /// Where nothing is said of delays: agents that are up report at once, and a guard that has nothing left to guard leaves.
+    /// Where nothing is said of delays, agents that are up report at once.
     pub fn hurry(&mut self, world: &mut World) {
         for node in [SOURCE, TARGET] {
             if world.has_agent[node] && world.spec[node] != 0 {
                 world.report[node] = self.reported(world, node);
             }
         }
-        if world.is_guarded && !self.guards(world) {
-            world.is_guarded = false;
+    }
+
+    /// What nobody will look at any more is as if it had never been: worlds that differ in nothing else are one.
+    pub fn tidy(&mut self, world: &mut World) {
+        let note = self.note(world.source.record);
+        let is_thawed = !world.source.any(Live::Frozen);
+        let is_guarded = match note.hold {
+            Some(HoldState::Frozen) => true,
+            Some(HoldState::Withdrawn) => !is_thawed,
+            _ => false,
+        };
+        world.is_guarded &= is_guarded || world.is_guard_sure;
+        world.has_criu_died &= !note.is_damaged && note.hold.is_some();
+        if note.hold.is_some() {
+            world.ready = None;
+        }
+        forget_evidence(&mut world.source, note);
+        for at in 0..TARGETS {
+            let note = self.note(world.targets[at].record);
+            forget_evidence(&mut world.targets[at], note);
+            world.is_asked[at] &= !note.is_revoked;
+        }
+        for at in 0..=TARGETS {
+            world.sent[at] &= !world.released[at];
         }
     }
 
-    fn guards(&self, world: &World) -> bool {
-        let hold = self.records.get(world.source.record).hold.as_ref();
-        hold.is_some_and(|hold| {
-            hold.state == HoldState::Frozen
-                || (hold.state == HoldState::Withdrawn && world.source.any(Live::Frozen))
-        })
-    }
-
-    fn is_frozen(&self, world: &World) -> bool {
-        let hold = self.records.get(world.source.record).hold.as_ref();
-        hold.is_some_and(|hold| hold.state == HoldState::Frozen)
+    fn is_frozen(&mut self, world: &World) -> bool {
+        self.note(world.source.record).hold == Some(HoldState::Frozen)
     }
 
     fn source_does(&mut self, world: World, said: &SourceSaid, nexts: &mut Nexts) {
@@ -525,21 +538,31 @@ impl Model {
         if !world.is_guarded || !world.is_up[SOURCE] {
             return;
         }
+        let mut next = world;
+        if world.is_guard_sure {
+            // It decided on what it read before. The record is read again under its lock, and has the last word.
+            next.is_guard_sure = false;
+            let withdraw = Change::hold(OPERATION, HoldStep::Withdraw);
+            if let Some(record) = self.changed(world.source.record, &withdraw) {
+                self.set_source(&mut next, record);
+            }
+            nexts.add(("the guard", "withdraws, or is refused"), next);
+            return;
+        }
         let record = self.records.get(world.source.record);
         let now = moment(true, boot(SOURCE, world.boot[SOURCE]));
         let is_frozen = world.source.any(Live::Frozen);
-        let mut next = world;
         match guard(record, OPERATION, is_frozen, &now, self.scope.rules) {
-            GuardAct::Wait => {}
-            GuardAct::Leave => {
-                next.is_guarded = false;
-                nexts.add(("the guard", "leaves"), next);
-            }
+            GuardAct::Wait | GuardAct::Leave => {}
             GuardAct::Thaw => self.thaw(world, ("the guard", "thaws"), nexts),
+            GuardAct::Change(change) if is_withdrawal(&change) && !self.scope.is_quick => {
+                next.is_guard_sure = true;
+                nexts.add(("the guard", "sees its deadline pass"), next);
+            }
             GuardAct::Change(change) => {
                 if let Some(record) = self.changed(world.source.record, &change) {
                     self.set_source(&mut next, record);
-                    nexts.add(("the guard", "withdraws"), next);
+                    nexts.add(("the guard", "writes the record"), next);
                 }
             }
         }
@@ -623,12 +646,9 @@ impl Model {
     }
 
     /// Without its agent, what is frozen and was not released comes back by its guard.
-    pub fn is_left_frozen(&self, world: &World) -> bool {
-        let record = self.records.get(world.source.record);
-        let is_unreleased = record
-            .hold
-            .as_ref()
-            .is_some_and(|hold| matches!(hold.state, HoldState::Frozen | HoldState::Withdrawn));
+    pub fn is_left_frozen(&mut self, world: &World) -> bool {
+        let hold = self.note(world.source.record).hold;
+        let is_unreleased = matches!(hold, Some(HoldState::Frozen | HoldState::Withdrawn));
         is_unreleased && world.source.any(Live::Frozen) && world.is_up[SOURCE]
     }
 }
@@ -647,6 +667,25 @@ fn sight(key: &TargetKey, at: usize) -> Sight {
         },
         is_waiting: key.is_asking[at],
     }
+}
+
+/// What the runtime says of a container matters while nobody has noted what became of it.
+fn forget_evidence(pod: &mut Pod, note: Note) {
+    for at in 0..CONTAINERS {
+        if !note.is_begun[at] {
+            pod.evidence[at] = Evidence::Nothing;
+        }
+    }
+}
+
+fn is_withdrawal(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Hold {
+            step: HoldStep::Withdraw,
+            ..
+        }
+    )
 }
 
 fn is_over(change: &Change) -> bool {
