@@ -147,16 +147,12 @@ pub fn plan(seen: &Seen<'_>) -> Option<Act> {
         HoldState::Frozen => frozen(seen, hold),
         HoldState::Released => released(seen, hold),
         HoldState::Withdrawn | HoldState::Returned => coming_back(seen, hold),
-        HoldState::Superseded if all(seen, Process::Dead) || calls_dead(seen) => {
+        HoldState::Superseded if all(seen, Process::Dead) => {
             change(&hold.operation, HoldStep::Kill)
         }
         HoldState::Superseded => Some(Act::Kill),
         HoldState::Killed => None,
     }
-}
-
-fn calls_dead(seen: &Seen<'_>) -> bool {
-    !seen.rules.hold(Rule::DeadMeansAll) && any(seen, Process::Dead)
 }
 
 fn all(seen: &Seen<'_>, process: Process) -> bool {
@@ -240,22 +236,22 @@ fn frozen(seen: &Seen<'_>, hold: &Hold) -> Option<Act> {
     if any(seen, Process::Running) {
         return Some(Act::Freeze);
     }
-    let is_unsafe = !seen.rules.hold(Rule::VerifiedBeforeKill);
-    if seen.cut != Cut::Whole && !is_unsafe {
+    let is_told = order(seen).is_some_and(|(_, order)| order.word == Word::Supersede);
+    if is_told && !seen.rules.hold(Rule::VerifiedBeforeKill) {
+        return change(operation, HoldStep::Supersede);
+    }
+    if seen.cut != Cut::Whole {
         return Some(Act::Dump);
     }
-    if !seen.peer.has_verified && !is_unsafe {
+    if !seen.peer.has_verified {
         return Some(Act::Copy);
     }
     match hold.target.as_ref().and_then(|target| target.uid.as_ref()) {
         Some(uid) => change(operation, HoldStep::Release(uid.clone())),
-        None if !seen.peer.has_release && !is_unsafe => Some(Act::Release(None)),
-        None => {
-            let (_, order) = order(seen)?;
-            let may = order.word == Word::Supersede;
-            may.then(|| change(operation, HoldStep::Supersede))
-                .flatten()
-        }
+        None if !seen.peer.has_release => Some(Act::Release(None)),
+        None => is_told
+            .then(|| change(operation, HoldStep::Supersede))
+            .flatten(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! one too many, or one that is dead, and chooses.
 
 use crate::agent::api::{Order, PodName, SourceOrder, SourceStanding, StateTaskSpec, Word};
+use crate::hold::rules::{Rule, Rules};
 use crate::migration::plan::{Step, TaskSeen};
 
 /// A pod that was taken from its owner, and whose Migration is gone.
@@ -22,6 +23,8 @@ pub struct Stray<'a> {
     pub has_owner: bool,
     /// What its node was asked, and answers.
     pub task: TaskSeen<'a>,
+    /// Which rules hold: all.
+    pub rules: Rules,
 }
 
 /// What is done for it now.
@@ -37,7 +40,7 @@ pub fn sweep(stray: &Stray<'_>) -> Vec<Step> {
             .collect();
     }
     let wanted = alone(stray);
-    if stray.task.spec != Some(&wanted) {
+    if stray.rules.hold(Rule::SweepAsksFirst) && stray.task.spec != Some(&wanted) {
         return vec![Step::Task(Box::new(wanted))];
     }
     let report = stray.task.source.filter(|_| stray.task.is_current);
@@ -48,7 +51,10 @@ pub fn sweep(stray: &Stray<'_>) -> Vec<Step> {
                 SourceStanding::Idle | SourceStanding::Killed
             )
     });
-    is_done.then_some(Step::Attach).into_iter().collect()
+    (is_done || !stray.rules.hold(Rule::SweepAsksFirst))
+        .then_some(Step::Attach)
+        .into_iter()
+        .collect()
 }
 
 /// Orders without a decision. The pod owns this StateTask.

@@ -34,6 +34,9 @@ pub struct MigrationStatus {
     /// How many of those could not be helped by another pod.
     #[serde(default)]
     pub failures: u32,
+    /// The target's node is known to be off: how. Its pod is deleted, and what it says later counts no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_off: Option<ProofNote>,
     /// It was given up: why. What is frozen comes back, unless it runs elsewhere already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<String>,

@@ -105,6 +105,9 @@ fn never_froze(seen: &Observed<'_>) -> bool {
         return true;
     }
     let spec = seen.source.spec.and_then(|spec| spec.source.as_ref());
+    if spec.is_none() && !seen.rules.hold(Rule::BegunIsWritten) {
+        return true;
+    }
     let is_called_off = spec.is_some_and(|order| order.word == Word::Withdraw);
     is_called_off && seen.source.is_current && is_idle(seen)
 }
@@ -206,12 +209,14 @@ fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
 /// What the next attempt starts from.
 pub(super) fn what_next(seen: &Observed<'_>) -> Option<String> {
     let course = seen.course;
-    if seen.status.failures <= course.retries {
+    let tries = course.retries.saturating_add(1);
+    if seen.status.failures < tries {
         return Some(course.generation.clone());
     }
+    let is_older_due = seen.status.failures < tries.saturating_mul(2);
     match course.on_failure {
-        OnFailure::Older => course.older.clone(),
-        OnFailure::Wait | OnFailure::Fresh => None,
+        OnFailure::Older if is_older_due => course.older.clone(),
+        OnFailure::Older | OnFailure::Wait | OnFailure::Fresh => None,
     }
 }
 
@@ -221,21 +226,16 @@ fn allowed(seen: &Observed<'_>) -> Option<MigrationStatus> {
     let report = seen.report(uid);
     let is_this = |pod: &&TargetPod| pod.attempt == decision.attempt;
     if let Some(pod) = report.filter(is_this)
+        && seen.status.called_off.is_none()
         && is_restored(seen, pod)
     {
         return Some(ended(seen, Outcome::Restored, None));
     }
-    if let Some(status) = came_back(seen) {
+    let target = seen.status.target.as_ref();
+    let is_bound = target.is_some_and(|target| target.pod_uid == uid);
+    if let Some(status) = came_back(seen).or_else(|| called_off(seen, uid, is_bound)) {
         return Some(status);
     }
-    if let Some(status) = called_off(seen, uid) {
-        return Some(status);
-    }
-    let is_bound = seen
-        .status
-        .target
-        .as_ref()
-        .is_some_and(|t| t.pod_uid == uid);
     if !is_bound && is_given_up(seen) && seen.is_prepare_first() {
         let is_void = seen.standing(uid) == Some(TargetStanding::Revoked);
         return is_void.then(|| ended(seen, back(seen), Some(ProofNote::revoked())));
@@ -261,29 +261,50 @@ fn is_restored(seen: &Observed<'_>, pod: &TargetPod) -> bool {
             && !seen.rules.hold(Rule::RestoredMeansAll))
 }
 
-/// The target's node is known to be off, and its pod is gone: nothing will run there, though something may have.
-fn called_off(seen: &Observed<'_>, uid: &str) -> Option<MigrationStatus> {
-    let is_released = seen
-        .source
-        .source
-        .is_some_and(|report| report.standing == SourceStanding::Released);
-    if !is_released || !seen.is_prepare_first() {
+/// The target's node is known to be off. That is written first, since the node may come back, and tell what is over; then its pod is
+/// deleted; and when that is gone, nothing will run there, though something may have.
+fn called_off(seen: &Observed<'_>, uid: &str, is_bound: bool) -> Option<MigrationStatus> {
+    let standing = seen.source.source.map(|report| report.standing);
+    let may = match standing {
+        Some(SourceStanding::Released) => seen.is_prepare_first(),
+        Some(SourceStanding::Killed) => is_bound,
+        _ => false,
+    };
+    if !may {
         return None;
     }
     if seen.is_target_silent && !seen.rules.hold(Rule::SilenceIsNotDeath) {
         return Some(ended(seen, back(seen), Some(ProofNote::revoked())));
     }
+    let Some(proof) = &seen.status.called_off else {
+        let proof = seen.target_proof?.clone();
+        return Some(with(seen, |status| status.called_off = Some(proof)));
+    };
+    let is_off = seen.target_proof.is_some();
+    if !is_off && (seen.pod(uid).is_some() || !is_bound) {
+        return Some(with(seen, |status| status.called_off = None));
+    }
     if seen.exists(uid) && seen.rules.hold(Rule::GoneBeforeProof) {
         return None;
     }
-    let proof = seen.target_proof?.clone();
-    Some(ended(seen, back(seen), Some(proof)))
+    if is_off && seen.is_prepare_first() {
+        return Some(ended(seen, back(seen), Some(proof.clone())));
+    }
+    // It came back before its pod was gone, and may have begun again: now its own word counts. What was restored there was deleted by
+    // us, so it is restored once more.
+    let is_gone = seen.report(uid).is_some_and(|pod| pod.is_gone);
+    (is_off || is_gone).then(|| {
+        let mut status = unbound(seen, uid);
+        status.ran = true;
+        status
+    })
 }
 
 /// Another pod is to be bound: this one never gets the state.
 fn unbound(seen: &Observed<'_>, uid: &str) -> MigrationStatus {
     with(seen, |status| {
         status.target = None;
+        status.called_off = None;
         if !status.former.iter().any(|former| former == uid) {
             status.former.push(uid.to_owned());
         }
@@ -318,9 +339,8 @@ fn failed(seen: &Observed<'_>, report: &TargetPod) -> Option<MigrationStatus> {
         status: &counted,
         ..seen.clone()
     };
-    let is_left = failures <= seen.course.retries;
     let what = what_next(&later);
-    if !is_left && what.is_none() && seen.course.on_failure != OnFailure::Fresh {
+    if what.is_none() && seen.course.on_failure != OnFailure::Fresh {
         return Some(ended(&later, Outcome::Failed, None));
     }
     let is_fresh = what.is_none() && seen.rules.hold(Rule::PreparedNeverFresh);

@@ -5,7 +5,7 @@ use crate::agent::api::{
     TargetStanding, Word,
 };
 use crate::hold::rules::Rule;
-use crate::migration::api::{Outcome, Stage};
+use crate::migration::api::{Outcome, ProofKind, ProofNote, Stage};
 use crate::migration::plan::deciding::what_next;
 use crate::migration::plan::{Observed, SourcePod, Step};
 
@@ -152,11 +152,12 @@ fn prepare(seen: &Observed<'_>) -> Vec<Step> {
     if let Some(target) = &seen.status.target {
         let uid = &target.pod_uid;
         // Its node has it on disk that the pod waits: nothing starts in it, whatever else is lost.
-        let is_known = seen.standing(uid).is_some();
+        let is_known = seen.standing(uid).is_some() || !seen.rules.hold(Rule::KnownBeforeGate);
         if is_known && seen.pod(uid).is_some_and(|pod| pod.is_gated) {
             steps.push(Step::LiftGate(uid.clone()));
         }
-        if seen.target_proof.is_some() && seen.pod(uid).is_some() {
+        let is_off = seen.status.called_off.is_some() && seen.target_proof.is_some();
+        if is_off && seen.pod(uid).is_some() {
             steps.push(Step::DeletePod(uid.clone()));
         }
     }

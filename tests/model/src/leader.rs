@@ -119,6 +119,25 @@ impl Model {
         nexts.fault(("leader", "is held up, and another one goes on"), next);
     }
 
+    /// A fault: it takes too long, and the leader gives up.
+    pub fn late_leader(&mut self, world: World, nexts: &mut Nexts) {
+        let view = View {
+            is_late: true,
+            ..View::of(&world)
+        };
+        if world.migration == Object::Gone || self.status(world.status).given_up.is_some() {
+            return;
+        }
+        let steps = self.lead(view);
+        if let Some((step @ Step::Status(status), _)) = steps.first()
+            && status.given_up.is_some()
+        {
+            let mut next = world;
+            self.step(&mut next, &view, step);
+            nexts.fault(("the leader", "finds that it takes too long"), next);
+        }
+    }
+
     fn step(&mut self, world: &mut World, seen: &View, step: &Step) {
         let is_there = world.migration != Object::Gone;
         match step {
@@ -175,6 +194,7 @@ impl Model {
             is_detached: view.is_detached,
             has_owner: true,
             task: self.task(&view, SOURCE),
+            rules: self.scope.rules,
         });
         let said = steps.into_iter().map(|step| {
             let text = said(&step);

@@ -48,9 +48,6 @@ impl Model {
         }
         self.owner(world, nexts);
         self.repairs(world, nexts);
-        if world.faults < self.scope.faults {
-            self.faults(world, nexts);
-        }
     }
 
     fn kubelet(&mut self, world: World, place: Place, nexts: &mut Nexts) {
@@ -171,7 +168,7 @@ impl Model {
         }
     }
 
-    fn faults(&mut self, world: World, nexts: &mut Nexts) {
+    pub fn faults(&mut self, world: World, nexts: &mut Nexts) {
         if self.scope.has_held_leader {
             self.hold_leader(world, nexts);
         }
@@ -214,6 +211,7 @@ impl Model {
                 let mut next = world;
                 delete(&mut next.pods[at]);
                 next.is_deleted[TARGET] = true;
+                next.is_target_hurt = true;
                 nexts.fault((POD[at], "is deleted by the user"), next);
             }
         }
@@ -228,11 +226,7 @@ impl Model {
             next.is_migration_lost = true;
             nexts.fault(("the Migration", "is lost"), next);
         }
-        if !world.is_late && world.migration != Object::Gone {
-            let mut next = world;
-            next.is_late = true;
-            nexts.fault(("leader", "finds that it takes too long"), next);
-        }
+        self.late_leader(world, nexts);
         if !world.is_up[TARGET] && !world.has_proof {
             let mut next = world;
             next.has_proof = true;
@@ -265,8 +259,10 @@ fn power_off(world: World, node: usize) -> World {
             }
         }
     }
+    next.is_target_hurt |= node == TARGET;
     if node == SOURCE {
         next.is_guarded = false;
+        next.is_guard_sure = false;
     }
     next
 }
@@ -289,6 +285,7 @@ fn of_containers(world: World, nexts: &mut Nexts) {
     for place in places() {
         for at in 0..CONTAINERS {
             let mut next = world;
+            next.is_target_hurt |= place != Place::Source;
             let pod: &mut Pod = next.pod_mut(place);
             match pod.live[at] {
                 Live::Beginning => {

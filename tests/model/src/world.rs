@@ -105,7 +105,6 @@ pub struct World {
     // The API.
     pub status: Id,
     pub migration: Order,
-    pub is_late: bool,
     pub source_pod: Api,
     pub is_detached: bool,
     pub pods: [Api; TARGETS],
@@ -121,6 +120,8 @@ pub struct World {
     pub is_cut_begun: bool,
     pub dumped: [bool; CONTAINERS],
     pub is_guarded: bool,
+    /// The guard saw its deadline pass with nothing released, and is about to withdraw.
+    pub is_guard_sure: bool,
     /// What the agent remembers: CRIU died; the target waits for this pod, in this attempt.
     pub has_criu_died: bool,
     pub ready: Option<(u8, u8)>,
@@ -146,7 +147,8 @@ pub struct World {
     /// The user deleted the source, the target.
     pub is_deleted: [bool; 2],
     pub is_migration_lost: bool,
-    pub faults: u8,
+    /// Something of a target was hurt: its node, its pod, its containers.
+    pub is_target_hurt: bool,
 }
 
 /// What must never be.
@@ -232,7 +234,9 @@ impl World {
         let pod = self.pod_mut(place);
         pod.live[container] = Live::Running;
         pod.evidence[container] = Evidence::Ran;
-        pod.origin[container] = origin;
+        // A crash before anything was held, or after it is over, is none of our business.
+        let is_crash = place == Place::Source && origin == Origin::Fresh && !claim.is_claimed_fresh;
+        pod.origin[container] = if is_crash { Origin::Own } else { origin };
         match place {
             Place::Source if origin == Origin::Generation => self.is_home = true,
             Place::Source => self.is_stale |= self.is_cut_begun,
@@ -265,7 +269,9 @@ impl World {
             return Some(Wrong::Rewound);
         }
         match place {
-            Place::Target(_) if pod.origin[container] != Origin::Nothing => {
+            Place::Target(_)
+                if pod.origin[container] != Origin::Nothing && !claim.is_claimed_fresh =>
+            {
                 return Some(Wrong::Twice);
             }
             Place::Target(_) if origin == Origin::Fresh && !claim.is_claimed_fresh => {
