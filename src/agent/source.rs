@@ -385,3 +385,6 @@ fn home_again(seen: &Seen<'_>) -> Option<Act> {
     let containers = record.tokens.keys().cloned().collect();
     change(&ended.operation, HoldStep::Home { what, containers })
 }
+
+#[cfg(test)]
+mod tests;

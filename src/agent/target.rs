@@ -327,3 +327,6 @@ fn over(seen: &Seen<'_>, admission: &Admission, is_ending: bool) -> Option<Act> 
     };
     may.then(|| change(&admission.operation, again)).flatten()
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,3 +76,63 @@ fn alone(stray: &Stray<'_>) -> StateTaskSpec {
         ..StateTaskSpec::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::api::SourceReport;
+
+    fn next(is_detached: bool, spec: Option<&StateTaskSpec>, report: SourceStanding) -> Vec<Step> {
+        let report = SourceReport {
+            standing: report,
+            ..SourceReport::default()
+        };
+        sweep(&Stray {
+            operation: "op",
+            pod_name: "web",
+            pod_uid: "s",
+            node: "n",
+            is_detached,
+            has_owner: true,
+            task: TaskSeen {
+                spec,
+                source: Some(&report),
+                target: None,
+                is_current: true,
+            },
+            rules: Rules::ALL,
+        })
+    }
+
+    #[test]
+    fn its_node_is_asked_before_it_is_given_back() {
+        let steps = next(true, None, SourceStanding::Idle);
+        let [Step::Task(spec)] = &steps[..] else {
+            panic!("{steps:?}");
+        };
+        assert_eq!(next(true, Some(spec), SourceStanding::Released), []);
+        assert_eq!(
+            next(true, Some(spec), SourceStanding::Killed),
+            [Step::Attach]
+        );
+        assert_eq!(
+            next(false, Some(spec), SourceStanding::Killed),
+            [Step::DeleteTask("n".into())]
+        );
+    }
+
+    #[test]
+    fn what_nobody_owns_is_deleted() {
+        let stray = Stray {
+            operation: "op",
+            pod_name: "web",
+            pod_uid: "s",
+            node: "n",
+            is_detached: true,
+            has_owner: false,
+            task: TaskSeen::default(),
+            rules: Rules::ALL,
+        };
+        assert_eq!(sweep(&stray), [Step::DeletePod("s".into())]);
+    }
+}

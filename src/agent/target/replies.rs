@@ -114,6 +114,12 @@ pub fn standing(seen: &Seen<'_>) -> Option<TargetPod> {
         attempt: admission.attempt,
         standing,
         ran: admission.ran || record.tokens.values().any(is_done),
-        is_gone: !seen.has_sandbox && !seen.containers.values().any(|is| is.live != Live::Nothing),
+        is_gone: is_gone(seen),
     })
+}
+
+/// Nothing of it is left, and what became of everything is known.
+fn is_gone(seen: &Seen<'_>) -> bool {
+    let is_left = seen.containers.values().any(|is| is.live != Live::Nothing);
+    !seen.has_sandbox && !is_left && !seen.record.is_undecided()
 }

@@ -24,10 +24,10 @@ pub struct MigrationStatus {
     /// The pod that is to get the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Binding>,
-    /// Uids of pods that were to get it before, and never will.
+    /// Pods that were to get it before, and never will.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
-    pub former: Vec<String>,
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["podUid"]))]
+    pub former: Vec<Binding>,
     /// Some attempt ran, or may have, and was lost: there is no way back.
     #[serde(default)]
     pub ran: bool,

@@ -88,7 +88,7 @@ enum SourceAct {
 fn is_asking(world: &World, place: Place, container: usize) -> bool {
     let pod = world.pod(place);
     world.api(place) == Api::Bound
-        && world.is_up[World::node(place)]
+        && world.is_up[world.node(place)]
         && pod.live[container] == Live::Nothing
         && (container == 0 || matches!(pod.live[0], Live::Running | Live::Frozen))
 }
@@ -151,19 +151,22 @@ impl Model {
 
     /// What is said of a pod that is to begin.
     pub fn target_said(&mut self, world: &World, place: Place) -> Rc<TargetSaid> {
-        let (node, pod) = (World::node(place), world.pod(place));
+        let (node, pod) = (world.node(place), world.pod(place));
+        let is_home = node == SOURCE;
         let key = TargetKey {
             node,
             record: pod.record,
             spec: world.spec[node],
             boot: world.boot[node],
-            is_here: match place {
-                Place::Source => world.is_cut_whole(),
-                Place::Target(_) => world.is_verified,
+            is_here: if is_home {
+                world.is_cut_whole()
+            } else {
+                world.is_verified
             },
-            released: match place {
-                Place::Source => [true; TARGETS + 1],
-                Place::Target(_) => world.released,
+            released: if is_home {
+                [true; TARGETS + 1]
+            } else {
+                world.released
             },
             live: pod.live,
             evidence: pod.evidence,
@@ -370,32 +373,50 @@ impl Model {
             self.source_does(world, &late, nexts);
         }
         self.target_acts(world, Place::Source, nexts);
+        self.targets_act(world, SOURCE, nexts);
         self.reports_to(world, SOURCE, nexts);
+    }
+
+    fn targets_act(&mut self, world: World, node: usize, nexts: &mut Nexts) {
+        for at in 0..TARGETS {
+            if world.node(Place::Target(at)) == node {
+                self.target_acts(world, Place::Target(at), nexts);
+            }
+        }
     }
 
     /// What an agent would report now.
     fn reported(&mut self, world: &World, node: usize) -> Id {
-        let report = if node == SOURCE {
-            Report {
-                of: world.spec[SOURCE],
-                source: self.source_said(world, false).report.clone(),
-                target: None,
-            }
+        let source = if node == SOURCE {
+            self.source_said(world, false).report.clone()
         } else {
-            let standings = [0, 1, 2].map(|at| self.target_said(world, Place::Target(at)).standing);
-            let pods = standings
-                .iter()
-                .filter_map(|id| self.standings.get(*id).clone());
-            Report {
-                of: world.spec[TARGET],
-                source: None,
-                target: Some(TargetReport {
-                    is_verified: world.is_verified,
-                    pods: pods.collect(),
-                }),
-            }
+            None
         };
-        self.reports.id(report)
+        let target = self.specs.get(world.spec[node]).target.is_some();
+        let target = target.then(|| TargetReport {
+            is_verified: if node == SOURCE {
+                world.is_cut_whole()
+            } else {
+                world.is_verified
+            },
+            pods: self.standings_at(world, node),
+        });
+        self.reports.id(Report {
+            of: world.spec[node],
+            source,
+            target,
+        })
+    }
+
+    /// How the pods stand that are to run on a node.
+    fn standings_at(&mut self, world: &World, node: usize) -> Vec<TargetPod> {
+        let here = (0..TARGETS).filter(|at| world.node(Place::Target(*at)) == node);
+        let ids: Vec<_> = here
+            .map(|at| self.target_said(world, Place::Target(at)).standing)
+            .collect();
+        let pods = ids.into_iter();
+        pods.filter_map(|id| self.standings.get(id).clone())
+            .collect()
     }
 
     /// Where nothing is said of delays, agents that are up report at once.
@@ -572,9 +593,7 @@ impl Model {
         if !world.has_agent[TARGET] {
             return;
         }
-        for at in 0..TARGETS {
-            self.target_acts(world, Place::Target(at), nexts);
-        }
+        self.targets_act(world, TARGET, nexts);
         for at in 0..=TARGETS {
             if world.sent[at] && !world.released[at] && world.is_verified {
                 let mut next = world;
@@ -619,7 +638,7 @@ impl Model {
             return;
         }
         let said = self.target_said(&world, place);
-        let created = if world.has_agent[World::node(place)] {
+        let created = if world.has_agent[world.node(place)] {
             &said.created[at]
         } else {
             &said.alone[at]

@@ -26,6 +26,8 @@ pub const NODE: [&str; 2] = ["s", "t"];
 pub struct Scope {
     pub order: Order,
     pub retries: u32,
+    /// Nobody but us makes a successor.
+    pub is_bare: bool,
     pub on_failure: OnFailure,
     pub has_older: bool,
     pub has_held_leader: bool,
@@ -132,6 +134,7 @@ fn course(scope: &Scope) -> Course {
         target_node: NODE[TARGET].into(),
         generation: GENERATION.into(),
         older: scope.has_older.then(|| OLDER.into()),
+        is_bare: scope.is_bare,
         restores: CONTAINER.map(str::to_owned).into(),
         finished: vec!["init".into()],
         fills_volumes: true,
@@ -191,6 +194,7 @@ impl Model {
             source_pod: Api::Bound,
             is_detached: false,
             pods: [Api::Unmade; TARGETS],
+            is_home_bound: [false; TARGETS],
             spec: [0; 2],
             report: [0; 2],
             has_proof: false,

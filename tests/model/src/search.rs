@@ -126,7 +126,9 @@ impl Search {
             .collect();
         if let Some(at) = self.lost(settled, |_| true) {
             let mut story = self.story(at);
-            story.push(self.model.describe(&self.worlds[at as usize]));
+            let (end, path) = self.aftermath(at);
+            story.push(format!("and then nothing but: {}", path.join(", ")));
+            story.push(self.model.describe(&end));
             return Some((Wrong::Stuck, story));
         }
         let thawed = (0..count)
@@ -134,6 +136,53 @@ impl Search {
             .collect();
         let at = self.lost(thawed, |by_agent| !by_agent)?;
         Some((Wrong::Frozen, self.story(at)))
+    }
+
+    /// Where it ends, if nothing goes wrong any more: a world from which nothing new is reached.
+    fn aftermath(&mut self, at: u32) -> (World, Vec<String>) {
+        let (mut world, mut story) = (self.worlds[at as usize], Vec::new());
+        let mut reach = usize::MAX;
+        loop {
+            let (last, path, count) = self.reached(world);
+            if count >= reach {
+                return (world, story);
+            }
+            reach = count;
+            world = last;
+            story.extend(path);
+        }
+    }
+
+    /// The world that is reached last, how, and how many are.
+    fn reached(&mut self, start: World) -> (World, Vec<String>, usize) {
+        let mut seen: Quick<World, (u32, Label)> = Quick::default();
+        let mut order = vec![start];
+        seen.insert(start, (0, ("", "")));
+        let mut next = 0;
+        while next < order.len() {
+            let mut nexts = Nexts::default();
+            self.model.nexts(order[next], &mut nexts);
+            for mut found in nexts.0 {
+                self.model.tidy(&mut found.world);
+                if self.model.scope.is_quick {
+                    self.model.hurry(&mut found.world);
+                }
+                if !seen.contains_key(&found.world) {
+                    seen.insert(found.world, (small(next), found.what));
+                    order.push(found.world);
+                }
+            }
+            next += 1;
+        }
+        let last = order[order.len() - 1];
+        let (mut path, mut world) = (Vec::new(), last);
+        while world != start {
+            let (from, (who, what)) = seen[&world];
+            path.push(format!("{who}: {what}"));
+            world = order[from as usize];
+        }
+        path.reverse();
+        (last, path, order.len())
     }
 
     /// The first world from which no good one is reached by edges of this kind.
@@ -218,10 +267,12 @@ fn is_exhausted(world: &World) -> bool {
 fn is_left_to_people(model: &Model, world: &World) -> bool {
     let hold = model.records.get(world.source.record).hold.as_ref();
     let is_released = hold.is_some_and(|hold| hold.state == HoldState::Released);
-    let has_run = world.targets.iter().any(|pod| {
-        let admission = model.records.get(pod.record).admission.as_ref();
-        admission.is_some_and(|admission| admission.ran)
-    });
+    let has_run = hold.is_some_and(|hold| hold.ran);
+    let has_run = has_run
+        || world.targets.iter().any(|pod| {
+            let admission = model.records.get(pod.record).admission.as_ref();
+            admission.is_some_and(|admission| admission.ran)
+        });
     world.is_migration_lost
         && world.is_target_hurt
         && is_released

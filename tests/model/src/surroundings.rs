@@ -51,7 +51,7 @@ impl Model {
     }
 
     fn kubelet(&mut self, world: World, place: Place, nexts: &mut Nexts) {
-        if !world.is_up[World::node(place)] {
+        if !world.is_up[world.node(place)] {
             return;
         }
         for at in 0..CONTAINERS {
@@ -120,7 +120,8 @@ impl Model {
         let is_free = match self.scope.order {
             Order::PrepareFirst => others.is_none(),
             Order::FreezeFirst => {
-                world.source_pod == Api::Gone && !world.pods.iter().any(|pod| pod.exists())
+                !self.scope.is_bare
+                    && world.source_pod == Api::Gone && !world.pods.iter().any(|pod| pod.exists())
             }
         };
         let unmade = world.pods.iter().position(|pod| *pod == Api::Unmade);
@@ -249,7 +250,7 @@ fn power_off(world: World, node: usize) -> World {
     forget(&mut next, node);
     (next.is_up[node], next.has_agent[node]) = (false, false);
     next.boot[node] += 1;
-    for place in places().filter(|place| World::node(*place) == node) {
+    for place in places().filter(|place| world.node(*place) == node) {
         let pod: &mut Pod = next.pod_mut(place);
         pod.live = [Live::Nothing; 2];
         // What the runtime wrote last may not have reached the disk: it may say that nothing ran.

@@ -108,6 +108,8 @@ pub struct World {
     pub source_pod: Api,
     pub is_detached: bool,
     pub pods: [Api; TARGETS],
+    /// They are on the source's node: the state went back there.
+    pub is_home_bound: [bool; TARGETS],
     pub spec: [Id; 2],
     pub report: [Id; 2],
     pub has_proof: bool,
@@ -208,10 +210,10 @@ impl World {
         }
     }
 
-    pub fn node(place: Place) -> usize {
+    pub fn node(&self, place: Place) -> usize {
         match place {
-            Place::Source => SOURCE,
-            Place::Target(_) => TARGET,
+            Place::Target(at) if !self.is_home_bound[at] => TARGET,
+            Place::Source | Place::Target(_) => SOURCE,
         }
     }
 
