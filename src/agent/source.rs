@@ -17,7 +17,7 @@ use crate::hold::change::{Beginning, Change, HoldStep};
 use crate::hold::record::{Deadline, Held, Hold, HoldState, Proof, Record, Role, Target, What};
 use crate::hold::rules::{Rule, Rules};
 use crate::hold::uid::Uid;
-use crate::migration::api::Outcome;
+use crate::migration::api::{Decision, Outcome};
 pub use report::report;
 
 /// The orders of a node, as its agent knows them.
@@ -314,23 +314,24 @@ fn outcome(seen: &Seen<'_>, uid: &Uid) -> Option<HoldStep> {
         Outcome::Restored | Outcome::Failed => Some(HoldStep::Supersede),
         Outcome::RolledBack => {
             let proof = decision.proof.as_ref()?.proof()?;
-            let named = Uid::try_from(decision.pod_uid.clone()?).ok()?;
-            let fits = named == *uid || !seen.rules.hold(Rule::ProofNamesTheTarget);
-            fits.then_some(HoldStep::Return(uid.clone(), proof))
+            let named = decision.pod_uid.as_deref() == Some(uid.as_str());
+            if named || !seen.rules.hold(Rule::ProofNamesTheTarget) {
+                return Some(HoldStep::Return(uid.clone(), proof));
+            }
+            // Another pod was allowed meanwhile, and that was over before it was seen here.
+            given_to(decision, uid)
         }
-        Outcome::Allowed => {
-            let other = Uid::try_from(decision.pod_uid.clone()?).ok()?;
-            let node = decision.node.clone()?;
-            (other != *uid).then_some(HoldStep::Retarget {
-                target: Target {
-                    node,
-                    uid: Some(other),
-                },
-                ran: decision.ran,
-            })
-        }
+        Outcome::Allowed => given_to(decision, uid),
         Outcome::Undecided | Outcome::Unknown => None,
     }
+}
+
+/// Another pod is meant: the former one can never run any more, or no other would have been allowed.
+fn given_to(decision: &Decision, former: &Uid) -> Option<HoldStep> {
+    let (node, ran) = (decision.node.clone()?, decision.ran);
+    let uid = Some(Uid::try_from(decision.pod_uid.clone()?).ok()?);
+    let target = Target { node, uid };
+    (target.uid.as_ref() != Some(former)).then_some(HoldStep::Retarget { target, ran })
 }
 
 fn coming_back(seen: &Seen<'_>, hold: &Hold) -> Option<Act> {

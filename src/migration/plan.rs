@@ -23,9 +23,7 @@ use crate::agent::api::{
     Order, SourceReport, StateTaskSpec, TargetPod, TargetReport, TargetStanding,
 };
 use crate::hold::rules::Rules;
-use crate::migration::api::{
-    Binding, MigrationSpec, MigrationStatus, Mode, OnFailure, ProofNote,
-};
+use crate::migration::api::{Binding, MigrationSpec, MigrationStatus, Mode, OnFailure, ProofNote};
 
 /// A node's StateTask, as the leader sees it.
 #[derive(Debug, Clone, Copy, Default)]

@@ -267,7 +267,29 @@ fn the_leaders_word_counts_with_its_proof() {
     assert!(next(rolled_back(Some(ProofKind::OutOfService), "u1")));
     assert!(!next(rolled_back(Some(ProofKind::Unknown), "u1")));
     assert!(!next(rolled_back(None, "u1")));
-    assert!(!next(rolled_back(Some(ProofKind::Revoked), "u2")));
+}
+
+#[test]
+fn a_way_back_from_a_later_attempt_is_gone_pod_by_pod() {
+    let mut scene = Scene::released();
+    scene.order().decision = Decision {
+        outcome: Outcome::RolledBack,
+        ran: true,
+        proof: Some(ProofNote {
+            kind: ProofKind::OutOfService,
+            by: None,
+        }),
+        ..allowed(2, "u2")
+    };
+    // The second attempt was over before this node heard of it.
+    let HoldStep::Retarget { target, ran } = scene.act() else {
+        panic!("the proof is not about the pod that has the release");
+    };
+    assert_eq!((target.uid, ran), (Some(uid("u2")), true));
+    let HoldStep::Return(back, proof) = scene.act() else {
+        panic!("now it is");
+    };
+    assert_eq!((back, proof.is_failover()), (uid("u2"), true));
 }
 
 #[test]

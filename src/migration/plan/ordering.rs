@@ -82,7 +82,8 @@ fn word(seen: &Observed<'_>) -> Word {
 
 /// Some pod that was to get the state was bound to the source's own node.
 fn is_back_home(seen: &Observed<'_>) -> bool {
-    seen.bound().any(|bound| bound.node == seen.course.source_node)
+    seen.bound()
+        .any(|bound| bound.node == seen.course.source_node)
 }
 
 fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
@@ -106,10 +107,12 @@ fn target_order(seen: &Observed<'_>, node: &str) -> TargetOrder {
         .bound()
         .filter(|bound| bound.node == node && is_to_be_void(seen, bound));
     TargetOrder {
-        pod: target.filter(|target| target.node == node).map(|target| PodName {
-            name: target.pod_name.clone(),
-            uid: target.pod_uid.clone(),
-        }),
+        pod: target
+            .filter(|target| target.node == node)
+            .map(|target| PodName {
+                name: target.pod_name.clone(),
+                uid: target.pod_uid.clone(),
+            }),
         order: course.order,
         generation: course.generation.clone(),
         restores: course.restores.clone(),
@@ -258,8 +261,7 @@ pub(super) fn is_settled(seen: &Observed<'_>) -> bool {
         Outcome::RolledBack => is_home && (is_attached || is_gone || !seen.is_prepare_first()),
         _ => is_home || (is_killed && is_gone),
     };
-    is_source_done
-        && losers(seen).all(|bound| is_void(seen, bound) && !seen.exists(&bound.pod_uid))
+    is_source_done && losers(seen).all(|bound| is_void(seen, bound) && !seen.exists(&bound.pod_uid))
 }
 
 /// The nodes are asked nothing any more, and the Migration is let go.

@@ -250,10 +250,7 @@ fn what_was_withdrawn_is_given_back_when_the_target_is_void() {
     assert_eq!(scene.outcome().0, Outcome::RolledBack);
     assert_eq!(scene.revoked(), ["u1"]);
     scene.says("u1", TargetStanding::Revoked, false);
-    assert_eq!(
-        scene.settle(),
-        [Step::Attach, Step::DeletePod("u1".into())]
-    );
+    assert_eq!(scene.settle(), [Step::Attach, Step::DeletePod("u1".into())]);
 }
 
 #[test]

@@ -182,8 +182,8 @@ impl Model {
             Step::Finish => world.migration = Object::Gone,
             Step::CreatePod => {
                 // Its name is free when its predecessor is gone, and every pod before it.
-                let is_free = world.source_pod == Api::Gone
-                    && !world.pods.iter().any(|pod| pod.exists());
+                let is_free =
+                    world.source_pod == Api::Gone && !world.pods.iter().any(|pod| pod.exists());
                 let unmade = world.pods.iter().position(|pod| *pod == Api::Unmade);
                 if let (true, Some(at)) = (is_free, unmade) {
                     world.pods[at] = Api::Gated;
@@ -267,9 +267,10 @@ fn said(step: &Step) -> String {
                 "orders to s: {:?}, {:?}{}",
                 source.word,
                 spec.decision.outcome,
-                target
-                    .as_ref()
-                    .map_or(String::new(), |target| format!(", revoke {:?}", target.revoke)),
+                target.as_ref().map_or(String::new(), |target| format!(
+                    ", revoke {:?}",
+                    target.revoke
+                )),
             ),
             (_, Some(target)) => format!(
                 "orders to t: {:?}, revoke {:?}",

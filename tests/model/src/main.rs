@@ -112,7 +112,11 @@ impl fmt::Display for Scope {
             (true, true) => "held",
             (false, _) => "slow",
         };
-        write!(f, "{order:?}, {faults} faults, {pace}, {:?}", self.on_failure)
+        write!(
+            f,
+            "{order:?}, {faults} faults, {pace}, {:?}",
+            self.on_failure
+        )
     }
 }
 

@@ -236,20 +236,17 @@ impl Model {
 
     /// A world in full, for whoever looks for what is wrong with it.
     pub fn describe(&self, world: &World) -> String {
-        let mut text = format!("{world:#?}\n{:#?}", self.status(world.status));
+        let mut parts = vec![
+            format!("{world:#?}"),
+            format!("{:#?}", self.status(world.status)),
+        ];
         let pods = std::iter::once(&world.source).chain(&world.targets);
-        for pod in pods {
-            text += &format!("\n{:?}", self.records.get(pod.record));
-        }
+        parts.extend(pods.map(|pod| format!("{:?}", self.records.get(pod.record))));
         for node in [SOURCE, TARGET] {
-            let (spec, report) = (world.spec[node], world.report[node]);
-            text += &format!(
-                "\n{:?}\n{:?}",
-                self.specs.get(spec),
-                self.reports.get(report)
-            );
+            parts.push(format!("{:?}", self.specs.get(world.spec[node])));
+            parts.push(format!("{:?}", self.reports.get(world.report[node])));
         }
-        text
+        parts.join("\n")
     }
 
     pub fn status(&self, id: Id) -> &MigrationStatus {

@@ -6,6 +6,7 @@ use crate::model::{Label, Model, Next, Nexts, Scope};
 use crate::world::{Api, Live, Order as Object, SOURCE, TARGET, World, Wrong};
 use holdfast::hold::record::HoldState;
 use holdfast::migration::api::Outcome;
+use std::collections::hash_map::Entry;
 
 /// What was found.
 pub struct Found {
@@ -167,8 +168,8 @@ impl Search {
                 if self.model.scope.is_quick {
                     self.model.hurry(&mut found.world);
                 }
-                if !seen.contains_key(&found.world) {
-                    seen.insert(found.world, (small(next), found.what));
+                if let Entry::Vacant(new) = seen.entry(found.world) {
+                    new.insert((small(next), found.what));
                     order.push(found.world);
                 }
             }

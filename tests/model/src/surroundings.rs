@@ -121,7 +121,8 @@ impl Model {
             Order::PrepareFirst => others.is_none(),
             Order::FreezeFirst => {
                 !self.scope.is_bare
-                    && world.source_pod == Api::Gone && !world.pods.iter().any(|pod| pod.exists())
+                    && world.source_pod == Api::Gone
+                    && !world.pods.iter().any(|pod| pod.exists())
             }
         };
         let unmade = world.pods.iter().position(|pod| *pod == Api::Unmade);
