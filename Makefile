@@ -170,8 +170,8 @@ fuzz: ## Throw bytes at the decoders: each target for SECONDS= seconds (60), fro
 
 .PHONY: lint
 lint: ## Check formatting, and clippy without warnings
-	cargo fmt --check
-	cargo clippy --locked --all-targets --all-features -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 
 ##@ Measure
 

@@ -6,6 +6,7 @@ Containers are made by one and the other in turn, on one machine, in one run. do
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -87,6 +88,7 @@ def main():
     for name, values in took.items():
         print(f"create + start, {name}: median {percentile(values, 0.5):.1f} ms, p99 {percentile(values, 0.99):.1f} ms, {len(values)} containers")
     added = {quantile: percentile(took["ours"], quantile) - percentile(took["real"], quantile) for quantile in (0.5, 0.99)}
+    print(f"load of the machine: {os.getloadavg()[0]:.1f}; above 1 or 2 the 99th percentiles are its own")
     said = {"create_start_median_added_ms": added[0.5], "create_start_p99_added_ms": added[0.99], "startup_ms": percentile(began, 0.5)}
     for line in figures.bars(said):
         print(line)

@@ -17,7 +17,7 @@ use crate::hold::change::{Beginning, Change, HoldStep};
 use crate::hold::record::{Deadline, Held, Hold, HoldState, Proof, Record, Role, Target, What};
 use crate::hold::rules::{Rule, Rules};
 use crate::hold::uid::Uid;
-use crate::migration::api::Outcome;
+use crate::migration::api::{Decision, Outcome};
 pub use report::report;
 
 /// The orders of a node, as its agent knows them.
@@ -147,16 +147,12 @@ pub fn plan(seen: &Seen<'_>) -> Option<Act> {
         HoldState::Frozen => frozen(seen, hold),
         HoldState::Released => released(seen, hold),
         HoldState::Withdrawn | HoldState::Returned => coming_back(seen, hold),
-        HoldState::Superseded if all(seen, Process::Dead) || calls_dead(seen) => {
+        HoldState::Superseded if all(seen, Process::Dead) => {
             change(&hold.operation, HoldStep::Kill)
         }
         HoldState::Superseded => Some(Act::Kill),
         HoldState::Killed => None,
     }
-}
-
-fn calls_dead(seen: &Seen<'_>) -> bool {
-    !seen.rules.hold(Rule::DeadMeansAll) && any(seen, Process::Dead)
 }
 
 fn all(seen: &Seen<'_>, process: Process) -> bool {
@@ -240,22 +236,22 @@ fn frozen(seen: &Seen<'_>, hold: &Hold) -> Option<Act> {
     if any(seen, Process::Running) {
         return Some(Act::Freeze);
     }
-    let is_unsafe = !seen.rules.hold(Rule::VerifiedBeforeKill);
-    if seen.cut != Cut::Whole && !is_unsafe {
+    let is_told = order(seen).is_some_and(|(_, order)| order.word == Word::Supersede);
+    if is_told && !seen.rules.hold(Rule::VerifiedBeforeKill) {
+        return change(operation, HoldStep::Supersede);
+    }
+    if seen.cut != Cut::Whole {
         return Some(Act::Dump);
     }
-    if !seen.peer.has_verified && !is_unsafe {
+    if !seen.peer.has_verified {
         return Some(Act::Copy);
     }
     match hold.target.as_ref().and_then(|target| target.uid.as_ref()) {
         Some(uid) => change(operation, HoldStep::Release(uid.clone())),
-        None if !seen.peer.has_release && !is_unsafe => Some(Act::Release(None)),
-        None => {
-            let (_, order) = order(seen)?;
-            let may = order.word == Word::Supersede;
-            may.then(|| change(operation, HoldStep::Supersede))
-                .flatten()
-        }
+        None if !seen.peer.has_release => Some(Act::Release(None)),
+        None => is_told
+            .then(|| change(operation, HoldStep::Supersede))
+            .flatten(),
     }
 }
 
@@ -318,23 +314,24 @@ fn outcome(seen: &Seen<'_>, uid: &Uid) -> Option<HoldStep> {
         Outcome::Restored | Outcome::Failed => Some(HoldStep::Supersede),
         Outcome::RolledBack => {
             let proof = decision.proof.as_ref()?.proof()?;
-            let named = Uid::try_from(decision.pod_uid.clone()?).ok()?;
-            let fits = named == *uid || !seen.rules.hold(Rule::ProofNamesTheTarget);
-            fits.then_some(HoldStep::Return(uid.clone(), proof))
+            let named = decision.pod_uid.as_deref() == Some(uid.as_str());
+            if named || !seen.rules.hold(Rule::ProofNamesTheTarget) {
+                return Some(HoldStep::Return(uid.clone(), proof));
+            }
+            // Another pod was allowed meanwhile, and that was over before it was seen here.
+            given_to(decision, uid)
         }
-        Outcome::Allowed => {
-            let other = Uid::try_from(decision.pod_uid.clone()?).ok()?;
-            let node = decision.node.clone()?;
-            (other != *uid).then_some(HoldStep::Retarget {
-                target: Target {
-                    node,
-                    uid: Some(other),
-                },
-                ran: decision.ran,
-            })
-        }
+        Outcome::Allowed => given_to(decision, uid),
         Outcome::Undecided | Outcome::Unknown => None,
     }
+}
+
+/// Another pod is meant: the former one can never run any more, or no other would have been allowed.
+fn given_to(decision: &Decision, former: &Uid) -> Option<HoldStep> {
+    let (node, ran) = (decision.node.clone()?, decision.ran);
+    let uid = Some(Uid::try_from(decision.pod_uid.clone()?).ok()?);
+    let target = Target { node, uid };
+    (target.uid.as_ref() != Some(former)).then_some(HoldStep::Retarget { target, ran })
 }
 
 fn coming_back(seen: &Seen<'_>, hold: &Hold) -> Option<Act> {
@@ -389,3 +386,6 @@ fn home_again(seen: &Seen<'_>) -> Option<Act> {
     let containers = record.tokens.keys().cloned().collect();
     change(&ended.operation, HoldStep::Home { what, containers })
 }
+
+#[cfg(test)]
+mod tests;

@@ -132,7 +132,8 @@ fn order<'a>(seen: &Seen<'a>) -> Option<(&'a StateTaskSpec, &'a TargetOrder)> {
     }
 }
 
-/// Somebody asked that nothing begins in this pod any more, or what was decided leaves it out.
+/// The leader asked that nothing begins in this pod any more, or what was decided leaves it out; or the source asked, and nothing of it
+/// ever ran.
 fn is_called_off(seen: &Seen<'_>, operation: &str) -> bool {
     let uid = seen.record.uid.as_str();
     let is_ordered = order(seen).is_some_and(|(spec, order)| {
@@ -145,7 +146,9 @@ fn is_called_off(seen: &Seen<'_>, operation: &str) -> bool {
         spec.operation == operation
             && (is_left_out || order.revoke.iter().any(|revoked| revoked == uid))
     });
-    is_ordered || seen.is_asked_to_revoke
+    let admission = seen.record.admission.as_ref();
+    let has_run = admission.is_some_and(|admission| admission.ran);
+    is_ordered || (seen.is_asked_to_revoke && !has_run)
 }
 
 /// That can be done, and so nothing begins: what has begun goes on, since there is no way but forward for it.
@@ -227,7 +230,10 @@ fn claimed(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
     let tokens = &seen.record.tokens;
     for (name, token) in tokens {
         let is = sight(seen, name);
-        let runs = is.live == Live::Running || is.evidence == Evidence::Ran;
+        // What starts fresh has nothing to lose: once it was begun, the kubelet's own restarts do the rest.
+        let runs = is.live == Live::Running
+            || is.evidence == Evidence::Ran
+            || admission.what == Some(What::Fresh);
         if token.state == TokenState::Begun && runs {
             let done = AdmissionStep::Done {
                 attempt,
@@ -236,10 +242,11 @@ fn claimed(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
             return change(operation, done);
         }
     }
-    if seen.record.is_whole() {
+    let is_started = admission.what == Some(What::Fresh) && is_begun(seen.record);
+    if seen.record.is_whole() || (is_started && !seen.record.is_failed()) {
         // The pod is gone: what still runs of it is nobody's.
         let is_left = seen.containers.values().any(|is| is.live != Live::Nothing);
-        return (!seen.has_sandbox && is_left).then_some(Act::Kill);
+        return (is_orphaned(seen) && is_left).then_some(Act::Kill);
     }
     let is_ending = is_ending(seen, admission);
     if seen.record.is_failed() {
@@ -255,6 +262,10 @@ fn claimed(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
         .flatten()
 }
 
+fn is_orphaned(seen: &Seen<'_>) -> bool {
+    !seen.has_sandbox && seen.rules.hold(Rule::OrphansAreKilled)
+}
+
 fn is_begun(record: &Record) -> bool {
     record
         .tokens
@@ -266,7 +277,7 @@ fn is_begun(record: &Record) -> bool {
 fn is_lost(seen: &Seen<'_>, name: &str, token: &Token, is_ending: bool) -> bool {
     let live = sight(seen, name).live;
     match token.state {
-        TokenState::Begun | TokenState::Done if !seen.has_sandbox => true,
+        TokenState::Begun | TokenState::Done if is_orphaned(seen) => true,
         TokenState::Begun if live == Live::Beginning => is_ending,
         TokenState::Begun => live == Live::Nothing,
         TokenState::Done => live == Live::Nothing && seen.rules.hold(Rule::FailsAsAWhole),
@@ -316,3 +327,6 @@ fn over(seen: &Seen<'_>, admission: &Admission, is_ending: bool) -> Option<Act> 
     };
     may.then(|| change(&admission.operation, again)).flatten()
 }
+
+#[cfg(test)]
+mod tests;

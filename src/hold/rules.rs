@@ -31,8 +31,6 @@ pub enum Rule {
     ThawedIsDamaged,
     /// The source: where no pod waits, everything is safe on both nodes before it is killed.
     VerifiedBeforeKill,
-    /// The source: a pod is called dead when all of it is.
-    DeadMeansAll,
     /// The guard: what is frozen comes back at its deadline, agent or not.
     GuardThaws,
     /// The target: nothing is claimed before the source has released it.
@@ -43,6 +41,8 @@ pub enum Rule {
     NoEvidenceCountsAsRan,
     /// The target: an attempt of which a container died is over as a whole.
     FailsAsAWhole,
+    /// The target: what still runs of a pod that is gone is killed.
+    OrphansAreKilled,
     /// The leader: a decision is written over the one that was seen.
     DecisionsAreCompared,
     /// The leader: restored means all containers.
@@ -57,11 +57,17 @@ pub enum Rule {
     GoneBeforeProof,
     /// The leader: a pod that has its predecessor's name is made when that one is dead.
     KilledBeforeSuccessor,
+    /// The leader: a pod is let go to its node when that node has it on disk that the pod waits.
+    KnownBeforeGate,
+    /// The leader: that anything was begun is written before it is.
+    BegunIsWritten,
+    /// The leader: what a lost Migration left is given back when its node is done with it.
+    SweepAsksFirst,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 29] = [
         Self::WithdrawnOrReleased,
         Self::ProofNamesTheTarget,
         Self::RevokedIsFinal,
@@ -75,12 +81,12 @@ impl Rule {
         Self::ProofBeforeReturn,
         Self::ThawedIsDamaged,
         Self::VerifiedBeforeKill,
-        Self::DeadMeansAll,
         Self::GuardThaws,
         Self::ReleaseBeforeClaim,
         Self::AttemptCgroup,
         Self::NoEvidenceCountsAsRan,
         Self::FailsAsAWhole,
+        Self::OrphansAreKilled,
         Self::DecisionsAreCompared,
         Self::RestoredMeansAll,
         Self::AttemptProvenDead,
@@ -88,6 +94,9 @@ impl Rule {
         Self::SilenceIsNotDeath,
         Self::GoneBeforeProof,
         Self::KilledBeforeSuccessor,
+        Self::KnownBeforeGate,
+        Self::BegunIsWritten,
+        Self::SweepAsksFirst,
     ];
 }
 

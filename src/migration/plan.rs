@@ -12,7 +12,7 @@
 //! | the source was withdrawn, or came back | `RolledBack` |
 //! | the target is voided | before the freeze another pod is bound; after it, `RolledBack` |
 //! | the attempt failed and nothing ran | the target is voided; where the source is dead, the next attempt |
-//! | the attempt failed and something ran | the next attempt, of the same generation; then what `onFailure` says |
+//! | the attempt failed and something ran | the next attempt, of the same generation; then, where the source is dead, on its node; then what `onFailure` says |
 //! | the target's pod is gone, or the Migration is given up | the source withdraws, the target is voided if nothing can have run in it |
 //! | a node does not answer | nothing, until there is a proof |
 
@@ -23,7 +23,7 @@ use crate::agent::api::{
     Order, SourceReport, StateTaskSpec, TargetPod, TargetReport, TargetStanding,
 };
 use crate::hold::rules::Rules;
-use crate::migration::api::{MigrationSpec, MigrationStatus, Mode, OnFailure, ProofNote};
+use crate::migration::api::{Binding, MigrationSpec, MigrationStatus, Mode, OnFailure, ProofNote};
 
 /// A node's StateTask, as the leader sees it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -82,6 +82,8 @@ pub struct Course {
     pub generation: String,
     /// The generation before, if the target has it too.
     pub older: Option<String>,
+    /// Nobody but us makes its successor.
+    pub is_bare: bool,
     /// The containers that are restored.
     pub restores: Vec<String>,
     /// Init containers that had finished.
@@ -134,8 +136,8 @@ pub enum Step {
     Detach,
     /// It is given back.
     Attach,
-    /// A pod that was bound is let go to the target's node.
-    LiftGate(String),
+    /// A pod that was bound is let go to its node.
+    LiftGate(Binding),
     /// A pod is deleted, this uid alone.
     DeletePod(String),
     /// A pod is made from the stored manifest: nobody else does.
@@ -166,8 +168,24 @@ impl Observed<'_> {
         self.pods.iter().any(|pod| pod.uid == uid)
     }
 
+    /// All pods that were meant to get the state.
+    fn bound(&self) -> impl Iterator<Item = &Binding> {
+        self.status.former.iter().chain(&self.status.target)
+    }
+
+    /// What a node was asked, and answers.
+    fn task(&self, node: &str) -> TaskSeen<'_> {
+        if node == self.course.source_node {
+            self.source
+        } else {
+            self.target
+        }
+    }
+
+    /// What the node of a pod that was bound answers of it.
     fn report(&self, uid: &str) -> Option<&TargetPod> {
-        let pods = &self.target.target?.pods;
+        let binding = self.bound().find(|bound| bound.pod_uid == uid)?;
+        let pods = &self.task(&binding.node).target?.pods;
         pods.iter().find(|pod| pod.uid == uid)
     }
 
@@ -243,3 +261,6 @@ pub fn refusal(spec: &MigrationSpec, owner: Owner, is_ours: bool) -> Option<Stri
     };
     Some(why.to_owned())
 }
+
+#[cfg(test)]
+mod tests;

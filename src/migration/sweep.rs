@@ -3,6 +3,7 @@
 //! one too many, or one that is dead, and chooses.
 
 use crate::agent::api::{Order, PodName, SourceOrder, SourceStanding, StateTaskSpec, Word};
+use crate::hold::rules::{Rule, Rules};
 use crate::migration::plan::{Step, TaskSeen};
 
 /// A pod that was taken from its owner, and whose Migration is gone.
@@ -22,6 +23,8 @@ pub struct Stray<'a> {
     pub has_owner: bool,
     /// What its node was asked, and answers.
     pub task: TaskSeen<'a>,
+    /// Which rules hold: all.
+    pub rules: Rules,
 }
 
 /// What is done for it now.
@@ -37,7 +40,7 @@ pub fn sweep(stray: &Stray<'_>) -> Vec<Step> {
             .collect();
     }
     let wanted = alone(stray);
-    if stray.task.spec != Some(&wanted) {
+    if stray.rules.hold(Rule::SweepAsksFirst) && stray.task.spec != Some(&wanted) {
         return vec![Step::Task(Box::new(wanted))];
     }
     let report = stray.task.source.filter(|_| stray.task.is_current);
@@ -48,7 +51,10 @@ pub fn sweep(stray: &Stray<'_>) -> Vec<Step> {
                 SourceStanding::Idle | SourceStanding::Killed
             )
     });
-    is_done.then_some(Step::Attach).into_iter().collect()
+    (is_done || !stray.rules.hold(Rule::SweepAsksFirst))
+        .then_some(Step::Attach)
+        .into_iter()
+        .collect()
 }
 
 /// Orders without a decision. The pod owns this StateTask.
@@ -68,5 +74,65 @@ fn alone(stray: &Stray<'_>) -> StateTaskSpec {
             word: Word::Alone,
         }),
         ..StateTaskSpec::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::api::SourceReport;
+
+    fn next(is_detached: bool, spec: Option<&StateTaskSpec>, report: SourceStanding) -> Vec<Step> {
+        let report = SourceReport {
+            standing: report,
+            ..SourceReport::default()
+        };
+        sweep(&Stray {
+            operation: "op",
+            pod_name: "web",
+            pod_uid: "s",
+            node: "n",
+            is_detached,
+            has_owner: true,
+            task: TaskSeen {
+                spec,
+                source: Some(&report),
+                target: None,
+                is_current: true,
+            },
+            rules: Rules::ALL,
+        })
+    }
+
+    #[test]
+    fn its_node_is_asked_before_it_is_given_back() {
+        let steps = next(true, None, SourceStanding::Idle);
+        let [Step::Task(spec)] = &steps[..] else {
+            panic!("{steps:?}");
+        };
+        assert_eq!(next(true, Some(spec), SourceStanding::Released), []);
+        assert_eq!(
+            next(true, Some(spec), SourceStanding::Killed),
+            [Step::Attach]
+        );
+        assert_eq!(
+            next(false, Some(spec), SourceStanding::Killed),
+            [Step::DeleteTask("n".into())]
+        );
+    }
+
+    #[test]
+    fn what_nobody_owns_is_deleted() {
+        let stray = Stray {
+            operation: "op",
+            pod_name: "web",
+            pod_uid: "s",
+            node: "n",
+            is_detached: true,
+            has_owner: false,
+            task: TaskSeen::default(),
+            rules: Rules::ALL,
+        };
+        assert_eq!(sweep(&stray), [Step::DeletePod("s".into())]);
     }
 }

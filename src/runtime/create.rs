@@ -88,19 +88,19 @@ fn ask(call: &Call, place: &Place, parent: &Parent) -> Result<Line, Failure> {
         place: place.clone(),
     };
     let mut waits_for = String::new();
+    // Looked out for only when nobody answers: the kernel takes its time to end a look-out.
+    let mut sign = None;
     loop {
-        let sign = Sign::of(&call.settings.socket);
         let mut wait = |why: String| {
             waits_for = why;
             too_late(place, left(), &waits_for)
         };
-        let lost = asking::once(&call.settings.socket, &question, parent, &mut wait);
-        let sign = match lost {
+        match asking::once(&call.settings.socket, &question, parent, &mut wait) {
             Ok(answer) => return Ok(answer),
             Err(Lost::Unwanted(failure)) => return Err(failure),
             Err(Lost::Broken(why)) => {
                 waits_for = why;
-                Sign::none()
+                Sign::none().wait(parent, left())?;
             }
             Err(Lost::Away(why)) => {
                 match records.may_start_without_agent(place) {
@@ -108,10 +108,13 @@ fn ask(call: &Call, place: &Place, parent: &Parent) -> Result<Line, Failure> {
                     Ok(false) => waits_for = why,
                     Err(failure) => waits_for = failure.to_string(),
                 }
-                sign
+                // One that came between the question and the look-out is asked before anything is waited for.
+                match sign.take() {
+                    None => sign = Some(Sign::of(&call.settings.socket)),
+                    Some(sign) => sign.wait(parent, left())?,
+                }
             }
-        };
-        sign.wait(parent, left())?;
+        }
         too_late(place, left(), &waits_for)?;
     }
 }

@@ -7,6 +7,8 @@ use crate::lab::{CRUN, RUNC};
 use holdfast::hold::change::{AdmissionStep, Change};
 use holdfast::hold::shelf::Shelf;
 use serde_json::{Value, json};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 
 /// The container is one that a token lets begin.
 pub(crate) fn begin(node: &Node) {
@@ -116,4 +118,41 @@ fn what_nobody_will_ask_for_is_not_kept() {
     run(&mut node.verb(&["delete", "c1"])).well();
     assert!(!node.path("run/evidence").exists());
     assert!(!node.path("run/containers/c1").exists());
+}
+
+#[test]
+fn a_deletion_ends_as_the_real_one_ended() {
+    let node = Node::new(RUNC);
+    let real = node.path("real");
+    let settings = json!({"real": real, "run": node.path("run"), "records": node.path("records")});
+    std::fs::write(node.path("runtime.json"), settings.to_string()).unwrap();
+    let place = json!({
+        "id": "c1", "root": node.path("state"), "bundle": "/b", "namespace": "shop", "pod": "cart-0",
+        "uid": "11-22", "container": "app", "sandbox": false,
+    });
+    std::fs::create_dir_all(node.path("run/containers")).unwrap();
+    for (script, code, signal) in [
+        ("echo said; exit 7", Some(7), None),
+        ("kill -9 $$", None, Some(9)),
+        ("kill -15 $$", None, Some(15)),
+        ("exit 0", Some(0), None),
+    ] {
+        std::fs::write(&real, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&real, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(node.path("run/containers/c1"), place.to_string()).unwrap();
+        // It keeps something of the container, so that an end that is no success forgets nothing.
+        std::fs::create_dir_all(node.path("state/c1")).unwrap();
+        std::fs::write(node.path("state/c1/state.json"), "{}").unwrap();
+        let did = run(&mut node.verb(&["delete", "c1"]));
+        assert_eq!(
+            (did.status.code(), did.status.signal()),
+            (code, signal),
+            "{script}"
+        );
+        assert_eq!(
+            node.path("run/containers/c1").exists(),
+            code != Some(0),
+            "{script}"
+        );
+    }
 }

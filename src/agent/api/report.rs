@@ -98,6 +98,9 @@ pub struct TargetPod {
     /// Something of it ran, or may have: it can never be revoked.
     #[serde(default)]
     pub ran: bool,
+    /// Its sandbox is gone, and no process of it is left.
+    #[serde(default)]
+    pub is_gone: bool,
 }
 
 /// How far a pod is that is to run.

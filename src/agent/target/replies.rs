@@ -1,7 +1,7 @@
 //! What the agent of a node answers for a pod: to a `create`, to the source, to the leader. Pure.
 
 use crate::agent::api::{PodName, TargetPod, TargetStanding};
-use crate::agent::target::{Live, Seen, has, is_ending, order, sight};
+use crate::agent::target::{Live, Seen, has, is_begun, is_ending, order, sight};
 use crate::hold::answer::{Agent, Answer, Asked, answer};
 use crate::hold::change::{AdmissionStep, Change};
 use crate::hold::record::{AdmissionState, Token, TokenState, What};
@@ -100,6 +100,10 @@ pub fn standing(seen: &Seen<'_>) -> Option<TargetPod> {
         AdmissionState::Open if is_waiting(seen) => TargetStanding::Waiting,
         AdmissionState::Open => TargetStanding::Opening,
         AdmissionState::Claimed if record.is_whole() => TargetStanding::Restored,
+        // Nothing of a state is left to wait for.
+        AdmissionState::Claimed if admission.what == Some(What::Fresh) && is_begun(record) => {
+            TargetStanding::Restored
+        }
         AdmissionState::Claimed if record.is_failed() => TargetStanding::Failed,
         AdmissionState::Claimed => TargetStanding::Claimed,
         AdmissionState::Revoked => TargetStanding::Revoked,
@@ -110,5 +114,12 @@ pub fn standing(seen: &Seen<'_>) -> Option<TargetPod> {
         attempt: admission.attempt,
         standing,
         ran: admission.ran || record.tokens.values().any(is_done),
+        is_gone: is_gone(seen),
     })
+}
+
+/// Nothing of it is left, and what became of everything is known.
+fn is_gone(seen: &Seen<'_>) -> bool {
+    let is_left = seen.containers.values().any(|is| is.live != Live::Nothing);
+    !seen.has_sandbox && !is_left && !seen.record.is_undecided()
 }

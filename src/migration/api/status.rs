@@ -24,16 +24,19 @@ pub struct MigrationStatus {
     /// The pod that is to get the state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Binding>,
-    /// Uids of pods that were to get it before, and never will.
+    /// Pods that were to get it before, and never will.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(extend("x-kubernetes-list-type" = "set"))]
-    pub former: Vec<String>,
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["podUid"]))]
+    pub former: Vec<Binding>,
     /// Some attempt ran, or may have, and was lost: there is no way back.
     #[serde(default)]
     pub ran: bool,
     /// How many of those could not be helped by another pod.
     #[serde(default)]
     pub failures: u32,
+    /// The target's node is known to be off: how. Its pod is deleted, and what it says later counts no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_off: Option<ProofNote>,
     /// It was given up: why. What is frozen comes back, unless it runs elsewhere already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<String>,

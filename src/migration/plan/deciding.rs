@@ -1,12 +1,12 @@
 //! What is decided. Each rule gives a new status, or none; the first that does counts.
 
-use crate::agent::api::{SourceStanding, TargetPod, TargetStanding, Word};
+use crate::agent::api::{SourceStanding, TargetPod, TargetReport, TargetStanding, Word};
 use crate::hold::rules::Rule;
 use crate::migration::api::{
     Binding, Decision, MigrationStatus, OnFailure, Outcome, ProofNote, Stage, reasons,
 };
 use crate::migration::plan::ordering::is_settled;
-use crate::migration::plan::{Observed, SourcePod};
+use crate::migration::plan::{Candidate, Observed, SourcePod};
 
 /// The new status, if there is something to decide.
 pub(super) fn decide(seen: &Observed<'_>) -> Option<MigrationStatus> {
@@ -105,6 +105,9 @@ fn never_froze(seen: &Observed<'_>) -> bool {
         return true;
     }
     let spec = seen.source.spec.and_then(|spec| spec.source.as_ref());
+    if spec.is_none() && !seen.rules.hold(Rule::BegunIsWritten) {
+        return true;
+    }
     let is_called_off = spec.is_some_and(|order| order.word == Word::Withdraw);
     is_called_off && seen.source.is_current && is_idle(seen)
 }
@@ -168,14 +171,14 @@ fn bind(seen: &Observed<'_>) -> Option<MigrationStatus> {
     if seen.status.target.is_some() || is_given_up(seen) {
         return None;
     }
-    let is_new = |uid: &String| !seen.status.former.contains(uid);
+    let is_new = |pod: &Candidate| seen.bound().all(|bound| bound.pod_uid != pod.uid);
     let pod = seen
         .pods
         .iter()
-        .find(|pod| pod.is_gated && pod.is_alive && is_new(&pod.uid))?;
+        .find(|pod| pod.is_gated && pod.is_alive && is_new(pod))?;
     Some(with(seen, |status| {
         status.target = Some(Binding {
-            node: seen.course.target_node.clone(),
+            node: next_node(seen),
             pod_name: pod.name.clone(),
             pod_uid: pod.uid.clone(),
         });
@@ -186,7 +189,8 @@ fn bind(seen: &Observed<'_>) -> Option<MigrationStatus> {
 fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
     let target = seen.status.target.as_ref()?;
     let waits = seen.standing(&target.pod_uid) == Some(TargetStanding::Waiting);
-    let is_safe = seen.is_prepare_first() || seen.target.target?.is_verified;
+    let is_here = |report: &TargetReport| report.is_verified;
+    let is_safe = seen.is_prepare_first() || seen.task(&target.node).target.is_some_and(is_here);
     if !waits || !is_safe || is_given_up(seen) || seen.pod(&target.pod_uid).is_none() {
         return None;
     }
@@ -203,15 +207,35 @@ fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
     }))
 }
 
+/// How often the state itself is tried in one place.
+fn tries(seen: &Observed<'_>) -> u32 {
+    seen.course.retries.saturating_add(1)
+}
+
+/// Where the next attempt is made. Where the source is dead, its node has the state too: it goes back there.
+fn next_node(seen: &Observed<'_>) -> String {
+    let course = seen.course;
+    let is_lost = seen.target_proof.is_some() || seen.status.failures >= tries(seen);
+    if is_lost && !seen.is_prepare_first() && what_next(seen) == Some(course.generation.clone()) {
+        course.source_node.clone()
+    } else {
+        course.target_node.clone()
+    }
+}
+
 /// What the next attempt starts from.
 pub(super) fn what_next(seen: &Observed<'_>) -> Option<String> {
     let course = seen.course;
-    if seen.status.failures <= course.retries {
+    let places = if seen.is_prepare_first() { 1 } else { 2 };
+    let own = tries(seen).saturating_mul(places);
+    let failures = seen.status.failures;
+    if failures < own {
         return Some(course.generation.clone());
     }
+    let is_older_due = failures < own.saturating_add(tries(seen));
     match course.on_failure {
-        OnFailure::Older => course.older.clone(),
-        OnFailure::Wait | OnFailure::Fresh => None,
+        OnFailure::Older if is_older_due => course.older.clone(),
+        OnFailure::Older | OnFailure::Wait | OnFailure::Fresh => None,
     }
 }
 
@@ -220,22 +244,18 @@ fn allowed(seen: &Observed<'_>) -> Option<MigrationStatus> {
     let uid = decision.pod_uid.as_deref()?;
     let report = seen.report(uid);
     let is_this = |pod: &&TargetPod| pod.attempt == decision.attempt;
+    let target = seen.status.target.as_ref();
+    let is_bound = target.is_some_and(|target| target.pod_uid == uid);
     if let Some(pod) = report.filter(is_this)
+        && is_bound
+        && seen.status.called_off.is_none()
         && is_restored(seen, pod)
     {
         return Some(ended(seen, Outcome::Restored, None));
     }
-    if let Some(status) = came_back(seen) {
+    if let Some(status) = came_back(seen).or_else(|| called_off(seen, uid, is_bound)) {
         return Some(status);
     }
-    if let Some(status) = called_off(seen, uid) {
-        return Some(status);
-    }
-    let is_bound = seen
-        .status
-        .target
-        .as_ref()
-        .is_some_and(|t| t.pod_uid == uid);
     if !is_bound && is_given_up(seen) && seen.is_prepare_first() {
         let is_void = seen.standing(uid) == Some(TargetStanding::Revoked);
         return is_void.then(|| ended(seen, back(seen), Some(ProofNote::revoked())));
@@ -261,31 +281,55 @@ fn is_restored(seen: &Observed<'_>, pod: &TargetPod) -> bool {
             && !seen.rules.hold(Rule::RestoredMeansAll))
 }
 
-/// The target's node is known to be off, and its pod is gone: nothing will run there, though something may have.
-fn called_off(seen: &Observed<'_>, uid: &str) -> Option<MigrationStatus> {
-    let is_released = seen
-        .source
-        .source
-        .is_some_and(|report| report.standing == SourceStanding::Released);
-    if !is_released || !seen.is_prepare_first() {
+/// The target's node is known to be off. That is written first, since the node may come back, and tell what is over; then its pod is
+/// deleted; and when that is gone, nothing will run there, though something may have.
+fn called_off(seen: &Observed<'_>, uid: &str, is_bound: bool) -> Option<MigrationStatus> {
+    let standing = seen.source.source.map(|report| report.standing);
+    let may = match standing {
+        Some(SourceStanding::Released) => seen.is_prepare_first(),
+        Some(SourceStanding::Killed) => {
+            let node = seen.status.decision.node.as_ref();
+            is_bound && node == Some(&seen.course.target_node)
+        }
+        _ => false,
+    };
+    if !may {
         return None;
     }
     if seen.is_target_silent && !seen.rules.hold(Rule::SilenceIsNotDeath) {
         return Some(ended(seen, back(seen), Some(ProofNote::revoked())));
     }
+    let Some(proof) = &seen.status.called_off else {
+        let proof = seen.target_proof?.clone();
+        return Some(with(seen, |status| status.called_off = Some(proof)));
+    };
+    let is_off = seen.target_proof.is_some();
+    if !is_off && (seen.pod(uid).is_some() || !is_bound) {
+        return Some(with(seen, |status| status.called_off = None));
+    }
     if seen.exists(uid) && seen.rules.hold(Rule::GoneBeforeProof) {
         return None;
     }
-    let proof = seen.target_proof?.clone();
-    Some(ended(seen, back(seen), Some(proof)))
+    if is_off && seen.is_prepare_first() {
+        return Some(ended(seen, back(seen), Some(proof.clone())));
+    }
+    // It came back before its pod was gone, and may have begun again: now its own word counts. What was restored there was deleted by
+    // us, so it is restored once more.
+    let gone = seen.report(uid).filter(|pod| pod.is_gone);
+    (is_off || gone.is_some()).then(|| {
+        let mut status = unbound(seen, uid);
+        status.ran |= is_off || gone.is_some_and(|pod| pod.ran);
+        status
+    })
 }
 
 /// Another pod is to be bound: this one never gets the state.
 fn unbound(seen: &Observed<'_>, uid: &str) -> MigrationStatus {
     with(seen, |status| {
-        status.target = None;
-        if !status.former.iter().any(|former| former == uid) {
-            status.former.push(uid.to_owned());
+        status.called_off = None;
+        let is_it = |bound: &Binding| bound.pod_uid == uid;
+        if status.target.as_ref().is_some_and(is_it) {
+            status.former.extend(status.target.take());
         }
     })
 }
@@ -318,13 +362,13 @@ fn failed(seen: &Observed<'_>, report: &TargetPod) -> Option<MigrationStatus> {
         status: &counted,
         ..seen.clone()
     };
-    let is_left = failures <= seen.course.retries;
     let what = what_next(&later);
-    if !is_left && what.is_none() && seen.course.on_failure != OnFailure::Fresh {
+    if what.is_none() && seen.course.on_failure != OnFailure::Fresh {
         return Some(ended(&later, Outcome::Failed, None));
     }
     let is_fresh = what.is_none() && seen.rules.hold(Rule::PreparedNeverFresh);
-    if is_fresh || !is_alive {
+    let moves = seen.status.decision.node.as_ref() != Some(&next_node(&later));
+    if is_fresh || moves || !is_alive {
         return Some(unbound(&later, &report.uid));
     }
     Some(with(&later, |status| {

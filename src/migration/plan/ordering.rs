@@ -2,10 +2,10 @@
 
 use crate::agent::api::{
     Order, PodName, SourceOrder, SourceReport, SourceStanding, StateTaskSpec, TargetOrder,
-    TargetStanding, Word,
+    TargetPod, TargetStanding, Word,
 };
 use crate::hold::rules::Rule;
-use crate::migration::api::{Outcome, Stage};
+use crate::migration::api::{Binding, Outcome, ProofKind, Stage};
 use crate::migration::plan::deciding::what_next;
 use crate::migration::plan::{Observed, SourcePod, Step};
 
@@ -51,7 +51,7 @@ fn source_task(seen: &Observed<'_>) -> StateTaskSpec {
             order: course.order,
             word: word(seen),
         }),
-        target: None,
+        target: is_back_home(seen).then(|| target_order(seen, &course.source_node)),
     }
 }
 
@@ -59,8 +59,11 @@ fn word(seen: &Observed<'_>) -> Word {
     let standing = seen.source.source.map(|report| report.standing);
     let former = seen.source.spec.and_then(|spec| spec.source.as_ref());
     let was = former.map(|order| order.word);
-    let is_verified =
-        standing == Some(SourceStanding::Verified) || !seen.rules.hold(Rule::VerifiedBeforeKill);
+    let is_verified = match standing {
+        Some(SourceStanding::Verified) => true,
+        Some(SourceStanding::Frozen) => !seen.rules.hold(Rule::VerifiedBeforeKill),
+        _ => false,
+    };
     if seen.status.given_up.is_some() {
         return Word::Withdraw;
     }
@@ -77,39 +80,51 @@ fn word(seen: &Observed<'_>) -> Word {
     }
 }
 
+/// Some pod that was to get the state was bound to the source's own node.
+fn is_back_home(seen: &Observed<'_>) -> bool {
+    seen.bound()
+        .any(|bound| bound.node == seen.course.source_node)
+}
+
 fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
     let course = seen.course;
-    // What starts fresh is not prepared: its init containers run, its volumes are its own.
-    let is_fresh = what_next(seen).is_none();
     StateTaskSpec {
         node_name: course.target_node.clone(),
         operation: course.operation.clone(),
         decision: seen.status.decision.clone(),
         source: None,
-        target: Some(TargetOrder {
-            pod: seen.status.target.as_ref().map(|target| PodName {
+        target: Some(target_order(seen, &course.target_node)),
+    }
+}
+
+fn target_order(seen: &Observed<'_>, node: &str) -> TargetOrder {
+    let course = seen.course;
+    // What starts fresh is not prepared: its init containers run, its volumes are its own.
+    let is_fresh = what_next(seen).is_none();
+    let target = seen.status.target.as_ref();
+    let finished = if is_fresh { &[][..] } else { &course.finished };
+    let void = seen
+        .bound()
+        .filter(|bound| bound.node == node && is_to_be_void(seen, bound));
+    TargetOrder {
+        pod: target
+            .filter(|target| target.node == node)
+            .map(|target| PodName {
                 name: target.pod_name.clone(),
                 uid: target.pod_uid.clone(),
             }),
-            order: course.order,
-            generation: course.generation.clone(),
-            restores: course.restores.clone(),
-            finished: if is_fresh {
-                Vec::new()
-            } else {
-                course.finished.clone()
-            },
-            fills_volumes: course.fills_volumes && !is_fresh,
-            revoke: bound(seen)
-                .filter(|uid| is_to_be_void(seen, uid))
-                .cloned()
-                .collect(),
-        }),
+        order: course.order,
+        generation: course.generation.clone(),
+        restores: course.restores.clone(),
+        finished: finished.to_vec(),
+        fills_volumes: course.fills_volumes && !is_fresh,
+        revoke: void.map(|bound| bound.pod_uid.clone()).collect(),
     }
 }
 
 /// Nothing is to run in this pod, unless something did.
-fn is_to_be_void(seen: &Observed<'_>, uid: &String) -> bool {
+fn is_to_be_void(seen: &Observed<'_>, bound: &Binding) -> bool {
+    let uid = &bound.pod_uid;
     let report = seen.report(uid);
     let status = seen.status;
     let is_over = matches!(
@@ -118,7 +133,7 @@ fn is_to_be_void(seen: &Observed<'_>, uid: &String) -> bool {
     );
     let is_given_up = status.given_up.is_some();
     let has_failed = report.is_some_and(|pod| pod.standing == TargetStanding::Failed && !pod.ran);
-    let is_former = status.former.contains(uid);
+    let is_former = status.former.contains(bound);
     let goes_back = seen.goes_back() && (is_given_up || has_failed);
     is_over || is_former || goes_back || seen.pod(uid).is_none()
 }
@@ -143,41 +158,46 @@ fn prepare(seen: &Observed<'_>) -> Vec<Step> {
         }
         _ => {}
     }
-    for uid in &seen.status.former {
+    let is_due = standing == Some(SourceStanding::Killed) && seen.source_pod == SourcePod::Gone;
+    if course.is_bare && is_due && seen.pods.is_empty() {
+        steps.push(Step::CreatePod);
+    }
+    for former in &seen.status.former {
         // It starts nothing, and its owner makes the next one when it is gone.
-        if seen.pod(uid).is_some() {
-            steps.push(Step::DeletePod(uid.clone()));
+        if seen.pod(&former.pod_uid).is_some() {
+            steps.push(Step::DeletePod(former.pod_uid.clone()));
         }
     }
     if let Some(target) = &seen.status.target {
         let uid = &target.pod_uid;
         // Its node has it on disk that the pod waits: nothing starts in it, whatever else is lost.
-        let is_known = seen.standing(uid).is_some();
+        let is_known = seen.standing(uid).is_some() || !seen.rules.hold(Rule::KnownBeforeGate);
         if is_known && seen.pod(uid).is_some_and(|pod| pod.is_gated) {
-            steps.push(Step::LiftGate(uid.clone()));
+            steps.push(Step::LiftGate(target.clone()));
         }
-        if seen.target_proof.is_some() && seen.pod(uid).is_some() {
+        let is_off = seen.status.called_off.is_some() && seen.target_proof.is_some();
+        if is_off && seen.pod(uid).is_some() {
             steps.push(Step::DeletePod(uid.clone()));
         }
     }
     steps
 }
 
-/// All pods that were meant to get the state.
-fn bound<'a>(seen: &'a Observed<'_>) -> impl Iterator<Item = &'a String> {
-    let target = seen.status.target.iter().map(|target| &target.pod_uid);
-    seen.status.former.iter().chain(target)
-}
-
 /// Nothing will run in a pod: its node says so, or is known to be off.
-fn is_void(seen: &Observed<'_>, uid: &str) -> bool {
-    let is_dead = |standing| {
-        matches!(
-            standing,
-            Some(TargetStanding::Revoked | TargetStanding::Failed)
-        )
+fn is_void(seen: &Observed<'_>, bound: &Binding) -> bool {
+    let uid = &bound.pod_uid;
+    let is_over = |pod: &TargetPod| {
+        pod.is_gone
+            || matches!(
+                pod.standing,
+                TargetStanding::Revoked | TargetStanding::Failed
+            )
     };
-    is_dead(seen.standing(uid)) || seen.target_proof.is_some() || seen.target.spec.is_none()
+    let proof = seen.status.decision.proof.as_ref();
+    let was_off = proof.is_some_and(|proof| proof.kind != ProofKind::Revoked);
+    seen.report(uid).is_some_and(is_over)
+        || (seen.target_proof.is_some() && bound.node == seen.course.target_node)
+        || (was_off && !seen.exists(uid))
 }
 
 /// After the decision: pods that lost it are deleted.
@@ -189,25 +209,29 @@ fn settle(seen: &Observed<'_>) -> Vec<Step> {
     if standing == Some(SourceStanding::Killed) && is_here {
         steps.push(Step::DeletePod(seen.course.pod_uid.clone()));
     }
-    let mut are_void = true;
-    for uid in bound(seen) {
-        let won = decision.outcome == Outcome::Restored && decision.pod_uid.as_ref() == Some(uid);
-        if won {
-            continue;
-        }
-        are_void &= is_void(seen, uid);
-    }
+    let are_void = losers(seen).all(|bound| is_void(seen, bound));
     let is_detached = seen.source_pod == SourcePod::Here { is_detached: true };
     if decision.outcome == Outcome::RolledBack && are_void && is_detached {
         // Its owner then has one too many, and takes the one that is not ready.
         steps.push(Step::Attach);
     }
     if decision.outcome != Outcome::Restored && are_void {
-        for uid in bound(seen).filter(|uid| seen.pod(uid).is_some()) {
-            steps.push(Step::DeletePod(uid.clone()));
+        for bound in losers(seen).filter(|bound| seen.pod(&bound.pod_uid).is_some()) {
+            steps.push(Step::DeletePod(bound.pod_uid.clone()));
         }
     }
     steps
+}
+
+/// All pods that were bound, but the one that runs the state now.
+fn losers<'a>(seen: &'a Observed<'_>) -> impl Iterator<Item = &'a Binding> {
+    let decision = &seen.status.decision;
+    let winner = decision
+        .pod_uid
+        .as_ref()
+        .filter(|_| decision.outcome == Outcome::Restored);
+    seen.bound()
+        .filter(move |bound| winner != Some(&bound.pod_uid))
 }
 
 /// Both nodes have done what was decided.
@@ -237,11 +261,7 @@ pub(super) fn is_settled(seen: &Observed<'_>) -> bool {
         Outcome::RolledBack => is_home && (is_attached || is_gone || !seen.is_prepare_first()),
         _ => is_home || (is_killed && is_gone),
     };
-    let lost = |uid: &&String| {
-        decision.outcome != Outcome::Restored || decision.pod_uid.as_ref() != Some(*uid)
-    };
-    let mut losers = bound(seen).filter(lost);
-    is_source_done && losers.all(|uid| is_void(seen, uid) && !seen.exists(uid))
+    is_source_done && losers(seen).all(|bound| is_void(seen, bound) && !seen.exists(&bound.pod_uid))
 }
 
 /// The nodes are asked nothing any more, and the Migration is let go.

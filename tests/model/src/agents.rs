@@ -5,7 +5,7 @@ mod target;
 
 use crate::intern::Id;
 use crate::model::{
-    CONTAINER, GENERATION, Label, Model, NODE, Nexts, OLDER, OPERATION, POD, Report,
+    CONTAINER, GENERATION, Label, Model, NODE, Nexts, Note, OLDER, OPERATION, POD, Report,
 };
 use crate::world::{
     Api, CONTAINERS, Claim, Evidence, Live, Origin, Place, Pod, SOURCE, TARGET, TARGETS, World,
@@ -16,7 +16,7 @@ use holdfast::agent::target::{self as target_plan, Release, Reply, Sight};
 use holdfast::hold::answer::{Agent, Answer, Asked, answer};
 use holdfast::hold::change::{AdmissionStep, Change, HoldStep};
 use holdfast::hold::guard::{GuardAct, guard};
-use holdfast::hold::record::{AdmissionState, Deadline, HoldState, What};
+use holdfast::hold::record::{AdmissionState, Deadline, HoldState, Proof, What};
 use std::rc::Rc;
 
 /// All that an agent can see of a pod that is to begin.
@@ -91,7 +91,7 @@ enum SourceAct {
 fn is_asking(world: &World, place: Place, container: usize) -> bool {
     let pod = world.pod(place);
     world.api(place) == Api::Bound
-        && world.is_up[World::node(place)]
+        && world.is_up[world.node(place)]
         && pod.live[container] == Live::Nothing
         && (container == 0 || matches!(pod.live[0], Live::Running | Live::Frozen))
 }
@@ -126,7 +126,7 @@ pub fn claim(model: &Model, world: &World, place: Place) -> Claim {
     let ended = source.ended.as_ref().and_then(|ended| ended.proof.as_ref());
     let admission = record.admission.as_ref();
     Claim {
-        is_failover: hold.or(ended).is_some_and(|proof| proof.is_failover()),
+        is_failover: hold.or(ended).is_some_and(Proof::is_failover),
         is_claimed_fresh: admission.is_some_and(|admission| {
             admission.state == AdmissionState::Claimed && admission.what == Some(What::Fresh)
         }),
@@ -152,29 +152,71 @@ impl Model {
         (id != record).then_some(id)
     }
 
+    fn targets_act(&mut self, world: World, node: usize, nexts: &mut Nexts) {
+        for at in 0..TARGETS {
+            if world.node(Place::Target(at)) == node {
+                self.target_acts(world, Place::Target(at), nexts);
+            }
+        }
+    }
+
     /// What an agent would report now.
     fn reported(&mut self, world: &World, node: usize) -> Id {
-        let report = if node == SOURCE {
-            Report {
-                of: world.spec[SOURCE],
-                source: self.source_said(world, false).report.clone(),
-                target: None,
-            }
+        let source = if node == SOURCE {
+            self.source_said(world, false).report.clone()
         } else {
-            let standings = [0, 1, 2].map(|at| self.target_said(world, Place::Target(at)).standing);
-            let pods = standings
-                .iter()
-                .filter_map(|id| self.standings.get(*id).clone());
-            Report {
-                of: world.spec[TARGET],
-                source: None,
-                target: Some(TargetReport {
-                    is_verified: world.is_verified,
-                    pods: pods.collect(),
-                }),
-            }
+            None
         };
-        self.reports.id(report)
+        let target = self.specs.get(world.spec[node]).target.is_some();
+        let target = target.then(|| TargetReport {
+            is_verified: if node == SOURCE {
+                world.is_cut_whole()
+            } else {
+                world.is_verified
+            },
+            pods: self.standings_at(world, node),
+        });
+        self.reports.id(Report {
+            of: world.spec[node],
+            source,
+            target,
+        })
+    }
+
+    /// How the pods stand that are to run on a node.
+    fn standings_at(&mut self, world: &World, node: usize) -> Vec<TargetPod> {
+        let here = (0..TARGETS).filter(|at| world.node(Place::Target(*at)) == node);
+        let ids: Vec<_> = here
+            .map(|at| self.target_said(world, Place::Target(at)).standing)
+            .collect();
+        let pods = ids.into_iter();
+        pods.filter_map(|id| self.standings.get(id).clone())
+            .collect()
+    }
+
+    /// What nobody will look at any more is as if it had never been: worlds that differ in nothing else are one.
+    pub fn tidy(&mut self, world: &mut World) {
+        let note = self.note(world.source.record);
+        let is_thawed = !world.source.any(Live::Frozen);
+        let is_guarded = match note.hold {
+            Some(HoldState::Frozen) => true,
+            Some(HoldState::Withdrawn) => !is_thawed,
+            _ => false,
+        };
+        world.is_guarded &= is_guarded || world.is_guard_sure;
+        world.has_criu_died &= !note.is_damaged && note.hold.is_some();
+        if note.hold.is_some() {
+            world.ready = None;
+        }
+        forget_evidence(&mut world.source, note);
+        for at in 0..TARGETS {
+            let note = self.note(world.targets[at].record);
+            forget_evidence(&mut world.targets[at], note);
+            world.is_asked[at] &= !note.is_revoked;
+        }
+        for at in 0..=TARGETS {
+            world.sent[at] &= !world.released[at];
+        }
     }
 
     fn reports_to(&mut self, world: World, node: usize, nexts: &mut Nexts) {
@@ -215,6 +257,25 @@ fn sight(key: &TargetKey, at: usize) -> Sight {
         },
         is_waiting: key.is_asking[at],
     }
+}
+
+/// What the runtime says of a container matters while nobody has noted what became of it.
+fn forget_evidence(pod: &mut Pod, note: Note) {
+    for at in 0..CONTAINERS {
+        if !note.is_begun[at] {
+            pod.evidence[at] = Evidence::Nothing;
+        }
+    }
+}
+
+fn is_withdrawal(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::Hold {
+            step: HoldStep::Withdraw,
+            ..
+        }
+    )
 }
 
 fn is_over(change: &Change) -> bool {

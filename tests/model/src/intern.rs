@@ -55,7 +55,7 @@ pub struct Table<T> {
     ids: Quick<T, Id>,
 }
 
-impl<T: Clone + Eq + Hash> Table<T> {
+impl<T: Clone + Eq + Hash + std::fmt::Debug> Table<T> {
     pub fn with(first: T) -> Self {
         let mut table = Self {
             values: Vec::new(),
@@ -69,7 +69,15 @@ impl<T: Clone + Eq + Hash> Table<T> {
         if let Some(id) = self.ids.get(&value) {
             return *id;
         }
-        let id = Id::try_from(self.values.len()).expect("fewer than 65,536 different values");
+        let id = Id::try_from(self.values.len()).unwrap_or_else(|_| {
+            for value in self.values.iter().rev().step_by(1000).take(20) {
+                eprintln!("{value:?}");
+            }
+            panic!(
+                "fewer than 65,536 different values of {}",
+                std::any::type_name::<T>()
+            )
+        });
         self.values.push(value.clone());
         self.ids.insert(value, id);
         id

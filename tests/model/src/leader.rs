@@ -119,6 +119,25 @@ impl Model {
         nexts.fault(("leader", "is held up, and another one goes on"), next);
     }
 
+    /// A fault: it takes too long, and the leader gives up.
+    pub fn late_leader(&mut self, world: World, nexts: &mut Nexts) {
+        let view = View {
+            is_late: true,
+            ..View::of(&world)
+        };
+        if world.migration == Object::Gone || self.status(world.status).given_up.is_some() {
+            return;
+        }
+        let steps = self.lead(view);
+        if let Some((step @ Step::Status(status), _)) = steps.first()
+            && status.given_up.is_some()
+        {
+            let mut next = world;
+            self.step(&mut next, &view, step);
+            nexts.fault(("the leader", "finds that it takes too long"), next);
+        }
+    }
+
     fn step(&mut self, world: &mut World, seen: &View, step: &Step) {
         let is_there = world.migration != Object::Gone;
         match step {
@@ -127,6 +146,9 @@ impl Model {
                 if is_there && (is_unchanged || !self.scope.rules.hold(Rule::DecisionsAreCompared))
                 {
                     world.status = self.status_id(status);
+                    if let Some(bound) = &status.target {
+                        world.is_home_bound[at(&bound.pod_uid)] = bound.node == NODE[SOURCE];
+                    }
                 }
             }
             Step::Task(spec) => {
@@ -145,8 +167,8 @@ impl Model {
                     world.is_detached = false;
                 }
             }
-            Step::LiftGate(uid) => {
-                let at = at(uid);
+            Step::LiftGate(bound) => {
+                let at = at(&bound.pod_uid);
                 if world.pods[at] == Api::Gated {
                     world.pods[at] = Api::Bound;
                 }
@@ -158,7 +180,16 @@ impl Model {
                 (world.spec[node], world.report[node]) = (0, 0);
             }
             Step::Finish => world.migration = Object::Gone,
-            Step::Detach | Step::Attach | Step::CreatePod => {}
+            Step::CreatePod => {
+                // Its name is free when its predecessor is gone, and every pod before it.
+                let is_free =
+                    world.source_pod == Api::Gone && !world.pods.iter().any(|pod| pod.exists());
+                let unmade = world.pods.iter().position(|pod| *pod == Api::Unmade);
+                if let (true, Some(at)) = (is_free, unmade) {
+                    world.pods[at] = Api::Gated;
+                }
+            }
+            Step::Detach | Step::Attach => {}
         }
     }
 
@@ -175,6 +206,7 @@ impl Model {
             is_detached: view.is_detached,
             has_owner: true,
             task: self.task(&view, SOURCE),
+            rules: self.scope.rules,
         });
         let said = steps.into_iter().map(|step| {
             let text = said(&step);
@@ -229,10 +261,16 @@ fn said(step: &Step) -> String {
                     )),
             )
         }
+        Step::LiftGate(bound) => format!("lifts the gate of {} to {}", bound.pod_uid, bound.node),
         Step::Task(spec) => match (&spec.source, &spec.target) {
-            (Some(source), _) => format!(
-                "orders to s: {:?}, {:?}",
-                source.word, spec.decision.outcome
+            (Some(source), target) => format!(
+                "orders to s: {:?}, {:?}{}",
+                source.word,
+                spec.decision.outcome,
+                target.as_ref().map_or(String::new(), |target| format!(
+                    ", revoke {:?}",
+                    target.revoke
+                )),
             ),
             (_, Some(target)) => format!(
                 "orders to t: {:?}, revoke {:?}",

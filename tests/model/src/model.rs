@@ -6,7 +6,7 @@ use crate::world::{
     Api, Evidence, Live, Order as Object, Origin, Pod, SOURCE, TARGET, TARGETS, World,
 };
 use holdfast::agent::api::{Order, SourceReport, StateTaskSpec, TargetPod, TargetReport};
-use holdfast::hold::record::{Held, Record};
+use holdfast::hold::record::{AdmissionState, Held, HoldState, Record, TokenState};
 use holdfast::hold::rules::Rules;
 use holdfast::hold::uid::Uid;
 use holdfast::migration::api::{MigrationStatus, OnFailure};
@@ -26,6 +26,8 @@ pub const NODE: [&str; 2] = ["s", "t"];
 pub struct Scope {
     pub order: Order,
     pub retries: u32,
+    /// Nobody but us makes a successor.
+    pub is_bare: bool,
     pub on_failure: OnFailure,
     pub has_older: bool,
     pub has_held_leader: bool,
@@ -54,7 +56,7 @@ impl View {
         Self {
             status: world.status,
             migration: world.migration,
-            is_late: world.is_late,
+            is_late: false,
             source_pod: world.source_pod,
             is_detached: world.is_detached,
             pods: world.pods,
@@ -62,6 +64,32 @@ impl View {
             report: world.report,
             has_proof: world.has_proof,
             is_target_silent: !world.is_up[TARGET],
+        }
+    }
+}
+
+/// What of a record is asked for all the time.
+#[derive(Debug, Clone, Copy)]
+pub struct Note {
+    pub hold: Option<HoldState>,
+    pub is_damaged: bool,
+    pub is_begun: [bool; 2],
+    pub is_revoked: bool,
+}
+
+impl Note {
+    fn of(record: &Record) -> Self {
+        let hold = record.hold.as_ref();
+        let admission = record.admission.as_ref();
+        let is_begun = |name| {
+            let token = record.tokens.get(name);
+            token.is_some_and(|token| token.state == TokenState::Begun)
+        };
+        Self {
+            hold: hold.map(|hold| hold.state),
+            is_damaged: hold.is_some_and(|hold| hold.damaged),
+            is_begun: CONTAINER.map(is_begun),
+            is_revoked: admission.is_some_and(|a| a.state == AdmissionState::Revoked),
         }
     }
 }
@@ -88,6 +116,8 @@ pub struct Model {
     pub led: Quick<View, Rc<Vec<(Step, Label)>>>,
     pub held: Vec<Held>,
     pub verified: Vec<String>,
+    /// What of each record is asked for all the time.
+    notes: Vec<Note>,
     pub standings: Table<Option<TargetPod>>,
     pub target_said: Quick<TargetKey, Rc<TargetSaid>>,
     pub source_said: Quick<SourceKey, Rc<SourceSaid>>,
@@ -104,6 +134,7 @@ fn course(scope: &Scope) -> Course {
         target_node: NODE[TARGET].into(),
         generation: GENERATION.into(),
         older: scope.has_older.then(|| OLDER.into()),
+        is_bare: scope.is_bare,
         restores: CONTAINER.map(str::to_owned).into(),
         finished: vec!["init".into()],
         fills_volumes: true,
@@ -137,6 +168,7 @@ impl Model {
             led: Quick::default(),
             held: held.into(),
             verified: scope.has_older.then(|| OLDER.into()).into_iter().collect(),
+            notes: Vec::new(),
             standings: Table::with(None),
             target_said: Quick::default(),
             source_said: Quick::default(),
@@ -159,10 +191,10 @@ impl Model {
         World {
             status: 0,
             migration: Object::Here,
-            is_late: false,
             source_pod: Api::Bound,
             is_detached: false,
             pods: [Api::Unmade; TARGETS],
+            is_home_bound: [false; TARGETS],
             spec: [0; 2],
             report: [0; 2],
             has_proof: false,
@@ -173,6 +205,7 @@ impl Model {
             is_cut_begun: false,
             dumped: [false; 2],
             is_guarded: false,
+            is_guard_sure: false,
             has_criu_died: false,
             ready: None,
             is_verified: false,
@@ -188,8 +221,32 @@ impl Model {
             has_target_run: false,
             is_deleted: [false; 2],
             is_migration_lost: false,
-            faults: 0,
+            is_target_hurt: false,
         }
+    }
+
+    /// What matters of a record.
+    pub fn note(&mut self, id: Id) -> Note {
+        while self.notes.len() <= usize::from(id) {
+            let next = Id::try_from(self.notes.len()).expect("small");
+            self.notes.push(Note::of(self.records.get(next)));
+        }
+        self.notes[usize::from(id)]
+    }
+
+    /// A world in full, for whoever looks for what is wrong with it.
+    pub fn describe(&self, world: &World) -> String {
+        let mut parts = vec![
+            format!("{world:#?}"),
+            format!("{:#?}", self.status(world.status)),
+        ];
+        let pods = std::iter::once(&world.source).chain(&world.targets);
+        parts.extend(pods.map(|pod| format!("{:?}", self.records.get(pod.record))));
+        for node in [SOURCE, TARGET] {
+            parts.push(format!("{:?}", self.specs.get(world.spec[node])));
+            parts.push(format!("{:?}", self.reports.get(world.report[node])));
+        }
+        parts.join("\n")
     }
 
     pub fn status(&self, id: Id) -> &MigrationStatus {
@@ -249,8 +306,6 @@ impl Nexts {
     }
 
     pub fn fault(&mut self, what: Label, world: World) {
-        let mut world = world;
-        world.faults += 1;
         self.0.push(Next {
             what,
             world,

@@ -1,10 +1,12 @@
-//! Breadth first through everything that may happen, up to a number of faults; and back from all good ends, so that whoever cannot
-//! reach one is found.
+//! Through everything that may happen, up to a number of faults: first all that happens without a fault, then all that happens with
+//! one, and so on. And back from all good ends, so that whoever cannot reach one is found.
 
 use crate::intern::Quick;
-use crate::model::{Label, Model, Nexts, Scope};
-use crate::world::{Api, Live, Order as Object, SOURCE, World, Wrong};
+use crate::model::{Label, Model, Next, Nexts, Scope};
+use crate::world::{Api, Live, Order as Object, SOURCE, TARGET, World, Wrong};
 use holdfast::hold::record::HoldState;
+use holdfast::migration::api::Outcome;
+use std::collections::hash_map::Entry;
 
 /// What was found.
 pub struct Found {
@@ -18,8 +20,10 @@ struct Search {
     ids: Quick<World, u32>,
     /// From where each was reached first, and by what.
     came: Vec<(u32, Label, bool)>,
-    /// What may happen without a fault.
+    /// What may happen without a fault. True: the source's agent comes back.
     edges: Vec<(u32, u32, bool)>,
+    /// What a fault leads to, for the next layer.
+    later: Vec<(World, u32, Label)>,
 }
 
 /// Explores a scope.
@@ -28,11 +32,13 @@ pub fn explore(scope: Scope) -> Found {
     let start = model.start();
     let mut search = Search {
         model,
-        worlds: vec![start],
-        ids: std::iter::once((start, 0)).collect(),
-        came: vec![(0, ("", ""), false)],
+        worlds: Vec::new(),
+        ids: Quick::default(),
+        came: Vec::new(),
         edges: Vec::new(),
+        later: Vec::new(),
     };
+    search.id(start, (0, ("", ""), false));
     let wrong = search.forward().or_else(|| search.backward());
     Found {
         states: search.worlds.len(),
@@ -43,38 +49,63 @@ pub fn explore(scope: Scope) -> Found {
 impl Search {
     fn forward(&mut self) -> Option<(Wrong, Vec<String>)> {
         let mut at = 0;
-        let mut nexts = Nexts::default();
-        while at < self.worlds.len() {
-            let from = u32::try_from(at).expect("fewer than 2^32 states");
-            self.model.nexts(self.worlds[at], &mut nexts);
-            for mut next in nexts.0.drain(..) {
-                if self.model.scope.is_quick {
-                    self.model.hurry(&mut next.world);
-                }
-                if let Some(wrong) = next.wrong {
-                    let mut story = self.story(from);
-                    story.push(format!("{}: {}", next.what.0, next.what.1));
-                    return Some((wrong, story));
-                }
-                let id = self.id(next.world, (from, next.what, next.is_fault));
-                if !next.is_fault {
-                    let by_agent = next.what == ("agent s", "is back");
-                    self.edges.push((from, id, by_agent));
-                }
+        for layer in 0..=self.model.scope.faults {
+            for (world, from, what) in std::mem::take(&mut self.later) {
+                self.id(world, (from, what, true));
             }
-            at += 1;
+            while at < self.worlds.len() {
+                if let Some(found) = self.visit(at, layer) {
+                    return Some(found);
+                }
+                at += 1;
+            }
+        }
+        None
+    }
+
+    fn visit(&mut self, at: usize, layer: u8) -> Option<(Wrong, Vec<String>)> {
+        let from = small(at);
+        let mut nexts = Nexts::default();
+        self.model.nexts(self.worlds[at], &mut nexts);
+        if layer < self.model.scope.faults {
+            self.model.faults(self.worlds[at], &mut nexts);
+        }
+        for next in nexts.0 {
+            let Next {
+                what,
+                mut world,
+                is_fault,
+                wrong,
+            } = next;
+            if let Some(wrong) = wrong {
+                let mut story = self.story(from);
+                story.push(format!("{}: {}", what.0, what.1));
+                return Some((wrong, story));
+            }
+            self.model.tidy(&mut world);
+            if self.model.scope.is_quick {
+                self.model.hurry(&mut world);
+            }
+            if is_fault {
+                if !self.ids.contains_key(&world) {
+                    self.later.push((world, from, what));
+                }
+            } else {
+                let to = self.id(world, (from, what, false));
+                let by_agent = what == ("agent s", "is back");
+                self.edges.push((from, to, by_agent));
+            }
         }
         None
     }
 
     fn id(&mut self, world: World, came: (u32, Label, bool)) -> u32 {
-        if let Some(id) = self.ids.get(&world) {
-            return *id;
+        let new = small(self.worlds.len());
+        let id = *self.ids.entry(world).or_insert(new);
+        if id == new {
+            self.worlds.push(world);
+            self.came.push(came);
         }
-        let id = u32::try_from(self.worlds.len()).expect("fewer than 2^32 states");
-        self.ids.insert(world, id);
-        self.worlds.push(world);
-        self.came.push(came);
         id
     }
 
@@ -89,31 +120,74 @@ impl Search {
         story
     }
 
-    fn backward(&self) -> Option<(Wrong, Vec<String>)> {
-        let good = |at: usize| is_settled(&self.model, &self.worlds[at]);
-        if let Some(at) = self.lost(good, |_| true) {
+    fn backward(&mut self) -> Option<(Wrong, Vec<String>)> {
+        let count = self.worlds.len();
+        let settled: Vec<_> = (0..count)
+            .map(|at| is_settled(&self.model, &self.worlds[at]))
+            .collect();
+        if let Some(at) = self.lost(settled, |_| true) {
             let mut story = self.story(at);
-            story.push(format!("{:?}", self.worlds[at as usize]));
-            let world = &self.worlds[at as usize];
-            story.push(format!("{:?}", self.model.records.get(world.source.record)));
-            story.push(format!(
-                "{:?}",
-                self.model.records.get(world.targets[0].record)
-            ));
-            story.push(format!("{:?}", self.model.status(world.status)));
-            story.push(format!("{:?}", self.model.specs.get(world.spec[0])));
-            story.push(format!("{:?}", self.model.specs.get(world.spec[1])));
-            story.push(format!("{:?}", self.model.reports.get(world.report[0])));
-            story.push(format!("{:?}", self.model.reports.get(world.report[1])));
+            let (end, path) = self.aftermath(at);
+            story.push(format!("and then nothing but: {}", path.join(", ")));
+            story.push(self.model.describe(&end));
             return Some((Wrong::Stuck, story));
         }
-        let thawed = |at: usize| !self.model.is_left_frozen(&self.worlds[at]);
+        let thawed = (0..count)
+            .map(|at| !self.model.is_left_frozen(&self.worlds[at]))
+            .collect();
         let at = self.lost(thawed, |by_agent| !by_agent)?;
         Some((Wrong::Frozen, self.story(at)))
     }
 
+    /// Where it ends, if nothing goes wrong any more: a world from which nothing new is reached.
+    fn aftermath(&mut self, at: u32) -> (World, Vec<String>) {
+        let (mut world, mut story) = (self.worlds[at as usize], Vec::new());
+        let mut reach = usize::MAX;
+        loop {
+            let (last, path, count) = self.reached(world);
+            if count >= reach {
+                return (world, story);
+            }
+            reach = count;
+            world = last;
+            story.extend(path);
+        }
+    }
+
+    /// The world that is reached last, how, and how many are.
+    fn reached(&mut self, start: World) -> (World, Vec<String>, usize) {
+        let mut seen: Quick<World, (u32, Label)> = Quick::default();
+        let mut order = vec![start];
+        seen.insert(start, (0, ("", "")));
+        let mut next = 0;
+        while next < order.len() {
+            let mut nexts = Nexts::default();
+            self.model.nexts(order[next], &mut nexts);
+            for mut found in nexts.0 {
+                self.model.tidy(&mut found.world);
+                if self.model.scope.is_quick {
+                    self.model.hurry(&mut found.world);
+                }
+                if let Entry::Vacant(new) = seen.entry(found.world) {
+                    new.insert((small(next), found.what));
+                    order.push(found.world);
+                }
+            }
+            next += 1;
+        }
+        let last = order[order.len() - 1];
+        let (mut path, mut world) = (Vec::new(), last);
+        while world != start {
+            let (from, (who, what)) = seen[&world];
+            path.push(format!("{who}: {what}"));
+            world = order[from as usize];
+        }
+        path.reverse();
+        (last, path, order.len())
+    }
+
     /// The first world from which no good one is reached by edges of this kind.
-    fn lost(&self, good: impl Fn(usize) -> bool, uses: impl Fn(bool) -> bool) -> Option<u32> {
+    fn lost(&self, mut is_good: Vec<bool>, uses: impl Fn(bool) -> bool) -> Option<u32> {
         let count = self.worlds.len();
         let mut begins = vec![0_u32; count + 1];
         let edges = self.edges.iter().filter(|(_, _, kind)| uses(*kind));
@@ -129,7 +203,6 @@ impl Search {
             sources[place[*to as usize] as usize] = *from;
             place[*to as usize] += 1;
         }
-        let mut is_good: Vec<_> = (0..count).map(&good).collect();
         let mut todo: Vec<_> = (0..count).filter(|at| is_good[*at]).collect();
         while let Some(at) = todo.pop() {
             for from in &sources[begins[at] as usize..begins[at + 1] as usize] {
@@ -140,18 +213,21 @@ impl Search {
                 }
             }
         }
-        let lost = is_good.iter().position(|good| !good)?;
-        u32::try_from(lost).ok()
+        is_good.iter().position(|good| !good).map(small)
     }
+}
+
+fn small(number: usize) -> u32 {
+    u32::try_from(number).expect("fewer than 2^32 states")
 }
 
 /// Everything is up again, nobody is asked anything any more, and the state runs somewhere, or is kept.
 fn is_settled(model: &Model, world: &World) -> bool {
-    let record = model.records.get(world.source.record);
-    let hold = record.hold.as_ref().map(|hold| hold.state);
-    if is_left_to_people(model, world) {
+    if is_left_to_people(model, world) || is_exhausted(world) {
         return true;
     }
+    let record = model.records.get(world.source.record);
+    let hold = record.hold.as_ref().map(|hold| hold.state);
     let is_quiet = world.is_up == [true; 2]
         && world.has_agent == [true; 2]
         && world.migration == Object::Gone
@@ -181,21 +257,32 @@ fn is_settled(model: &Model, world: &World) -> bool {
     runs_on || has_moved || is_users_will || (is_kept && is_excused(model, world))
 }
 
+/// The user has deleted pods until the world had no more names for them.
+fn is_exhausted(world: &World) -> bool {
+    let is_used = |pod: &Api| !pod.is_alive() && *pod != Api::Unmade;
+    world.is_deleted[TARGET] && world.pods.iter().all(is_used)
+}
+
 /// The Migration was lost in the middle of a restore of which something ran: nobody can decide any more. The source stays frozen,
 /// safe on disk, and is shown.
 fn is_left_to_people(model: &Model, world: &World) -> bool {
     let hold = model.records.get(world.source.record).hold.as_ref();
     let is_released = hold.is_some_and(|hold| hold.state == HoldState::Released);
-    let has_run = world.targets.iter().any(|pod| {
-        let admission = model.records.get(pod.record).admission.as_ref();
-        admission.is_some_and(|admission| admission.ran)
-    });
-    world.is_migration_lost && is_released && has_run && world.is_cut_whole()
+    let has_run = hold.is_some_and(|hold| hold.ran);
+    let has_run = has_run
+        || world.targets.iter().any(|pod| {
+            let admission = model.records.get(pod.record).admission.as_ref();
+            admission.is_some_and(|admission| admission.ran)
+        });
+    world.is_migration_lost
+        && world.is_target_hurt
+        && is_released
+        && has_run
+        && world.is_cut_whole()
 }
 
 /// Nothing runs, and that is what was asked for, or all that could be done.
 fn is_excused(model: &Model, world: &World) -> bool {
-    let outcome = model.status(world.status).decision.outcome;
-    let has_failed = outcome == holdfast::migration::api::Outcome::Failed;
+    let has_failed = model.status(world.status).decision.outcome == Outcome::Failed;
     world.is_migration_lost || has_failed || world.is_deleted[SOURCE]
 }

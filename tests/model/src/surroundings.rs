@@ -48,13 +48,10 @@ impl Model {
         }
         self.owner(world, nexts);
         self.repairs(world, nexts);
-        if world.faults < self.scope.faults {
-            self.faults(world, nexts);
-        }
     }
 
     fn kubelet(&mut self, world: World, place: Place, nexts: &mut Nexts) {
-        if !world.is_up[World::node(place)] {
+        if !world.is_up[world.node(place)] {
             return;
         }
         for at in 0..CONTAINERS {
@@ -123,7 +120,9 @@ impl Model {
         let is_free = match self.scope.order {
             Order::PrepareFirst => others.is_none(),
             Order::FreezeFirst => {
-                world.source_pod == Api::Gone && !world.pods.iter().any(|pod| pod.exists())
+                !self.scope.is_bare
+                    && world.source_pod == Api::Gone
+                    && !world.pods.iter().any(|pod| pod.exists())
             }
         };
         let unmade = world.pods.iter().position(|pod| *pod == Api::Unmade);
@@ -171,7 +170,7 @@ impl Model {
         }
     }
 
-    fn faults(&mut self, world: World, nexts: &mut Nexts) {
+    pub fn faults(&mut self, world: World, nexts: &mut Nexts) {
         if self.scope.has_held_leader {
             self.hold_leader(world, nexts);
         }
@@ -214,6 +213,7 @@ impl Model {
                 let mut next = world;
                 delete(&mut next.pods[at]);
                 next.is_deleted[TARGET] = true;
+                next.is_target_hurt = true;
                 nexts.fault((POD[at], "is deleted by the user"), next);
             }
         }
@@ -228,11 +228,7 @@ impl Model {
             next.is_migration_lost = true;
             nexts.fault(("the Migration", "is lost"), next);
         }
-        if !world.is_late && world.migration != Object::Gone {
-            let mut next = world;
-            next.is_late = true;
-            nexts.fault(("leader", "finds that it takes too long"), next);
-        }
+        self.late_leader(world, nexts);
         if !world.is_up[TARGET] && !world.has_proof {
             let mut next = world;
             next.has_proof = true;
@@ -255,7 +251,7 @@ fn power_off(world: World, node: usize) -> World {
     forget(&mut next, node);
     (next.is_up[node], next.has_agent[node]) = (false, false);
     next.boot[node] += 1;
-    for place in places().filter(|place| World::node(*place) == node) {
+    for place in places().filter(|place| world.node(*place) == node) {
         let pod: &mut Pod = next.pod_mut(place);
         pod.live = [Live::Nothing; 2];
         // What the runtime wrote last may not have reached the disk: it may say that nothing ran.
@@ -265,8 +261,10 @@ fn power_off(world: World, node: usize) -> World {
             }
         }
     }
+    next.is_target_hurt |= node == TARGET;
     if node == SOURCE {
         next.is_guarded = false;
+        next.is_guard_sure = false;
     }
     next
 }
@@ -289,6 +287,7 @@ fn of_containers(world: World, nexts: &mut Nexts) {
     for place in places() {
         for at in 0..CONTAINERS {
             let mut next = world;
+            next.is_target_hurt |= place != Place::Source;
             let pod: &mut Pod = next.pod_mut(place);
             match pod.live[at] {
                 Live::Beginning => {

@@ -105,10 +105,11 @@ pub struct World {
     // The API.
     pub status: Id,
     pub migration: Order,
-    pub is_late: bool,
     pub source_pod: Api,
     pub is_detached: bool,
     pub pods: [Api; TARGETS],
+    /// They are on the source's node: the state went back there.
+    pub is_home_bound: [bool; TARGETS],
     pub spec: [Id; 2],
     pub report: [Id; 2],
     pub has_proof: bool,
@@ -121,6 +122,8 @@ pub struct World {
     pub is_cut_begun: bool,
     pub dumped: [bool; CONTAINERS],
     pub is_guarded: bool,
+    /// The guard saw its deadline pass with nothing released, and is about to withdraw.
+    pub is_guard_sure: bool,
     /// What the agent remembers: CRIU died; the target waits for this pod, in this attempt.
     pub has_criu_died: bool,
     pub ready: Option<(u8, u8)>,
@@ -146,7 +149,8 @@ pub struct World {
     /// The user deleted the source, the target.
     pub is_deleted: [bool; 2],
     pub is_migration_lost: bool,
-    pub faults: u8,
+    /// Something of a target was hurt: its node, its pod, its containers.
+    pub is_target_hurt: bool,
 }
 
 /// What must never be.
@@ -206,10 +210,10 @@ impl World {
         }
     }
 
-    pub fn node(place: Place) -> usize {
+    pub fn node(&self, place: Place) -> usize {
         match place {
-            Place::Source => SOURCE,
-            Place::Target(_) => TARGET,
+            Place::Target(at) if !self.is_home_bound[at] => TARGET,
+            Place::Source | Place::Target(_) => SOURCE,
         }
     }
 
@@ -232,7 +236,9 @@ impl World {
         let pod = self.pod_mut(place);
         pod.live[container] = Live::Running;
         pod.evidence[container] = Evidence::Ran;
-        pod.origin[container] = origin;
+        // A crash before anything was held, or after it is over, is none of our business.
+        let is_crash = place == Place::Source && origin == Origin::Fresh && !claim.is_claimed_fresh;
+        pod.origin[container] = if is_crash { Origin::Own } else { origin };
         match place {
             Place::Source if origin == Origin::Generation => self.is_home = true,
             Place::Source => self.is_stale |= self.is_cut_begun,
@@ -265,7 +271,9 @@ impl World {
             return Some(Wrong::Rewound);
         }
         match place {
-            Place::Target(_) if pod.origin[container] != Origin::Nothing => {
+            Place::Target(_)
+                if pod.origin[container] != Origin::Nothing && !claim.is_claimed_fresh =>
+            {
                 return Some(Wrong::Twice);
             }
             Place::Target(_) if origin == Origin::Fresh && !claim.is_claimed_fresh => {

@@ -117,32 +117,21 @@ impl Model {
             self.source_does(world, &late, nexts);
         }
         self.target_acts(world, Place::Source, nexts);
+        self.targets_act(world, SOURCE, nexts);
         self.reports_to(world, SOURCE, nexts);
     }
 
-    /// Where nothing is said of delays: agents that are up report at once, and a guard that has nothing left to guard leaves.
+    /// Where nothing is said of delays, agents that are up report at once.
     pub fn hurry(&mut self, world: &mut World) {
         for node in [SOURCE, TARGET] {
             if world.has_agent[node] && world.spec[node] != 0 {
                 world.report[node] = self.reported(world, node);
             }
         }
-        if world.is_guarded && !self.guards(world) {
-            world.is_guarded = false;
-        }
     }
 
-    pub(super) fn guards(&self, world: &World) -> bool {
-        let hold = self.records.get(world.source.record).hold.as_ref();
-        hold.is_some_and(|hold| {
-            hold.state == HoldState::Frozen
-                || (hold.state == HoldState::Withdrawn && world.source.any(Live::Frozen))
-        })
-    }
-
-    pub(super) fn is_frozen(&self, world: &World) -> bool {
-        let hold = self.records.get(world.source.record).hold.as_ref();
-        hold.is_some_and(|hold| hold.state == HoldState::Frozen)
+    pub(super) fn is_frozen(&mut self, world: &World) -> bool {
+        self.note(world.source.record).hold == Some(HoldState::Frozen)
     }
 
     pub(super) fn source_does(&mut self, world: World, said: &SourceSaid, nexts: &mut Nexts) {
@@ -154,7 +143,7 @@ impl Model {
                 nexts.add(*what, next);
             }
             Some((SourceAct::Other(source_plan::Act::Thaw), what)) => {
-                self.thaw(world, *what, nexts)
+                self.thaw(world, *what, nexts);
             }
             Some((SourceAct::Other(act), what)) => {
                 let mut next = world;
@@ -226,33 +215,40 @@ impl Model {
         if !world.is_guarded || !world.is_up[SOURCE] {
             return;
         }
+        let mut next = world;
+        if world.is_guard_sure {
+            // It decided on what it read before. The record is read again under its lock, and has the last word.
+            next.is_guard_sure = false;
+            let withdraw = Change::hold(OPERATION, HoldStep::Withdraw);
+            if let Some(record) = self.changed(world.source.record, &withdraw) {
+                self.set_source(&mut next, record);
+            }
+            nexts.add(("the guard", "withdraws, or is refused"), next);
+            return;
+        }
         let record = self.records.get(world.source.record);
         let now = moment(true, boot(SOURCE, world.boot[SOURCE]));
         let is_frozen = world.source.any(Live::Frozen);
-        let mut next = world;
         match guard(record, OPERATION, is_frozen, &now, self.scope.rules) {
-            GuardAct::Wait => {}
-            GuardAct::Leave => {
-                next.is_guarded = false;
-                nexts.add(("the guard", "leaves"), next);
-            }
+            GuardAct::Wait | GuardAct::Leave => {}
             GuardAct::Thaw => self.thaw(world, ("the guard", "thaws"), nexts),
+            GuardAct::Change(change) if is_withdrawal(&change) && !self.scope.is_quick => {
+                next.is_guard_sure = true;
+                nexts.add(("the guard", "sees its deadline pass"), next);
+            }
             GuardAct::Change(change) => {
                 if let Some(record) = self.changed(world.source.record, &change) {
                     self.set_source(&mut next, record);
-                    nexts.add(("the guard", "withdraws"), next);
+                    nexts.add(("the guard", "writes the record"), next);
                 }
             }
         }
     }
 
     /// Without its agent, what is frozen and was not released comes back by its guard.
-    pub fn is_left_frozen(&self, world: &World) -> bool {
-        let record = self.records.get(world.source.record);
-        let is_unreleased = record
-            .hold
-            .as_ref()
-            .is_some_and(|hold| matches!(hold.state, HoldState::Frozen | HoldState::Withdrawn));
+    pub fn is_left_frozen(&mut self, world: &World) -> bool {
+        let hold = self.note(world.source.record).hold;
+        let is_unreleased = matches!(hold, Some(HoldState::Frozen | HoldState::Withdrawn));
         is_unreleased && world.source.any(Live::Frozen) && world.is_up[SOURCE]
     }
 }

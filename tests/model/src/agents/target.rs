@@ -5,19 +5,22 @@ use super::*;
 impl Model {
     /// What is said of a pod that is to begin.
     pub fn target_said(&mut self, world: &World, place: Place) -> Rc<TargetSaid> {
-        let (node, pod) = (World::node(place), world.pod(place));
+        let (node, pod) = (world.node(place), world.pod(place));
+        let is_home = node == SOURCE;
         let key = TargetKey {
             node,
             record: pod.record,
             spec: world.spec[node],
             boot: world.boot[node],
-            is_here: match place {
-                Place::Source => world.is_cut_whole(),
-                Place::Target(_) => world.is_verified,
+            is_here: if is_home {
+                world.is_cut_whole()
+            } else {
+                world.is_verified
             },
-            released: match place {
-                Place::Source => [true; TARGETS + 1],
-                Place::Target(_) => world.released,
+            released: if is_home {
+                [true; TARGETS + 1]
+            } else {
+                world.released
             },
             live: pod.live,
             evidence: pod.evidence,
@@ -119,9 +122,7 @@ impl Model {
         if !world.has_agent[TARGET] {
             return;
         }
-        for at in 0..TARGETS {
-            self.target_acts(world, Place::Target(at), nexts);
-        }
+        self.targets_act(world, TARGET, nexts);
         for at in 0..=TARGETS {
             if world.sent[at] && !world.released[at] && world.is_verified {
                 let mut next = world;
@@ -166,7 +167,7 @@ impl Model {
             return;
         }
         let said = self.target_said(&world, place);
-        let created = if world.has_agent[World::node(place)] {
+        let created = if world.has_agent[world.node(place)] {
             &said.created[at]
         } else {
             &said.alone[at]
