@@ -9,7 +9,7 @@
 //! 3 slices   sizing
 //! 2 door     webhook (server, certificates, reviews)
 //! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)
-//! 0 kit      names  conditions  events  error  quantity
+//! 0 kit      names  conditions  events  error  quantity  json
 //! ```
 
 /// Values and rules that know no process and no cluster.
@@ -18,6 +18,7 @@ pub mod kit {
     pub mod documents;
     pub mod error;
     pub mod events;
+    pub mod json;
     pub mod names;
     pub mod near;
     pub mod quantity;
@@ -55,6 +56,7 @@ pub mod webhook {
     pub mod review;
     pub mod rollover;
     pub mod server;
+    mod socket;
     pub mod store;
     pub mod tls;
 }

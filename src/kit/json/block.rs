@@ -1,0 +1,63 @@
+//! What stands where in a block of JSON: one bit for each of its 64 bytes.
+
+use wide::u8x16;
+
+/// As many bytes as a word has bits.
+pub(super) const BLOCK: usize = 64;
+
+/// Where something stands, whether within a string or not.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Marks {
+    pub(super) quotes: u64,
+    pub(super) backslashes: u64,
+    /// `{` and `[`.
+    pub(super) opens: u64,
+    /// `}` and `]`.
+    pub(super) closes: u64,
+    /// Of brackets, those of objects; of other bytes, nothing that means anything.
+    pub(super) objects: u64,
+    pub(super) commas: u64,
+    pub(super) colons: u64,
+}
+
+/// The least byte of all blocks so far.
+pub(super) struct Least(u8x16);
+
+impl Least {
+    pub(super) fn new() -> Self {
+        Self(u8x16::new([u8::MAX; 16]))
+    }
+
+    /// Whether a line break, a tab or another such byte was among them.
+    pub(super) fn is_control(&self) -> bool {
+        self.0.to_array().iter().any(|byte| *byte < b' ')
+    }
+}
+
+impl Marks {
+    pub(super) fn of(block: &[u8; BLOCK], least: &mut Least) -> Self {
+        let mut marks = Self::default();
+        let (parts, _) = block.as_chunks::<16>();
+        // From the last to the first, so that each part moves those behind it up.
+        for part in parts.iter().rev() {
+            let bytes = u8x16::new(*part);
+            least.0 = least.0.min(bytes);
+            // The brackets of objects and of arrays differ in one bit; without it they are compared in one go.
+            let fold = u8x16::new([0x20; 16]);
+            let folded = bytes | fold;
+            let join = |marks: &mut u64, found: u8x16| {
+                *marks = (*marks << 16) | u64::from(found.to_bitmask());
+            };
+            let equal = |to: u8| bytes.simd_eq(u8x16::new([to; 16]));
+            join(&mut marks.quotes, equal(b'"'));
+            join(&mut marks.backslashes, equal(b'\\'));
+            join(&mut marks.commas, equal(b','));
+            join(&mut marks.colons, equal(b':'));
+            join(&mut marks.opens, folded.simd_eq(u8x16::new([b'{'; 16])));
+            join(&mut marks.closes, folded.simd_eq(u8x16::new([b'}'; 16])));
+            // With the same bit added, the bit that is collected is set in those of objects.
+            join(&mut marks.objects, bytes.saturating_add(fold));
+        }
+        marks
+    }
+}
