@@ -9,9 +9,32 @@ mod arithmetic;
 pub mod fuzzing;
 mod print;
 
+pub(crate) use arithmetic::divided;
 use std::str::FromStr;
 
 const NANO: i128 = 1_000_000_000;
+
+/// So many digits always fit 64 bits.
+const MOST_DIGITS: usize = 19;
+
+/// Ten to the power of the place.
+#[allow(
+    clippy::indexing_slicing,
+    reason = "the compiler does it, and says if it cannot"
+)]
+const POWERS: [i128; 39] = {
+    let mut powers = [1; 39];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
+fn power_of_ten(exponent: u32) -> Option<i128> {
+    POWERS.get(usize::try_from(exponent).ok()?).copied()
+}
 
 /// An amount of a resource, in billionths of its unit.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,7 +90,8 @@ impl FromStr for Quantity {
             _ => (false, text),
         };
         let end = unsigned
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .bytes()
+            .position(|byte| !byte.is_ascii_digit() && byte != b'.')
             .unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
         let (digits, decimals) = mantissa(number)?;
@@ -89,6 +113,15 @@ fn mantissa(number: &str) -> Result<(i128, i32), Mistake> {
         return Err(Mistake::NoNumber);
     }
     let fraction = fraction.trim_end_matches('0');
+    // Nearly all have few digits, and those fit a machine's own word.
+    if fraction.is_empty() && whole.len() <= MOST_DIGITS {
+        let mut digits: u64 = 0;
+        for byte in whole.bytes() {
+            let digit = u64::from(byte.wrapping_sub(b'0'));
+            digits = digits.wrapping_mul(10).wrapping_add(digit);
+        }
+        return Ok((i128::from(digits), 0));
+    }
     let mut digits: i128 = 0;
     for byte in whole.bytes().chain(fraction.bytes()) {
         let digit = i128::from(byte.checked_sub(b'0').ok_or(Mistake::NoNumber)?);
@@ -162,11 +195,11 @@ fn scale(digits: i128, unit: Unit, decimals: i32) -> Result<i128, Mistake> {
     let Ok(up) = u32::try_from(power) else {
         let nanos = nanos.ok_or(Mistake::TooLarge)?;
         // A divisor that does not fit is larger than any dividend that does.
-        return Ok(10_i128
-            .checked_pow(power.unsigned_abs())
-            .map_or(1, |divisor| divide_up(nanos, divisor)));
+        return Ok(
+            power_of_ten(power.unsigned_abs()).map_or(1, |divisor| divide_up(nanos, divisor))
+        );
     };
-    let factor = 10_i128.checked_pow(up).ok_or(Mistake::TooLarge)?;
+    let factor = power_of_ten(up).ok_or(Mistake::TooLarge)?;
     nanos
         .and_then(|n| n.checked_mul(factor))
         .ok_or(Mistake::TooLarge)

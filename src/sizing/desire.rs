@@ -15,7 +15,7 @@ use crate::sizing::load::together;
 use crate::sizing::notes::Note;
 use crate::sizing::recipe::LimitRule;
 use crate::sizing::share::{Inputs, Share, shares};
-use crate::sizing::split::split;
+use crate::sizing::split::{Few, split};
 use crate::sizing::view::{ContainerView, LimitRangeView, Role};
 use std::sync::Arc;
 
@@ -125,7 +125,7 @@ fn requests(
     resource: Resource,
     total: Quantity,
     notes: &mut Vec<Note>,
-) -> Vec<Option<Quantity>> {
+) -> Few<Option<Quantity>> {
     let parts = parts(inputs, slots, resource);
     let fixed: Quantity = parts
         .iter()
@@ -136,7 +136,7 @@ fn requests(
             _ => Quantity::ZERO,
         })
         .sum();
-    let weights: Vec<_> = parts
+    let weights: Few<_> = parts
         .iter()
         .map(|part| match part {
             Part::Weighed(weight) => *weight,
@@ -178,8 +178,8 @@ fn requests(
 }
 
 /// The part of each container in the split of one resource.
-pub(crate) fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Vec<Part> {
-    let mut parts: Vec<_> = slots
+pub(crate) fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Few<Part> {
+    let mut parts: Few<_> = slots
         .iter()
         .map(|slot| {
             if keeps_its_own(inputs, slot) {
