@@ -191,8 +191,8 @@ impl<'a> Cursor<'a, '_> {
 
     /// Passes a field that nobody reads.
     pub fn unread(&mut self, key: &[u8]) -> Option<()> {
-        // Keys are text, even if nobody reads them.
-        if !key.is_ascii() {
+        // Keys have to be text, even if nobody reads them.
+        if !(self.text.index.is_ascii || key.is_ascii()) {
             return None;
         }
         self.skip()
@@ -243,6 +243,14 @@ impl<'a, T: Quick<'a>> Quick<'a> for Vec<T> {
         })?;
         Some(all)
     }
+}
+
+/// Whether a text can be written as a string without escapes.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    let odd = |byte: u8| u8::from(byte < b' ' || byte == b'"' || byte == b'\\');
+    // Without a way out before the end, many bytes are looked at in one go.
+    text.bytes().fold(0, |found, byte| found | odd(byte)) == 0
 }
 
 /// Reads a field that stands at most once in its object.

@@ -13,7 +13,7 @@ use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Each, Resource};
 use crate::sizing::load::together;
 use crate::sizing::notes::Note;
-use crate::sizing::recipe::LimitRule;
+use crate::sizing::recipe::{ContainerRule, LimitRule};
 use crate::sizing::share::{Inputs, Share, shares};
 use crate::sizing::split::{Few, split};
 use crate::sizing::view::{ContainerView, LimitRangeView, Role};
@@ -69,17 +69,21 @@ pub(crate) enum Part {
 /// What the pod with these containers should have.
 pub(crate) fn desire(inputs: &Inputs, slots: &[Slot]) -> Desired {
     let mut notes = Vec::new();
+    let said = Said::of(inputs, slots);
     let excluded = slots
         .iter()
-        .filter(|slot| slot.role != Role::Init && keeps_its_own(inputs, slot))
-        .fold(Amounts::default(), |sum, slot| sum.plus(&slot.requests));
+        .zip(&said)
+        .filter(|(slot, said)| slot.role != Role::Init && said.keeps_its_own())
+        .fold(Amounts::default(), |sum, (slot, _)| {
+            sum.plus(&slot.requests)
+        });
     let shares = shares(inputs, &excluded, &mut notes);
     let mut containers = vec![Wanted::default(); slots.len()];
     for resource in Resource::ALL {
         let Some(total) = shares.of(resource).amount else {
             continue;
         };
-        let requests = requests(inputs, slots, resource, total, &mut notes);
+        let requests = requests((slots, &said), resource, total, &mut notes);
         for ((slot, wanted), request) in slots.iter().zip(&mut containers).zip(requests) {
             let Some(request) = request else { continue };
             let request = within_bounds(inputs, slot, resource, request, &mut notes);
@@ -95,38 +99,48 @@ pub(crate) fn desire(inputs: &Inputs, slots: &[Slot]) -> Desired {
     }
 }
 
-/// Excluded by the template, or neither the DaemonSet's own nor named by the template.
-fn keeps_its_own(inputs: &Inputs, slot: &Slot) -> bool {
-    match inputs.recipe.container(slot.name) {
-        Some(rule) => rule.is_excluded,
-        None => own(inputs, slot).is_none(),
+/// What the template and the DaemonSet say of a container.
+#[derive(Clone, Copy)]
+struct Said<'a> {
+    rule: Option<&'a ContainerRule>,
+    /// The container as the DaemonSet's template has it: what a LimitRange put into the pod since is not there.
+    own: Option<&'a ContainerView>,
+}
+
+impl<'a> Said<'a> {
+    fn of(inputs: &Inputs<'a>, slots: &[Slot]) -> Few<Self> {
+        let own = |slot: &Slot| {
+            let mut containers = inputs.daemonset.containers.iter();
+            containers.find(|container| *container.name == *slot.name)
+        };
+        let all = slots.iter().map(|slot| Self {
+            rule: inputs.recipe.container(slot.name),
+            own: own(slot),
+        });
+        all.collect()
     }
-}
 
-/// The container as the DaemonSet's template has it: what a LimitRange put into the pod since is not there.
-fn own<'a>(inputs: &Inputs<'a>, slot: &Slot) -> Option<&'a ContainerView> {
-    inputs
-        .daemonset
-        .containers
-        .iter()
-        .find(|container| *container.name == *slot.name)
-}
+    /// Excluded by the template, or neither the DaemonSet's own nor named by the template.
+    fn keeps_its_own(&self) -> bool {
+        self.rule
+            .map_or(self.own.is_none(), |rule| rule.is_excluded)
+    }
 
-/// What a container asks for in the DaemonSet's template, in whole grains; to ask for 0 is to ask for nothing.
-fn asked(inputs: &Inputs, slot: &Slot, resource: Resource) -> Option<Quantity> {
-    let request = (*own(inputs, slot)?.requests.of(resource))?.ceil_to(resource.grain());
-    (request > Quantity::ZERO).then_some(request)
+    /// What the container asks for in the DaemonSet's template, in whole grains; to ask for 0 is to ask for nothing.
+    fn asked(&self, resource: Resource) -> Option<Quantity> {
+        let request = (*self.own?.requests.of(resource))?.ceil_to(resource.grain());
+        (request > Quantity::ZERO).then_some(request)
+    }
 }
 
 /// What each container should ask for of one resource, before LimitRanges.
 fn requests(
-    inputs: &Inputs,
-    slots: &[Slot],
+    (slots, said): (&[Slot], &[Said]),
     resource: Resource,
     total: Quantity,
     notes: &mut Vec<Note>,
 ) -> Few<Option<Quantity>> {
-    let parts = parts(inputs, slots, resource);
+    let parts = parts_of(slots, said, resource);
     let fixed: Quantity = parts
         .iter()
         .zip(slots)
@@ -179,46 +193,35 @@ fn requests(
 
 /// The part of each container in the split of one resource.
 pub(crate) fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Few<Part> {
-    let mut parts: Few<_> = slots
-        .iter()
-        .map(|slot| {
-            if keeps_its_own(inputs, slot) {
-                return Part::Own;
-            }
-            let rule = inputs.recipe.container(slot.name);
-            if let Some(fixed) = rule.and_then(|rule| *rule.fixed.of(resource)) {
-                return Part::Fixed(fixed.ceil_to(resource.grain()));
-            }
-            if slot.role == Role::Init {
-                return Part::Init(asked(inputs, slot, resource));
-            }
-            Part::Weighed(1)
-        })
-        .collect();
-    let rule = |slot: &Slot| {
-        inputs
-            .recipe
-            .container(slot.name)
-            .and_then(|rule| rule.weight)
+    parts_of(slots, &Said::of(inputs, slots), resource)
+}
+
+fn parts_of(slots: &[Slot], said: &[Said], resource: Resource) -> Few<Part> {
+    let (mut has_rules, mut all_ask) = (false, true);
+    let mut part = |slot: &Slot, said: &Said| {
+        if said.keeps_its_own() {
+            return Part::Own;
+        }
+        if let Some(fixed) = said.rule.and_then(|rule| *rule.fixed.of(resource)) {
+            return Part::Fixed(fixed.ceil_to(resource.grain()));
+        }
+        let asked = said.asked(resource);
+        if slot.role == Role::Init {
+            return Part::Init(asked);
+        }
+        has_rules |= said.rule.is_some_and(|rule| rule.weight.is_some());
+        all_ask &= asked.is_some();
+        Part::Weighed(asked.map_or(1, |asked| asked.grains(resource.grain())))
     };
-    let weighed = || {
-        parts
-            .iter()
-            .zip(slots)
-            .filter(|(part, _)| matches!(part, Part::Weighed(_)))
-            .map(|(_, slot)| slot)
-    };
-    let asked =
-        |slot: &Slot| asked(inputs, slot, resource).map(|asked| asked.grains(resource.grain()));
-    let has_rules = weighed().any(|slot| rule(slot).is_some());
-    let all_ask = weighed().all(|slot| asked(slot).is_some());
-    for (part, slot) in parts.iter_mut().zip(slots) {
-        if let Part::Weighed(weight) = part {
-            *weight = match (has_rules, all_ask) {
-                (true, _) => rule(slot).map_or(1, i128::from),
-                (false, true) => asked(slot).unwrap_or(1),
-                (false, false) => 1,
-            };
+    let both = slots.iter().zip(said);
+    let mut parts: Few<_> = both.map(|(slot, said)| part(slot, said)).collect();
+    // What they ask for counts only where all of them do, and no rule gives a weight.
+    if has_rules || !all_ask {
+        for (part, said) in parts.iter_mut().zip(said) {
+            if let Part::Weighed(weight) = part {
+                let rule = said.rule.and_then(|rule| rule.weight);
+                *weight = rule.map_or(1, i128::from);
+            }
         }
     }
     parts

@@ -3,6 +3,7 @@
 //! It only adds, below parents that were seen to be there, and only what differs: a patch that does not apply would refuse the pod
 //! whatever the failure policy says, and a second look has to find nothing to do.
 
+use crate::kit::json::is_plain;
 use crate::kit::names;
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Resource};
@@ -32,7 +33,7 @@ fn resize(
         differs(requests, &slot.requests),
         differs(limits, &slot.limits),
     );
-    let place = format!("/spec/{list}/{at}/resources");
+    let place = ["/spec/", list, "/", &at.to_string(), "/resources"].concat();
     let Some(resources) = &container.resources else {
         if changes != (false, false) {
             operations.add(&[&place], |text| {
@@ -84,10 +85,8 @@ fn annotate(operations: &mut Operations, annotations: Option<&Annotations>, summ
     match annotations {
         Some(found) if found.share.as_deref() == Some(summary) => {}
         Some(_) => {
-            let key = names::SHARE_ANNOTATION.replace('/', "~1");
-            operations.add(&["/metadata/annotations/", &key], |text| {
-                write_text(text, summary);
-            });
+            let path = ["/metadata/annotations/", names::SHARE_ANNOTATION_IN_PATH];
+            operations.add(&path, |text| write_text(text, summary));
         }
         None => operations.add(&["/metadata/annotations"], |text| {
             text.push_str("{\"");
@@ -148,8 +147,7 @@ fn write_amount(text: &mut String, resource: Resource, amount: Quantity) {
 }
 
 fn write_text(text: &mut String, plain: &str) {
-    let needs_escapes = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    if plain.bytes().any(needs_escapes) {
+    if !is_plain(plain) {
         // A text can always be written as JSON.
         text.push_str(&serde_json::to_string(plain).unwrap_or_else(|_| "\"\"".into()));
         return;

@@ -4,6 +4,7 @@
 //! reads. What it must not do: decide anything, or read an object whole, which would drop fields newer than our types.
 
 mod answer;
+mod base64;
 mod quick;
 
 pub use answer::Answer;

@@ -279,6 +279,8 @@ impl Server {
             // A time limit on heads is kept for all connections in one place.
             .header_read_timeout(None)
             .max_buf_size(BUFFER)
+            // An answer is short: in one piece with its head it is encrypted and sent with less to do.
+            .writev(false)
             .serve_connection(TokioIo::new(heard), service)
             .await;
         if let Err(error) = served {

@@ -20,28 +20,39 @@ pub(super) struct Marks {
     pub(super) colons: u64,
 }
 
-/// The least byte of all blocks so far.
-pub(super) struct Least(u8x16);
+/// The least and the greatest byte of all blocks so far.
+pub(super) struct Extremes {
+    least: u8x16,
+    greatest: u8x16,
+}
 
-impl Least {
+impl Extremes {
     pub(super) fn new() -> Self {
-        Self(u8x16::new([u8::MAX; 16]))
+        Self {
+            least: u8x16::new([u8::MAX; 16]),
+            greatest: u8x16::new([0; 16]),
+        }
     }
 
     /// Whether a line break, a tab or another such byte was among them.
-    pub(super) fn is_control(&self) -> bool {
-        self.0.to_array().iter().any(|byte| *byte < b' ')
+    pub(super) fn has_control(&self) -> bool {
+        self.least.to_array().iter().any(|byte| *byte < b' ')
+    }
+
+    pub(super) fn is_ascii(&self) -> bool {
+        self.greatest.to_array().is_ascii()
     }
 }
 
 impl Marks {
-    pub(super) fn of(block: &[u8; BLOCK], least: &mut Least) -> Self {
+    pub(super) fn of(block: &[u8; BLOCK], extremes: &mut Extremes) -> Self {
         let mut marks = Self::default();
         let (parts, _) = block.as_chunks::<16>();
         // From the last to the first, so that each part moves those behind it up.
         for part in parts.iter().rev() {
             let bytes = u8x16::new(*part);
-            least.0 = least.0.min(bytes);
+            extremes.least = extremes.least.min(bytes);
+            extremes.greatest = extremes.greatest.max(bytes);
             // The brackets of objects and of arrays differ in one bit; without it they are compared in one go.
             let fold = u8x16::new([0x20; 16]);
             let folded = bytes | fold;

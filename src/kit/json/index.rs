@@ -4,7 +4,7 @@
 //! object or array, so only brackets are looked at one by one. An *atom* is what stands between brackets, commas and colons: a string, a
 //! number, a word, or a pair of brackets with nothing in it.
 
-use super::block::{BLOCK, Least, Marks};
+use super::block::{BLOCK, Extremes, Marks};
 use super::scalar::{is_escape, is_scalar};
 
 /// How deep objects and arrays may stand in each other.
@@ -25,6 +25,7 @@ pub(super) struct Index {
     /// For each block: quotes at which a string begins or ends, and backslashes.
     pub(super) stops: Vec<u64>,
     pub(super) brackets: Vec<Bracket>,
+    pub(super) is_ascii: bool,
 }
 
 impl Index {
@@ -82,11 +83,13 @@ struct Carries {
 struct Reading<'a> {
     text: &'a [u8],
     index: Index,
-    least: Least,
+    extremes: Extremes,
     carries: Carries,
     /// The brackets that are open, by their place among all.
     open: [u32; DEEPEST],
     depth: usize,
+    /// How many brackets there were.
+    count: u32,
     /// Whether each of them is that of an object, the innermost one last.
     kinds: u64,
     /// Where the block begins.
@@ -109,11 +112,13 @@ impl<'a> Reading<'a> {
             index: Index {
                 stops: Vec::with_capacity(text.len().div_ceil(BLOCK)),
                 brackets: Vec::with_capacity(text.len() / 16),
+                is_ascii: false,
             },
-            least: Least::new(),
+            extremes: Extremes::new(),
             carries: Carries::default(),
             open: [0; DEEPEST],
             depth: 0,
+            count: 0,
             kinds: 0,
             base: 0,
         }
@@ -121,7 +126,7 @@ impl<'a> Reading<'a> {
 
     /// `valid`: the bytes of the block that belong to the text.
     fn block(&mut self, block: &[u8; BLOCK], valid: u64) -> Option<()> {
-        let marks = Marks::of(block, &mut self.least);
+        let marks = Marks::of(block, &mut self.extremes);
         let escaped = self.escaped(marks.backslashes)?;
         let quotes = marks.quotes & !escaped;
         self.index.stops.push(quotes | marks.backslashes);
@@ -181,47 +186,42 @@ impl<'a> Reading<'a> {
     /// Notes the brackets of a block; which of its bytes belong to an object and not to an array.
     fn brackets(&mut self, opens: u64, closes: u64, objects: u64) -> Option<u64> {
         let all = opens | closes;
-        let mut of_objects = self.kinds & 1;
+        let (mut kinds, mut depth) = (self.kinds, self.depth);
+        let mut of_objects = kinds & 1;
         let mut left = all;
         while left != 0 {
             let bit = left & left.wrapping_neg();
             left ^= bit;
-            let at = self.base | bit.trailing_zeros();
             let is_object = u64::from(objects & bit != 0);
-            let number = u32::try_from(self.index.brackets.len()).ok()?;
-            let mut partner = 0;
+            let number = self.count;
+            self.count = number.wrapping_add(1);
             if opens & bit != 0 {
-                // Nothing comes after the outermost object.
-                if self.depth == 0 && number > 0 {
-                    return None;
-                }
-                *self.open.get_mut(self.depth)? = number;
-                self.depth = self.depth.wrapping_add(1);
-                self.kinds = (self.kinds << 1) | is_object;
+                *self.open.get_mut(depth)? = number;
+                depth = depth.wrapping_add(1);
+                kinds = (kinds << 1) | is_object;
             } else {
-                self.depth = self.depth.checked_sub(1)?;
-                if self.kinds & 1 != is_object {
+                depth = depth.checked_sub(1)?;
+                if kinds & 1 != is_object {
                     return None;
                 }
-                self.kinds >>= 1;
-                partner = *self.open.get(self.depth)?;
-                let opened = self
-                    .index
-                    .brackets
-                    .get_mut(usize::try_from(partner).ok()?)?;
-                opened.partner = number;
+                kinds >>= 1;
+                let opened = usize::try_from(*self.open.get(depth)?).ok()?;
+                self.index.brackets.get_mut(opened)?.partner = number;
             }
-            self.index.brackets.push(Bracket { at, partner });
-            if self.kinds & 1 != 0 {
-                of_objects |= bit << 1;
-            }
+            let at = self.base | bit.trailing_zeros();
+            self.index.brackets.push(Bracket { at, partner: 0 });
+            of_objects |= (kinds & 1).wrapping_neg() & (bit << 1);
         }
+        (self.kinds, self.depth) = (kinds, depth);
         // Added at its beginning, a run of ones is cleared up to the next bracket.
         Some(!all & !(!all).wrapping_add(of_objects & !all))
     }
 
     /// The bytes that a backslash stands before.
     fn escaped(&mut self, backslashes: u64) -> Option<u64> {
+        if backslashes | self.carries.escape == 0 {
+            return Some(0);
+        }
         let mut escaped = std::mem::take(&mut self.carries.escape);
         let mut left = backslashes & !escaped;
         while left != 0 {
@@ -251,12 +251,18 @@ impl<'a> Reading<'a> {
 
     fn finish(self) -> Option<Index> {
         let ends_at = self.text.len().checked_sub(1)?;
-        let last = self.index.brackets.last()?;
+        let (first, last) = (self.index.brackets.first()?, self.index.brackets.last()?);
+        // Where the first is closed by the last, nothing stands beside the object between them.
         let is_whole = self.text.first() == Some(&b'{')
             && self.depth == 0
+            && first.partner.checked_add(1) == Some(self.count)
             && usize::try_from(last.at) == Ok(ends_at)
-            && !self.least.is_control();
-        is_whole.then_some(self.index)
+            && !self.extremes.has_control();
+        let is_ascii = self.extremes.is_ascii();
+        is_whole.then_some(Index {
+            is_ascii,
+            ..self.index
+        })
     }
 }
 
