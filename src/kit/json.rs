@@ -7,23 +7,20 @@
 mod block;
 mod index;
 mod scalar;
+mod shapes;
+
+pub use shapes::Shapes;
 
 use block::BLOCK;
 use index::Index;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
-/// A text in which all parts were found.
-#[derive(Debug)]
-pub struct Text<'a> {
-    bytes: &'a [u8],
-    index: Index,
-}
-
 /// A place in a text: before a value that is still to be read.
 #[derive(Debug)]
 pub struct Cursor<'a, 'i> {
-    text: &'i Text<'a>,
+    text: &'a [u8],
+    index: &'i Index,
     at: usize,
     /// How many brackets are before it.
     bracket: usize,
@@ -37,22 +34,29 @@ pub trait Quick<'a>: Sized {
 
 /// Reads a text quickly, if that is certain to be what `serde_json` would read.
 #[must_use]
-pub fn quick<'a, T: Quick<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let bytes = bytes.trim_ascii_end();
-    let text = Text {
-        bytes,
-        index: Index::of(bytes)?,
-    };
-    T::quick(&mut Cursor {
-        text: &text,
-        at: 0,
-        bracket: 0,
-    })
+pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
+    let text = text.trim_ascii_end();
+    if let Some(shape) = shapes.of(text) {
+        return T::quick(&mut Cursor::new(text, &shape.index));
+    }
+    let index = Index::of(text)?;
+    let read = T::quick(&mut Cursor::new(text, &index));
+    shapes.learn(text, index);
+    read
 }
 
-impl<'a> Cursor<'a, '_> {
+impl<'a, 'i> Cursor<'a, 'i> {
+    fn new(text: &'a [u8], index: &'i Index) -> Self {
+        Self {
+            text,
+            index,
+            at: 0,
+            bracket: 0,
+        }
+    }
+
     fn byte(&self) -> Option<u8> {
-        self.text.bytes.get(self.at).copied()
+        self.text.get(self.at).copied()
     }
 
     fn pass(&mut self, bytes: usize) {
@@ -61,7 +65,7 @@ impl<'a> Cursor<'a, '_> {
 
     /// Whether the bracket here is one that has something in it, and so was noted; then it is passed.
     fn enters(&mut self) -> bool {
-        let noted = self.text.index.brackets.get(self.bracket);
+        let noted = self.index.brackets.get(self.bracket);
         let is_noted = noted.is_some_and(|noted| usize::try_from(noted.at) == Ok(self.at));
         if is_noted {
             self.bracket = self.bracket.wrapping_add(1);
@@ -133,7 +137,7 @@ impl<'a> Cursor<'a, '_> {
         match self.byte()? {
             b'"' => loop {
                 let stop = self.stop()?;
-                let is_end = self.text.bytes.get(stop) == Some(&b'"');
+                let is_end = self.text.get(stop) == Some(&b'"');
                 self.at = stop;
                 if is_end {
                     self.pass(1);
@@ -141,10 +145,10 @@ impl<'a> Cursor<'a, '_> {
                 }
             },
             b'{' | b'[' => {
-                let opened = self.text.index.brackets.get(self.bracket);
+                let opened = self.index.brackets.get(self.bracket);
                 if self.enters() {
                     let partner = usize::try_from(opened?.partner).ok()?;
-                    let closing = self.text.index.brackets.get(partner)?;
+                    let closing = self.index.brackets.get(partner)?;
                     self.at = usize::try_from(closing.at).ok()?;
                     self.pass(1);
                     self.bracket = partner.wrapping_add(1);
@@ -152,7 +156,7 @@ impl<'a> Cursor<'a, '_> {
                 Some(())
             }
             _ => {
-                let rest = self.text.bytes.get(self.at..)?;
+                let rest = self.text.get(self.at..)?;
                 let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']');
                 let length = rest.iter().position(ends)?;
                 self.pass(length);
@@ -164,7 +168,7 @@ impl<'a> Cursor<'a, '_> {
     /// The next quote or backslash behind this place.
     fn stop(&self) -> Option<usize> {
         let from = self.at.wrapping_add(1);
-        let stops = &self.text.index.stops;
+        let stops = &self.index.stops;
         let mut number = from / BLOCK;
         let mut found = *stops.get(number)? & (u64::MAX << (from % BLOCK));
         while found == 0 {
@@ -181,10 +185,10 @@ impl<'a> Cursor<'a, '_> {
             return None;
         }
         let end = self.stop()?;
-        if self.text.bytes.get(end) != Some(&b'"') {
+        if self.text.get(end) != Some(&b'"') {
             return None;
         }
-        let plain = self.text.bytes.get(self.at.wrapping_add(1)..end)?;
+        let plain = self.text.get(self.at.wrapping_add(1)..end)?;
         self.at = end.wrapping_add(1);
         Some(plain)
     }
@@ -192,7 +196,7 @@ impl<'a> Cursor<'a, '_> {
     /// Passes a field that nobody reads.
     pub fn unread(&mut self, key: &[u8]) -> Option<()> {
         // Keys have to be text, even if nobody reads them.
-        if !(self.text.index.is_ascii || key.is_ascii()) {
+        if !(self.index.is_ascii || key.is_ascii()) {
             return None;
         }
         self.skip()

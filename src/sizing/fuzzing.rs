@@ -10,6 +10,7 @@
 
 mod typed;
 
+use crate::kit::json::Shapes;
 use crate::sizing::judge::{Judged, judge};
 use crate::sizing::pod::Pod;
 use crate::sizing::testkit::{Cluster, amounts, container, patched};
@@ -20,6 +21,7 @@ use std::cell::OnceCell;
 
 thread_local! {
     static CLUSTER: OnceCell<Cluster> = const { OnceCell::new() };
+    static SHAPES: Shapes = Shapes::default();
 }
 
 /// Answers a review and looks at the answer; how it was judged.
@@ -33,8 +35,12 @@ pub fn admission(body: &[u8]) -> &'static str {
 }
 
 fn review(body: &[u8], cluster: &Cluster) -> &'static str {
-    let (read, quickly) = (read::<Pod>(body), read_quickly::<Pod>(body));
-    assert_eq!(format!("{read:?}"), format!("{quickly:?}"));
+    let read = read::<Pod>(body);
+    // The second time it may be known by its shape.
+    for _ in 0..2 {
+        let quickly = SHAPES.with(|shapes| format!("{:?}", read_quickly::<Pod>(body, shapes)));
+        assert_eq!(format!("{read:?}"), quickly);
+    }
     let Ok(request) = read else {
         return "malformed";
     };

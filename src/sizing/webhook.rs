@@ -1,5 +1,6 @@
 //! The mutating webhook on pods: decodes the review, lets `judge` decide from the caches, and looks up, once each, what is not there yet.
 
+use crate::kit::json::Shapes;
 use crate::process::telemetry::Telemetry;
 use crate::sizing::cache::Caches;
 use crate::sizing::crowd::Member;
@@ -19,6 +20,8 @@ pub(crate) struct Pods {
     caches: Arc<Caches>,
     lookups: Arc<Lookups>,
     telemetry: Arc<Telemetry>,
+    /// Pods of one DaemonSet are alike.
+    shapes: Shapes,
 }
 
 impl Pods {
@@ -31,12 +34,13 @@ impl Pods {
             caches,
             lookups,
             telemetry,
+            shapes: Shapes::default(),
         }
     }
 
     /// The answer, if all is known that it depends on.
     fn known(&self, body: &[u8]) -> Result<Option<Reply>, Malformed> {
-        let request = read_quickly::<Pod>(body)?;
+        let request = read_quickly::<Pod>(body, &self.shapes)?;
         let pod = object(&request)?;
         let seen = Seen::new(&self.caches);
         let judged = judge(pod, &request.namespace, &seen);
@@ -44,7 +48,7 @@ impl Pods {
     }
 
     async fn answer(&self, body: &[u8], deadline: Instant) -> Result<Reply, Malformed> {
-        let request = read_quickly::<Pod>(body)?;
+        let request = read_quickly::<Pod>(body, &self.shapes)?;
         let pod = object(&request)?;
         let mut seen = Seen::new(&self.caches);
         // Each of the three is looked up at most once: after that it is known, or known not to be.

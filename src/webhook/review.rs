@@ -9,7 +9,7 @@ mod quick;
 
 pub use answer::Answer;
 
-use crate::kit::json::{self, Quick};
+use crate::kit::json::{self, Quick, Shapes};
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -75,11 +75,11 @@ impl Malformed {
 ///
 /// # Errors
 /// What is wrong with the body.
-pub fn read_quickly<'a, T>(body: &'a [u8]) -> Result<Request<'a, T>, Malformed>
+pub fn read_quickly<'a, T>(body: &'a [u8], shapes: &Shapes) -> Result<Request<'a, T>, Malformed>
 where
     T: Deserialize<'a> + Quick<'a>,
 {
-    match json::quick(body) {
+    match json::quick(body, shapes) {
         Some(review) => request(review),
         None => read(body),
     }

@@ -72,3 +72,30 @@ impl Marks {
         marks
     }
 }
+
+/// Where two blocks differ.
+pub(super) fn different(one: &[u8; BLOCK], two: &[u8; BLOCK]) -> u64 {
+    if one == two {
+        return 0;
+    }
+    let ((one, _), (two, _)) = (one.as_chunks::<16>(), two.as_chunks::<16>());
+    let parts = one.iter().zip(two).rev();
+    !parts.fold(0, |equal, (one, two)| {
+        let found = u8x16::new(*one).simd_eq(u8x16::new(*two));
+        (equal << 16) | u64::from(found.to_bitmask())
+    })
+}
+
+/// Where a block has other letters than plain ones: quotes, backslashes, control characters, and what is not ASCII.
+pub(super) fn odd(block: &[u8; BLOCK]) -> u64 {
+    let (parts, _) = block.as_chunks::<16>();
+    parts.iter().rev().fold(0, |odd, part| {
+        let bytes = u8x16::new(*part);
+        let equal = |to: u8| bytes.simd_eq(u8x16::new([to; 16]));
+        // As a greatest byte of a pair, a control character leaves the other one standing.
+        let last_control = u8x16::new([b' ' - 1; 16]);
+        let found = equal(b'"') | equal(b'\\') | bytes.max(last_control).simd_eq(last_control);
+        // The bit that is collected is set in all that is not ASCII, too.
+        (odd << 16) | u64::from((found | bytes).to_bitmask())
+    })
+}

@@ -10,8 +10,11 @@ use super::scalar::{is_escape, is_scalar};
 /// How deep objects and arrays may stand in each other.
 const DEEPEST: usize = 64;
 
+/// So many letters a backslash stands before at most: `u` and four digits.
+const LONGEST_ESCAPE: u32 = 5;
+
 /// A bracket that is not one of a pair with nothing in it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bracket {
     /// Its place in the text.
     pub(super) at: u32,
@@ -20,10 +23,12 @@ pub(super) struct Bracket {
 }
 
 /// What was found.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Index {
     /// For each block: quotes at which a string begins or ends, and backslashes.
     pub(super) stops: Vec<u64>,
+    /// For each block: what may be any plain letter, for nothing hangs on it. See `shapes.rs`.
+    pub(super) free: Vec<u64>,
     pub(super) brackets: Vec<Bracket>,
     pub(super) is_ascii: bool,
 }
@@ -69,6 +74,7 @@ impl Carry {
 #[derive(Default)]
 struct Carries {
     escape: u64,
+    in_escape: u64,
     /// All ones within a string.
     string: u64,
     atom: Carry,
@@ -111,6 +117,7 @@ impl<'a> Reading<'a> {
             text,
             index: Index {
                 stops: Vec::with_capacity(text.len().div_ceil(BLOCK)),
+                free: Vec::with_capacity(text.len().div_ceil(BLOCK)),
                 brackets: Vec::with_capacity(text.len() / 16),
                 is_ascii: false,
             },
@@ -132,6 +139,8 @@ impl<'a> Reading<'a> {
         self.index.stops.push(quotes | marks.backslashes);
         let strings = parity(quotes) ^ self.carries.string;
         self.carries.string = (strings >> 63).wrapping_neg();
+        let in_escapes = self.in_escapes(marks.backslashes);
+        self.index.free.push(strings & !quotes & !in_escapes);
         let (begins, ends) = (quotes & strings, quotes & !strings);
         let outside = Outside {
             opens: marks.opens & !strings,
@@ -171,6 +180,7 @@ impl<'a> Reading<'a> {
         let value = carries.before_value.behind((commas & !in_object) | colons);
         let after_quoted = carries.quoted.behind(ends | pair_ends);
         let keys = begins & (after_open | after_comma);
+        // A string or a pair within what began as a number or a word is found where those are looked at.
         let mistakes = (carries.key.ends(atoms, keys) ^ colons)
             | (after_comma & !begins)
             | (after_open & !(begins | closes))
@@ -178,7 +188,6 @@ impl<'a> Reading<'a> {
             | (commas & !(after_atom | after_close))
             | (opens & (after_atom | after_close))
             | (first & after_close)
-            | ((begins | pairs) & !first)
             | (after_quoted & atoms);
         (mistakes == 0).then_some(first & !begins & !pairs)
     }
@@ -236,6 +245,19 @@ impl<'a> Reading<'a> {
             left &= !(bit | next);
         }
         Some(escaped)
+    }
+
+    /// Backslashes, and what may belong to the escapes that they begin.
+    fn in_escapes(&mut self, backslashes: u64) -> u64 {
+        let carried = std::mem::take(&mut self.carries.in_escape);
+        if backslashes == 0 {
+            return carried;
+        }
+        (1..=LONGEST_ESCAPE).fold(backslashes | carried, |in_escapes, letters| {
+            let over = u64::BITS.wrapping_sub(letters);
+            self.carries.in_escape |= backslashes.checked_shr(over).unwrap_or_default();
+            in_escapes | (backslashes << letters)
+        })
     }
 
     fn scalars(&self, mut begins: u64) -> Option<()> {

@@ -29,10 +29,83 @@ fn is_json(bytes: &[u8]) -> bool {
 fn agrees(bytes: &[u8]) {
     let oracle = serde_json::from_slice::<IgnoredAny>(bytes);
     assert!(!is_json(bytes) || oracle.is_ok(), "{:?}", lossy(bytes));
-    if let Some(read) = quick::<Sample>(bytes) {
+    if let Some(read) = quick::<Sample>(bytes, &Shapes::default()) {
         let oracle = serde_json::from_slice::<Sample>(bytes);
         assert_eq!(oracle.ok(), Some(read), "{:?}", lossy(bytes));
     }
+}
+
+/// Panics where a text that has the shape of another is read otherwise than by itself.
+fn agrees_by_shape(known: &[u8], bytes: &[u8]) -> bool {
+    let shapes = Shapes::default();
+    drop(quick::<Sample>(known, &shapes));
+    let shape = shapes.of(bytes);
+    if let Some(shape) = &shape {
+        let (by_shape, index) = (&shape.index, Index::of(bytes).expect("it is JSON"));
+        assert_eq!(by_shape.stops, index.stops, "{:?}", lossy(bytes));
+        assert_eq!(by_shape.brackets, index.brackets, "{:?}", lossy(bytes));
+        assert!(index.is_ascii || !by_shape.is_ascii, "{:?}", lossy(bytes));
+        let alone = quick::<Sample>(bytes, &Shapes::default());
+        assert_eq!(quick::<Sample>(bytes, &shapes), alone);
+    }
+    shape.is_some()
+}
+
+#[test]
+fn texts_have_the_shape_of_another_if_only_plain_letters_differ() {
+    for space in 0..70 {
+        let known = format!(
+            r#"{{"{}":[{{}},1,"x\u00e4yz\n12345-"],"name":"node-1"}}"#,
+            "s".repeat(space)
+        );
+        let has_its_shape = |from: &str, to: &str| {
+            agrees_by_shape(known.as_bytes(), known.replacen(from, to, 1).as_bytes())
+        };
+        for (from, to) in [
+            ("", ""),
+            ("node-1", "other["),
+            ("-\"]", "+\"]"),
+            ("name", "word"),
+        ] {
+            assert!(has_its_shape(from, to), "{from} {to} {known}");
+        }
+        for (from, to) in [
+            ("node-1", "node-"),
+            ("node-1", "node\"1"),
+            ("node-1", "node\\1"),
+            ("node-1", "node\n1"),
+            ("node-1", "nodeä"),
+            ("node-1", "node-12"),
+            ("e4y", "e5y"),
+            ("e4y", "eyy"),
+            ("\\n", "\\q"),
+            ("\\n", "--"),
+            (",1,", ",2,"),
+            ("{}", "[]"),
+            ("[{", "{{"),
+        ] {
+            assert!(!has_its_shape(from, to), "{from} {to} {known}");
+        }
+    }
+}
+
+#[test]
+fn few_shapes_are_remembered_and_new_ones_come_among_them() {
+    let (shapes, text) = (Shapes::default(), |length| {
+        format!(r#"{{"name":"{}"}}"#, "x".repeat(length))
+    });
+    for length in 0..1000 {
+        quick::<Sample>(text(length).as_bytes(), &shapes).unwrap();
+    }
+    let known = (0..1000).filter(|length| shapes.of(text(*length).as_bytes()).is_some());
+    let known: Vec<_> = known.collect();
+    assert_eq!(known.len(), 64);
+    assert!(known.iter().all(|length| *length >= 488), "{known:?}");
+    let long = text(20_000);
+    for _ in 0..100 {
+        quick::<Sample>(long.as_bytes(), &shapes).unwrap();
+    }
+    assert!(shapes.of(long.as_bytes()).is_none());
 }
 
 fn lossy(bytes: &[u8]) -> String {
@@ -49,7 +122,7 @@ fn fields_are_found_among_others() {
     });
     let mut bytes = serde_json::to_vec(&sample).unwrap();
     bytes.push(b'\n');
-    let read = quick::<Sample>(&bytes).unwrap();
+    let read = quick::<Sample>(&bytes, &Shapes::default()).unwrap();
     assert_eq!(read, serde_json::from_slice(&bytes).unwrap());
     assert_eq!(read.list.unwrap()[1].name, "ä");
 }
@@ -61,7 +134,7 @@ const NO_JSON: &str = r#"
 {"a":{}:2}   {"a":[1:2]}   {"a":["b":2]}   {"a":[,]}   {"a":[1,]}   {"a":[1 2]}   {"a":[1}   {"a":[1}]
 {"a":{1}}   {"a":{}[]}   {"a":[][]}   {"a":[]1}   {"a":1[]}   {"a":01}   {"a":1.}   {"a":.5}   {"a":-}
 {"a":1e}   {"a":+1}   {"a":truer}   {"a":nul}   {"a":NaN}   {"a":"\x"}   {"a":"\u12g4"}   {"a":"b   {"a":"b\"}
-{"a":\"b"}   {"a":1}x   {"a":1},{"a":1}   {'a':1}   {"a":[}]   {"a":b"c"}   {"a":"c"d}   {"a":ä}
+{"a":\"b"}   {"a":1}x   {"a":1},{"a":1}   {'a':1}   {"a":[}]   {"a":[}}   {"a":{]}   {"a":b"c"}   {"a":"c"d}   {"a":ä}
 "#;
 
 #[test]
@@ -95,11 +168,18 @@ fn whatever_is_unusual_is_left_to_the_oracle() {
         r#"{"ä":1}"#,
         &deep,
     ] {
-        assert_eq!(quick::<Sample>(text.as_bytes()), None, "{text}");
+        assert_eq!(
+            quick::<Sample>(text.as_bytes(), &Shapes::default()),
+            None,
+            "{text}"
+        );
     }
-    assert_eq!(quick::<Sample>(b"{\"name\":\"\xff\"}"), None);
+    assert_eq!(
+        quick::<Sample>(b"{\"name\":\"\xff\"}", &Shapes::default()),
+        None
+    );
     assert!(
-        quick::<Sample>(b"{\"other\":\"\xff\\ud800\"}").is_some(),
+        quick::<Sample>(b"{\"other\":\"\xff\\ud800\"}", &Shapes::default()).is_some(),
         "nobody reads it"
     );
 }
@@ -162,6 +242,20 @@ proptest! {
             }
         }
         agrees(&bytes);
+    }
+
+    #[test]
+    fn whatever_has_the_shape_of_another_text_is_read_as_by_itself(
+        value in value(),
+        letters in prop::collection::vec((any::<Place>(), select(b"xyz\"\\\n{}u09\xc3".to_vec())), 1..4),
+    ) {
+        let known = serde_json::to_vec(&value).unwrap();
+        let mut bytes = known.clone();
+        for (place, letter) in letters {
+            let at = place.index(bytes.len());
+            bytes[at] = letter;
+        }
+        agrees_by_shape(&known, &bytes);
     }
 
     #[test]
