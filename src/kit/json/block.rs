@@ -75,15 +75,17 @@ impl Marks {
 
 /// Where two blocks differ.
 pub(super) fn different(one: &[u8; BLOCK], two: &[u8; BLOCK]) -> u64 {
-    if one == two {
+    let ((one, _), (two, _)) = (one.as_chunks::<16>(), two.as_chunks::<16>());
+    let equal = |(one, two): (&[u8; 16], &[u8; 16])| u8x16::new(*one).simd_eq(u8x16::new(*two));
+    let all = u8x16::new([u8::MAX; 16]);
+    let parts = || one.iter().zip(two);
+    if parts().fold(all, |all, part| all & equal(part)).all() {
         return 0;
     }
-    let ((one, _), (two, _)) = (one.as_chunks::<16>(), two.as_chunks::<16>());
-    let parts = one.iter().zip(two).rev();
-    !parts.fold(0, |equal, (one, two)| {
-        let found = u8x16::new(*one).simd_eq(u8x16::new(*two));
-        (equal << 16) | u64::from(found.to_bitmask())
-    })
+    let equal = parts().rev().fold(0, |equals, part| {
+        (equals << 16) | u64::from(equal(part).to_bitmask())
+    });
+    !equal
 }
 
 /// Where a block has other letters than plain ones: quotes, backslashes, control characters, and what is not ASCII.

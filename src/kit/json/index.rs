@@ -5,13 +5,10 @@
 //! number, a word, or a pair of brackets with nothing in it.
 
 use super::block::{BLOCK, Extremes, Marks};
-use super::scalar::{is_escape, is_scalar};
+use super::scalar::{escape, is_scalar};
 
 /// How deep objects and arrays may stand in each other.
 const DEEPEST: usize = 64;
-
-/// So many letters a backslash stands before at most: `u` and four digits.
-const LONGEST_ESCAPE: u32 = 5;
 
 /// A bracket that is not one of a pair with nothing in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +70,10 @@ impl Carry {
 
 #[derive(Default)]
 struct Carries {
+    /// What is left of an escape that began in the block before.
     escape: u64,
-    in_escape: u64,
+    /// Whether it was its backslash that ended that block.
+    escaped: u64,
     /// All ones within a string.
     string: u64,
     atom: Carry,
@@ -134,13 +133,12 @@ impl<'a> Reading<'a> {
     /// `valid`: the bytes of the block that belong to the text.
     fn block(&mut self, block: &[u8; BLOCK], valid: u64) -> Option<()> {
         let marks = Marks::of(block, &mut self.extremes);
-        let escaped = self.escaped(marks.backslashes)?;
+        let (escaped, escapes) = self.escapes(marks.backslashes)?;
         let quotes = marks.quotes & !escaped;
         self.index.stops.push(quotes | marks.backslashes);
         let strings = parity(quotes) ^ self.carries.string;
         self.carries.string = (strings >> 63).wrapping_neg();
-        let in_escapes = self.in_escapes(marks.backslashes);
-        self.index.free.push(strings & !quotes & !in_escapes);
+        self.index.free.push(strings & !quotes & !escapes);
         let (begins, ends) = (quotes & strings, quotes & !strings);
         let outside = Outside {
             opens: marks.opens & !strings,
@@ -226,38 +224,26 @@ impl<'a> Reading<'a> {
         Some(!all & !(!all).wrapping_add(of_objects & !all))
     }
 
-    /// The bytes that a backslash stands before.
-    fn escaped(&mut self, backslashes: u64) -> Option<u64> {
-        if backslashes | self.carries.escape == 0 {
-            return Some(0);
-        }
-        let mut escaped = std::mem::take(&mut self.carries.escape);
+    /// The bytes that a backslash stands before, and all bytes of escapes.
+    fn escapes(&mut self, backslashes: u64) -> Option<(u64, u64)> {
+        let carries = &mut self.carries;
+        let mut escaped = std::mem::take(&mut carries.escaped);
+        let mut all = std::mem::take(&mut carries.escape);
         let mut left = backslashes & !escaped;
         while left != 0 {
             let bit = left & left.wrapping_neg();
-            let at = usize::try_from(self.base | bit.trailing_zeros()).ok()?;
-            if !is_escape(self.text.get(at..)?) {
-                return None;
-            }
+            let at = bit.trailing_zeros();
+            let length = escape(self.text.get(usize::try_from(self.base | at).ok()?..)?)?;
+            let whole = u64::MAX >> (u64::BITS.checked_sub(length)?);
+            all |= whole << at;
+            let over = u64::BITS.checked_sub(at)?;
+            carries.escape |= whole.checked_shr(over).unwrap_or_default();
             let next = bit << 1;
-            self.carries.escape |= bit >> 63;
+            carries.escaped |= bit >> 63;
             escaped |= next;
             left &= !(bit | next);
         }
-        Some(escaped)
-    }
-
-    /// Backslashes, and what may belong to the escapes that they begin.
-    fn in_escapes(&mut self, backslashes: u64) -> u64 {
-        let carried = std::mem::take(&mut self.carries.in_escape);
-        if backslashes == 0 {
-            return carried;
-        }
-        (1..=LONGEST_ESCAPE).fold(backslashes | carried, |in_escapes, letters| {
-            let over = u64::BITS.wrapping_sub(letters);
-            self.carries.in_escape |= backslashes.checked_shr(over).unwrap_or_default();
-            in_escapes | (backslashes << letters)
-        })
+        Some((escaped, all))
     }
 
     fn scalars(&self, mut begins: u64) -> Option<()> {

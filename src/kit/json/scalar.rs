@@ -34,17 +34,18 @@ fn digits(text: &[u8]) -> Option<&[u8]> {
     if count == 0 { None } else { text.get(count..) }
 }
 
-/// Whether the backslash here begins an escape that there is.
-pub(super) fn is_escape(text: &[u8]) -> bool {
+/// How long the escape is that the backslash here begins; none where there is no such escape.
+pub(super) fn escape(text: &[u8]) -> Option<u32> {
     match text {
         [
             _,
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
             ..,
-        ] => true,
-        [_, b'u', digits @ ..] => digits
-            .get(..4)
-            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)),
-        _ => false,
+        ] => Some(2),
+        [_, b'u', digits @ ..] => {
+            let is_whole = digits.get(..4)?.iter().all(u8::is_ascii_hexdigit);
+            is_whole.then_some(6)
+        }
+        _ => None,
     }
 }

@@ -12,6 +12,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// So many shapes are remembered: some 700 KiB with usual pods.
 const MOST: usize = 64;
+/// So many of them are as long as each other: a text is compared with all that are as long.
+const MOST_OF_A_LENGTH: usize = 4;
 /// A longer text is not remembered.
 const LONGEST: usize = 16 * 1024;
 /// Where there are more shapes than are remembered, one of so many that were not known takes the place of another.
@@ -41,7 +43,6 @@ impl Shapes {
     /// Remembers the shape of a text, if it is worth it.
     pub(super) fn learn(&self, text: &[u8], index: Index) {
         let before = self.unknown.fetch_add(1, Ordering::Relaxed);
-        let seldom = before / SELDOM;
         if text.len() > LONGEST || (before >= MOST && !before.is_multiple_of(SELDOM)) {
             return;
         }
@@ -50,9 +51,21 @@ impl Shapes {
             index,
         });
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if known.len() < MOST {
+        let is_as_long = |known: &&mut Arc<Shape>| known.text.len() == text.len();
+        let as_long = known.iter_mut().filter(is_as_long).count();
+        let turn = before / SELDOM;
+        let place = if as_long >= MOST_OF_A_LENGTH {
+            known
+                .iter_mut()
+                .filter(is_as_long)
+                .nth(turn % MOST_OF_A_LENGTH)
+        } else if known.len() >= MOST {
+            known.get_mut(turn % MOST)
+        } else {
             known.push(shape);
-        } else if let Some(place) = known.get_mut(seldom % MOST) {
+            return;
+        };
+        if let Some(place) = place {
             *place = shape;
         }
     }

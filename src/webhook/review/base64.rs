@@ -19,38 +19,41 @@ static PAIRS: [[u8; 2]; 4096] = {
 
 /// Appends the bytes in base64, padded.
 pub(super) fn append(text: &mut Vec<u8>, bytes: &[u8]) {
-    let (whole, rest) = bytes.as_chunks::<3>();
     let begin = text.len();
     let length = bytes.len().div_ceil(3).saturating_mul(4);
     text.resize(begin.saturating_add(length), b'=');
     let place = text.get_mut(begin..).unwrap_or_default();
-    let (places, _) = place.as_chunks_mut::<4>();
-    for (place, [one, two, three]) in places.iter_mut().zip(whole) {
-        *place = letters([*one, *two, *three]);
+    let (whole, rest) = bytes.as_chunks::<6>();
+    let (places, last) = place.as_chunks_mut::<8>();
+    for (place, bytes) in places.iter_mut().zip(whole) {
+        *place = letters(*bytes);
     }
-    if let Some(last) = places.last_mut() {
-        match rest {
-            [one] => {
-                let [a, b, ..] = letters([*one, 0, 0]);
-                *last = [a, b, b'=', b'='];
-            }
-            [one, two] => {
-                let [a, b, c, _] = letters([*one, *two, 0]);
-                *last = [a, b, c, b'='];
-            }
-            _ => {}
-        }
+    // The rest is some bytes, or none, and then zeros; of its letters, those that hold a bit of it count.
+    let last = places
+        .get_mut(whole.len()..)
+        .unwrap_or_default()
+        .as_flattened_mut()
+        .iter_mut()
+        .chain(last);
+    let mut padded = [0; 6];
+    if let Some(place) = padded.get_mut(..rest.len()) {
+        place.copy_from_slice(rest);
+    }
+    let count = rest.len().saturating_mul(8).div_ceil(6);
+    for (place, letter) in last.zip(letters(padded)).take(count) {
+        *place = letter;
     }
 }
 
-fn letters([one, two, three]: [u8; 3]) -> [u8; 4] {
-    let bits = u32::from_be_bytes([0, one, two, three]);
-    let pair = |bits: u32| {
+fn letters([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
+    let bits = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+    let pair = |bits: u64| {
         let at = usize::try_from(bits & 0xfff).unwrap_or_default();
         PAIRS.get(at).copied().unwrap_or_default()
     };
-    let ([a, b], [c, d]) = (pair(bits >> 12), pair(bits));
-    [a, b, c, d]
+    let ([a, b], [c, d]) = (pair(bits >> 36), pair(bits >> 24));
+    let ([e, f], [g, h]) = (pair(bits >> 12), pair(bits));
+    [a, b, c, d, e, f, g, h]
 }
 
 #[cfg(test)]
