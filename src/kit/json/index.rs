@@ -133,8 +133,8 @@ impl<'a> Reading<'a> {
     /// `valid`: the bytes of the block that belong to the text.
     fn block(&mut self, block: &[u8; BLOCK], valid: u64) -> Option<()> {
         let marks = Marks::of(block, &mut self.extremes);
-        let (escaped, escapes) = self.escapes(marks.backslashes)?;
-        let quotes = marks.quotes & !escaped;
+        let (behind, escapes) = self.escapes(marks.backslashes)?;
+        let quotes = marks.quotes & !behind;
         self.index.stops.push(quotes | marks.backslashes);
         let strings = parity(quotes) ^ self.carries.string;
         self.carries.string = (strings >> 63).wrapping_neg();

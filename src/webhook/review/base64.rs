@@ -45,15 +45,18 @@ pub(super) fn append(text: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-fn letters([a, b, c, d, e, f]: [u8; 6]) -> [u8; 8] {
-    let bits = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
-    let pair = |bits: u64| {
-        let at = usize::try_from(bits & 0xfff).unwrap_or_default();
-        PAIRS.get(at).copied().unwrap_or_default()
-    };
-    let ([a, b], [c, d]) = (pair(bits >> 36), pair(bits >> 24));
-    let ([e, f], [g, h]) = (pair(bits >> 12), pair(bits));
-    [a, b, c, d, e, f, g, h]
+fn letters(bytes: [u8; 6]) -> [u8; 8] {
+    let mut wide = [0; 8];
+    let (_, low) = wide.split_at_mut(2);
+    low.copy_from_slice(&bytes);
+    let bits = u64::from_be_bytes(wide);
+    let mut letters = [0; 8];
+    let (pairs, _) = letters.as_chunks_mut::<2>();
+    for (pair, shift) in pairs.iter_mut().zip([36, 24, 12, 0]) {
+        let at = usize::try_from((bits >> shift) & 0xfff).unwrap_or_default();
+        *pair = PAIRS.get(at).copied().unwrap_or_default();
+    }
+    letters
 }
 
 #[cfg(test)]
