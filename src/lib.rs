@@ -13,7 +13,7 @@
 //!            hold (durable records of a node's pods)   tree (files as they travel)
 //!            engine (freezing, dumping, restoring)
 //!            oci (what is common to all who speak to a container runtime)
-//! 0 kit      names  conditions  events  error  faults  quantity
+//! 0 kit      names  conditions  events  error  faults  quantity  json
 //! ```
 
 /// Values and rules that know no process and no cluster.
@@ -23,6 +23,7 @@ pub mod kit {
     pub mod error;
     pub mod events;
     pub mod faults;
+    pub mod json;
     pub mod names;
     pub mod near;
     pub mod quantity;
@@ -102,6 +103,7 @@ pub mod webhook {
     pub mod review;
     pub mod rollover;
     pub mod server;
+    mod socket;
     pub mod store;
     pub mod tls;
 }

@@ -43,6 +43,9 @@ pub const TEMPLATE_ANNOTATION: &str = "flexdaemonsets.xai/resource-template";
 /// On a pod: the share that it was given at admission, for people to read.
 pub const SHARE_ANNOTATION: &str = "holdfast.dev/share";
 
+/// The same, as a part of a path in a patch.
+pub const SHARE_ANNOTATION_IN_PATH: &str = "holdfast.dev~1share";
+
 /// On a namespace: `enabled` lets pods of kube-system be sized, `disabled` keeps pods of any other namespace from it.
 pub const SIZING_LABEL: &str = "holdfast.dev/sizing";
 
@@ -64,6 +67,14 @@ pub fn is_our_finalizer(finalizer: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_in_a_path_is_the_name() {
+        assert_eq!(
+            SHARE_ANNOTATION_IN_PATH,
+            SHARE_ANNOTATION.replace('~', "~0").replace('/', "~1")
+        );
+    }
 
     #[test]
     fn knows_its_own_finalizers_and_no_others() {

@@ -118,12 +118,12 @@ pub(crate) fn size(pod: &Pod, inputs: &Inputs, template: &str, node: &str) -> Re
 
 /// Such as `cpu=392m memory=2400Mi of node n1 by template default`.
 fn summary(given: &Amounts, template: &str, node: &str) -> String {
-    let mut line = String::with_capacity(96);
+    let mut line = String::with_capacity(160);
     for resource in Resource::ALL {
         if let Some(amount) = given.of(resource) {
             line.push_str(resource.key());
             line.push('=');
-            line.push_str(&resource.text(*amount));
+            resource.write(*amount, &mut line);
             line.push(' ');
         }
     }

@@ -49,9 +49,16 @@ impl Resource {
     /// An amount of it, as a person would write it.
     #[must_use]
     pub(crate) fn text(self, amount: Quantity) -> String {
+        let mut text = String::new();
+        self.write(amount, &mut text);
+        text
+    }
+
+    /// The same, at the end of a text.
+    pub(crate) fn write(self, amount: Quantity, text: &mut String) {
         match self {
-            Self::Cpu => amount.decimal(),
-            Self::Memory | Self::Storage => amount.binary(),
+            Self::Cpu => amount.write_decimal(text),
+            Self::Memory | Self::Storage => amount.write_binary(text),
         }
     }
 }

@@ -160,7 +160,7 @@ fn given(sized: Sized) -> Judged {
     Judged {
         answer: Answer {
             warnings: warnings.map(Note::to_string).collect(),
-            audit: BTreeMap::from([(AUDIT_KEY, format!("{verdict}: {}", sized.summary))]),
+            audit: BTreeMap::from([(AUDIT_KEY, [verdict, ": ", &sized.summary].concat())]),
             patch: sized.patch,
             refusal: None,
         },

@@ -2,6 +2,7 @@
 //! contended, no await, and a pointer that is cloned. While a watch lists anew, what was known stays readable until the list is whole.
 
 use crate::sizing::texts::Texts;
+use foldhash::quality::RandomState;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,8 +18,11 @@ pub(crate) struct Mirror<V> {
     removals: AtomicU64,
 }
 
+/// By name. The usual hash costs more than the rest of a look; names come from an API server, which tells nobody our seed.
+type Names<V> = HashMap<Arc<str>, V, RandomState>;
+
 struct Content<V> {
-    namespaces: HashMap<Arc<str>, HashMap<Arc<str>, Entry<V>>>,
+    namespaces: Names<Names<Entry<V>>>,
     objects: usize,
     /// Counts the lists: what the last one did not bring is gone.
     round: u32,
@@ -42,7 +46,7 @@ impl<V> Default for Mirror<V> {
     fn default() -> Self {
         Self {
             content: RwLock::new(Content {
-                namespaces: HashMap::new(),
+                namespaces: Names::default(),
                 objects: 0,
                 round: 0,
             }),
@@ -161,7 +165,7 @@ impl<V> Mirror<V> {
     pub(crate) fn clear(&self) {
         self.is_synced.store(false, Ordering::Release);
         let mut content = self.write();
-        content.namespaces = HashMap::new();
+        content.namespaces = Names::default();
         content.objects = 0;
     }
 

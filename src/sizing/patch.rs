@@ -3,12 +3,12 @@
 //! It only adds, below parents that were seen to be there, and only what differs: a patch that does not apply would refuse the pod
 //! whatever the failure policy says, and a second look has to find nothing to do.
 
+use crate::kit::json::is_plain;
 use crate::kit::names;
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::desire::{Desired, Slot, Wanted};
 use crate::sizing::pod::{Annotations, Container, Pod};
-use std::fmt::{Arguments, Write};
 
 /// The operations as the text of a JSON array; none where the pod has all of it already.
 pub(crate) fn patch(pod: &Pod, slots: &[Slot], desired: &Desired, summary: &str) -> Option<String> {
@@ -33,9 +33,10 @@ fn resize(
         differs(requests, &slot.requests),
         differs(limits, &slot.limits),
     );
+    let place = ["/spec/", list, "/", &at.to_string(), "/resources"].concat();
     let Some(resources) = &container.resources else {
         if changes != (false, false) {
-            operations.add(format_args!("/spec/{list}/{at}/resources"), |text| {
+            operations.add(&[&place], |text| {
                 text.push('{');
                 text.push_str("\"requests\":");
                 write_amounts(text, requests);
@@ -58,14 +59,13 @@ fn resize(
         ("limits", limits, &slot.limits, resources.limits.is_some()),
     ];
     for (name, wanted, now, is_there) in lists {
-        let path = format_args!("/spec/{list}/{at}/resources/{name}");
         if !is_there && differs(wanted, now) {
-            operations.add(path, |text| write_amounts(text, wanted));
+            operations.add(&[&place, "/", name], |text| write_amounts(text, wanted));
         }
         for resource in Resource::ALL.into_iter().filter(|_| is_there) {
             let amount = *wanted.of(resource);
             if let Some(amount) = amount.filter(|_| amount != *now.of(resource)) {
-                operations.add(format_args!("{path}/{}", resource.key()), |text| {
+                operations.add(&[&place, "/", name, "/", resource.key()], |text| {
                     write_amount(text, resource, amount);
                 });
             }
@@ -85,11 +85,10 @@ fn annotate(operations: &mut Operations, annotations: Option<&Annotations>, summ
     match annotations {
         Some(found) if found.share.as_deref() == Some(summary) => {}
         Some(_) => {
-            let key = names::SHARE_ANNOTATION.replace('/', "~1");
-            let path = format_args!("/metadata/annotations/{key}");
-            operations.add(path, |text| write_text(text, summary));
+            let path = ["/metadata/annotations/", names::SHARE_ANNOTATION_IN_PATH];
+            operations.add(&path, |text| write_text(text, summary));
         }
-        None => operations.add(format_args!("/metadata/annotations"), |text| {
+        None => operations.add(&["/metadata/annotations"], |text| {
             text.push_str("{\"");
             text.push_str(names::SHARE_ANNOTATION);
             text.push_str("\":");
@@ -104,14 +103,18 @@ fn annotate(operations: &mut Operations, annotations: Option<&Annotations>, summ
 struct Operations(String);
 
 impl Operations {
-    fn add(&mut self, path: Arguments, value: impl FnOnce(&mut String)) {
+    /// `path`: in pieces.
+    fn add(&mut self, path: &[&str], value: impl FnOnce(&mut String)) {
         let text = &mut self.0;
         if text.is_empty() {
             text.reserve(1024);
         }
         text.push(if text.is_empty() { '[' } else { ',' });
-        // A text takes whatever is written to it.
-        let _written = write!(text, r#"{{"op":"add","path":"{path}","value":"#);
+        text.push_str(r#"{"op":"add","path":""#);
+        for piece in path {
+            text.push_str(piece);
+        }
+        text.push_str(r#"","value":"#);
         value(text);
         text.push('}');
     }
@@ -139,11 +142,17 @@ fn write_amounts(text: &mut String, amounts: &Amounts) {
 
 fn write_amount(text: &mut String, resource: Resource, amount: Quantity) {
     text.push('"');
-    text.push_str(&resource.text(amount));
+    resource.write(amount, text);
     text.push('"');
 }
 
 fn write_text(text: &mut String, plain: &str) {
-    // A text can always be written as JSON.
-    text.push_str(&serde_json::to_string(plain).unwrap_or_else(|_| "\"\"".into()));
+    if !is_plain(plain) {
+        // A text can always be written as JSON.
+        text.push_str(&serde_json::to_string(plain).unwrap_or_else(|_| "\"\"".into()));
+        return;
+    }
+    text.push('"');
+    text.push_str(plain);
+    text.push('"');
 }

@@ -1,6 +1,8 @@
 //! A pod, read from an admission review only as far as its share depends on it: borrowed, in one pass, and without a list of what a pod
 //! may be, so that fields newer than ours are neither read nor lost.
 
+mod quick;
+
 use crate::kit::names;
 use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::desire::Slot;

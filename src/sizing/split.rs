@@ -1,23 +1,22 @@
 //! How an amount is split over containers: by weights, in whole grains, and nothing is lost. Pure.
 
+use crate::kit::quantity::divided;
+use smallvec::SmallVec;
 use std::cmp::Reverse;
+
+/// For each container of a pod, of which there are few: no memory is allocated for them.
+pub(crate) type Few<T> = SmallVec<[T; 6]>;
 
 /// Splits so many grains by these weights. What is left after rounding down goes, grain by grain, to those that lost most by it; of
 /// equal ones to the first. Without any weight nobody gets anything.
-pub(crate) fn split(grains: i128, weights: &[i128]) -> Vec<i128> {
+pub(crate) fn split(grains: i128, weights: &[i128]) -> Few<i128> {
     let weights = reduced(grains, weights);
     let whole = weights
         .iter()
         .fold(0_i128, |sum, weight| sum.saturating_add(*weight));
-    let (mut parts, lost): (Vec<i128>, Vec<i128>) = weights
+    let (mut parts, lost): (Few<i128>, Few<i128>) = weights
         .iter()
-        .map(|weight| {
-            let product = grains.saturating_mul(*weight);
-            (
-                product.checked_div(whole).unwrap_or_default(),
-                product.checked_rem(whole).unwrap_or_default(),
-            )
-        })
+        .map(|weight| divided(grains.saturating_mul(*weight), whole).unwrap_or_default())
         .unzip();
     let given = parts
         .iter()
@@ -27,19 +26,24 @@ pub(crate) fn split(grains: i128, weights: &[i128]) -> Vec<i128> {
     } else {
         0
     };
-    let mut order: Vec<_> = parts.iter_mut().zip(&lost).collect();
-    // Stable: of equal ones the first stays first. Each lost less than a grain, so nobody's turn comes twice.
-    order.sort_by_key(|(_, lost)| Reverse(**lost));
-    let turns = usize::try_from(left).unwrap_or_default();
-    for (part, _) in order.into_iter().take(turns) {
-        *part = part.saturating_add(1);
+    if left > 0 {
+        let mut order: Few<_> = parts.iter_mut().zip(&lost).collect();
+        // Stable: of equal ones the first stays first. Each lost less than a grain, so nobody's turn comes twice.
+        order.sort_by_key(|(_, lost)| Reverse(**lost));
+        let turns = usize::try_from(left).unwrap_or_default();
+        for (part, _) in order.into_iter().take(turns) {
+            *part = part.saturating_add(1);
+        }
     }
     parts
 }
 
 /// Weights that can be multiplied by so many grains: beyond some 10^19 of both they are rounded, all alike.
-fn reduced(grains: i128, weights: &[i128]) -> Vec<i128> {
+fn reduced(grains: i128, weights: &[i128]) -> Few<i128> {
     let largest = weights.iter().copied().max().unwrap_or_default();
+    if i64::try_from(grains).is_ok() && i64::try_from(largest).is_ok() {
+        return weights.into();
+    }
     let count = i128::try_from(weights.len()).unwrap_or(i128::MAX);
     let most = i128::MAX
         .checked_div(grains.max(count).max(1))
@@ -74,7 +78,7 @@ mod tests {
             (7, &[0, 0], &[0, 0]),
             (5, &[i128::MAX, i128::MAX], &[3, 2]),
         ] {
-            assert_eq!(split(grains, weights), parts, "{grains} by {weights:?}");
+            assert_eq!(&*split(grains, weights), parts, "{grains} by {weights:?}");
         }
     }
 

@@ -1,14 +1,15 @@
 //! The mutating webhook on pods: decodes the review, lets `judge` decide from the caches, and looks up, once each, what is not there yet.
 
+use crate::kit::json::Shapes;
 use crate::process::telemetry::Telemetry;
 use crate::sizing::cache::Caches;
-use crate::sizing::judge::{Known, Missing, Sight, judge};
+use crate::sizing::judge::{Judged, Known, Missing, Sight, judge};
 use crate::sizing::load::{Load, load};
 use crate::sizing::lookup::{Found, Lookups};
 use crate::sizing::pod::Pod;
 use crate::sizing::view::{Claim, DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use crate::webhook::endpoint::{Endpoint, Reply};
-use crate::webhook::review::{Malformed, read};
+use crate::webhook::review::{Malformed, Request, read_quickly};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -18,6 +19,8 @@ pub(crate) struct Pods {
     caches: Arc<Caches>,
     lookups: Arc<Lookups>,
     telemetry: Arc<Telemetry>,
+    /// Pods of one DaemonSet are alike.
+    shapes: Shapes,
 }
 
 impl Pods {
@@ -30,15 +33,22 @@ impl Pods {
             caches,
             lookups,
             telemetry,
+            shapes: Shapes::default(),
         }
     }
 
+    /// The answer, if all is known that it depends on.
+    fn known(&self, body: &[u8]) -> Result<Option<Reply>, Malformed> {
+        let request = read_quickly::<Pod>(body, &self.shapes)?;
+        let pod = object(&request)?;
+        let seen = Seen::new(&self.caches);
+        let judged = judge(pod, &request.namespace, &seen);
+        Ok(judged.ok().map(|judged| self.reply(&judged, &request.uid)))
+    }
+
     async fn answer(&self, body: &[u8], deadline: Instant) -> Result<Reply, Malformed> {
-        let request = read::<Pod>(body)?;
-        let pod = request
-            .object
-            .as_ref()
-            .ok_or_else(|| Malformed::new("the request has no object"))?;
+        let request = read_quickly::<Pod>(body, &self.shapes)?;
+        let pod = object(&request)?;
         let mut seen = Seen::new(&self.caches);
         // Each of the three is looked up at most once: after that it is known, or known not to be.
         let judged = loop {
@@ -47,13 +57,17 @@ impl Pods {
                 Err(missing) => self.look_up(&mut seen, missing, deadline).await,
             }
         };
+        Ok(self.reply(&judged, &request.uid))
+    }
+
+    fn reply(&self, judged: &Judged, uid: &str) -> Reply {
         if let Some(reason) = judged.left {
             self.telemetry.left_unsized(reason);
         }
-        Ok(Reply {
-            body: judged.answer.write(&request.uid),
+        Reply {
+            body: judged.answer.write(uid),
             verdict: judged.verdict,
-        })
+        }
     }
 
     async fn look_up(&self, seen: &mut Seen<'_>, missing: Missing<'_>, deadline: Instant) {
@@ -71,6 +85,11 @@ impl Pods {
     }
 }
 
+fn object<'r, 'a>(request: &'r Request<'a, Pod<'a>>) -> Result<&'r Pod<'a>, Malformed> {
+    let object = request.object.as_ref();
+    object.ok_or_else(|| Malformed::new("the request has no object"))
+}
+
 impl Endpoint for Pods {
     fn path(&self) -> &'static str {
         "/mutate-v1-pod"
@@ -78,6 +97,10 @@ impl Endpoint for Pods {
 
     fn name(&self) -> &'static str {
         "pods"
+    }
+
+    fn at_once(&self, body: &[u8]) -> Option<Result<Reply, Malformed>> {
+        self.known(body).transpose()
     }
 
     fn review<'a>(

@@ -5,9 +5,12 @@
 
 use crate::webhook::exchange::Refusal;
 use bytes::Bytes;
+use futures::poll;
 use http_body::Body;
 use http_body_util::BodyExt;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 /// How large bodies may be, and how slow.
@@ -78,7 +81,12 @@ pub(super) async fn collect<'a, B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    tokio::time::timeout(bounds.time, gather(body, bounds, allowance))
+    let mut gathered = pin!(gather(body, bounds, allowance));
+    // Nearly every body came with its head: no timer is made for it.
+    if let Poll::Ready(collected) = poll!(&mut gathered) {
+        return collected;
+    }
+    tokio::time::timeout(bounds.time, gathered)
         .await
         .unwrap_or(Err(Refusal::SlowBody))
 }

@@ -12,6 +12,11 @@ pub trait Endpoint: Send + Sync {
     /// The webhook's short name, for metrics.
     fn name(&self) -> &'static str;
 
+    /// Answers one review, if that needs nothing but memory. With `None` it is asked again, by `review`.
+    fn at_once(&self, _body: &[u8]) -> Option<Result<Reply, Malformed>> {
+        None
+    }
+
     /// Answers one review.
     fn review<'a>(
         &'a self,

@@ -3,19 +3,18 @@
 //! The body is decoded once, borrowed, and only as far as an endpoint cares: it says by the type `T` which fields of the object it
 //! reads. What it must not do: decide anything, or read an object whole, which would drop fields newer than our types.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+mod answer;
+mod base64;
+mod quick;
+
+pub use answer::Answer;
+
+use crate::kit::json::{self, Quick, Shapes};
+use serde::Deserialize;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
-
-/// A longer warning may be cut by the API server in the middle of a word.
-const LONGEST_WARNING: usize = 250;
-/// More than this in all, and the API server cuts.
-const MOST_WARNINGS: usize = 15;
 
 /// One question of the API server, as far as `T` reads the object.
 #[derive(Debug, Deserialize)]
@@ -72,13 +71,31 @@ impl Malformed {
     }
 }
 
+/// Reads a question: quickly, if it is written as API servers write.
+///
+/// # Errors
+/// What is wrong with the body.
+pub fn read_quickly<'a, T>(body: &'a [u8], shapes: &Shapes) -> Result<Request<'a, T>, Malformed>
+where
+    T: Deserialize<'a> + Quick<'a>,
+{
+    match json::quick(body, shapes) {
+        Some(review) => request(review),
+        None => read(body),
+    }
+}
+
 /// Reads a question.
 ///
 /// # Errors
 /// What is wrong with the body.
 pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Request<'a, T>, Malformed> {
-    let review: Review<'a, T> = serde_json::from_slice(body)
+    let review = serde_json::from_slice(body)
         .map_err(|error| Malformed(format!("the body is no AdmissionReview: {error}")))?;
+    request(review)
+}
+
+fn request<T>(review: Review<T>) -> Result<Request<T>, Malformed> {
     if review.api_version != API_VERSION || review.kind != KIND {
         return Err(Malformed(format!(
             "this is {:?} of {:?}; only {KIND} of {API_VERSION} is answered here",
@@ -97,89 +114,6 @@ pub fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<Request<'a, T>, Ma
 
 fn shortened(text: &str) -> String {
     text.chars().take(80).collect()
-}
-
-/// What is answered to a question.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Answer {
-    /// A sentence that says what to change: the request is refused, whatever the failure policy says.
-    pub refusal: Option<String>,
-    /// Sentences for whoever sent the request.
-    pub warnings: Vec<String>,
-    /// For the audit log; the API server puts the webhook's name before each key.
-    pub audit: BTreeMap<&'static str, String>,
-    /// JSON Patch operations, as the text of a JSON array.
-    pub patch: Option<String>,
-}
-
-impl Answer {
-    /// The answer's text for the question with this uid.
-    #[must_use]
-    pub fn write(&self, uid: &str) -> Vec<u8> {
-        let warnings: Vec<_> = self
-            .warnings
-            .iter()
-            .take(MOST_WARNINGS)
-            .map(|warning| cut(warning))
-            .collect();
-        let response = Response {
-            uid,
-            allowed: self.refusal.is_none(),
-            status: self
-                .refusal
-                .as_deref()
-                .map(|message| Status { message, code: 403 }),
-            patch_type: self.patch.as_ref().map(|_| "JSONPatch"),
-            patch: self.patch.as_ref().map(|patch| STANDARD.encode(patch)),
-            warnings,
-            audit_annotations: &self.audit,
-        };
-        let review = Answered {
-            api_version: API_VERSION,
-            kind: KIND,
-            response,
-        };
-        // Strings, booleans and maps of strings: this cannot fail, and an empty body would be no answer, which is what it then is.
-        serde_json::to_vec(&review).unwrap_or_default()
-    }
-}
-
-fn cut(warning: &str) -> &str {
-    let end = (0..=LONGEST_WARNING.min(warning.len()))
-        .rev()
-        .find(|end| warning.is_char_boundary(*end));
-    warning.get(..end.unwrap_or_default()).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answered<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: Response<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch_type: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<&'a str>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    audit_annotations: &'a BTreeMap<&'static str, String>,
-}
-
-#[derive(Serialize)]
-struct Status<'a> {
-    message: &'a str,
-    code: u16,
 }
 
 #[cfg(test)]
@@ -228,53 +162,5 @@ mod tests {
             let said = read::<Named>(&body).unwrap_err().to_string();
             assert!(said.contains(says), "{said}");
         }
-    }
-
-    fn written(answer: &Answer) -> Value {
-        serde_json::from_slice(&answer.write("u\"1")).unwrap()
-    }
-
-    #[test]
-    fn allows_with_a_patch_a_warning_and_a_note_for_the_audit_log() {
-        let answer = Answer {
-            patch: Some("[]".into()),
-            warnings: vec!["look".into()],
-            audit: BTreeMap::from([("sizing", "sized".into())]),
-            refusal: None,
-        };
-        let expected = json!({ "apiVersion": API_VERSION, "kind": KIND, "response": {
-            "uid": "u\"1", "allowed": true, "patchType": "JSONPatch", "patch": "W10=", "warnings": ["look"],
-            "auditAnnotations": { "sizing": "sized" },
-        } });
-        assert_eq!(written(&answer), expected);
-    }
-
-    #[test]
-    fn a_refusal_says_why_and_nothing_else_is_sent() {
-        let refused = Answer {
-            refusal: Some("change this".into()),
-            ..Answer::default()
-        };
-        let response = &written(&refused)["response"];
-        assert_eq!(
-            response,
-            &json!({ "uid": "u\"1", "allowed": false, "status": { "message": "change this", "code": 403 } })
-        );
-        assert_eq!(
-            written(&Answer::default())["response"],
-            json!({ "uid": "u\"1", "allowed": true })
-        );
-    }
-
-    #[test]
-    fn a_warning_is_cut_between_two_letters() {
-        let answer = Answer {
-            warnings: vec!["ü".repeat(300); 40],
-            ..Answer::default()
-        };
-        let written = written(&answer);
-        let warnings = written["response"]["warnings"].as_array().unwrap();
-        assert_eq!(warnings.len(), MOST_WARNINGS);
-        assert_eq!(warnings[0].as_str().unwrap().chars().count(), 125);
     }
 }

@@ -15,6 +15,7 @@ use crate::webhook::body::Bounds;
 use crate::webhook::connections::{Connections, Doing, Patience, Seat, Taken};
 use crate::webhook::endpoint::Endpoint;
 use crate::webhook::exchange::Exchange;
+use crate::webhook::socket::Socket;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -253,7 +254,7 @@ impl Server {
     async fn attend(self, stream: TcpStream, taken: Taken) {
         let seat = taken.seat();
         let shaken = match stream.set_nodelay(true) {
-            Ok(()) => self.tls.accept(stream).await,
+            Ok(()) => self.tls.accept(Socket::new(stream)).await,
             Err(error) => Err(error),
         };
         let stream = match shaken {
@@ -278,6 +279,8 @@ impl Server {
             // A time limit on heads is kept for all connections in one place.
             .header_read_timeout(None)
             .max_buf_size(BUFFER)
+            // An answer is short: in one piece with its head it is encrypted and sent with less to do.
+            .writev(false)
             .serve_connection(TokioIo::new(heard), service)
             .await;
         if let Err(error) = served {
@@ -292,7 +295,7 @@ impl Server {
 
 /// A connection that notes when the first bytes of a request come.
 struct Heard {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<Socket<TcpStream>>,
     seat: Arc<Seat>,
 }
 

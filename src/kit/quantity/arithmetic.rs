@@ -24,22 +24,19 @@ impl Quantity {
     /// `part / whole` of it, rounded down to whole nano-units; all of it where the whole is nothing.
     #[must_use]
     pub fn scaled(self, part: i128, whole: i128) -> Self {
-        let (Some(quotient), Some(rest)) = (self.0.checked_div(whole), self.0.checked_rem(whole))
-        else {
+        let Some((quotient, rest)) = divided(self.0, whole) else {
             return self;
         };
         // By its quotient and its rest, since the product of the whole need not fit.
-        let of_rest = rest
-            .saturating_mul(part)
-            .checked_div(whole)
-            .unwrap_or_default();
+        let of_rest = divided(rest.saturating_mul(part), whole);
+        let of_rest = of_rest.map_or(0, |(quotient, _)| quotient);
         Self(quotient.saturating_mul(part).saturating_add(of_rest))
     }
 
     /// How many whole grains there are in it.
     #[must_use]
     pub fn grains(self, grain: Self) -> i128 {
-        self.0.checked_div(grain.0).unwrap_or_default()
+        divided(self.0, grain.0).map_or(0, |(grains, _)| grains)
     }
 
     /// Rounded down to whole grains.
@@ -58,6 +55,17 @@ impl Quantity {
             floor
         }
     }
+}
+
+/// How often one number is in another, and what is left.
+pub(crate) fn divided(number: i128, by: i128) -> Option<(i128, i128)> {
+    // Most are small, and these are divided much quicker.
+    if let (Ok(number), Ok(by)) = (i64::try_from(number), i64::try_from(by)) {
+        let quotient = number.checked_div(by)?;
+        return Some((quotient.into(), number.checked_rem(by)?.into()));
+    }
+    let quotient = number.checked_div(by)?;
+    Some((quotient, number.wrapping_sub(quotient.wrapping_mul(by))))
 }
 
 impl std::iter::Sum for Quantity {
@@ -121,6 +129,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_quotient_and_what_is_left_are_the_number(number in any::<i128>(), small in any::<i64>(), by in any::<i64>()) {
+            for number in [number, i128::from(small)] {
+                for by in [i128::from(by), i128::from(by) << 40] {
+                    let expected = number.checked_div(by).zip(number.checked_rem(by));
+                    prop_assert_eq!(divided(number, by), expected);
+                }
+            }
+        }
+
         #[test]
         fn a_percentage_is_never_more_than_a_grain_off(base in 0_i64.., percent in 1_u32..=100) {
             let whole = Quantity::from_nanos(i128::from(base));

@@ -1,6 +1,7 @@
 //! Quantities as text, as Kubernetes writes them: the shortest unit that loses nothing.
 
-use crate::kit::quantity::Quantity;
+use crate::kit::quantity::{NANO, Quantity, divided};
+use std::fmt::Write;
 
 const BINARY: [(u32, &str); 6] = [
     (60, "Ei"),
@@ -10,38 +11,74 @@ const BINARY: [(u32, &str); 6] = [
     (20, "Mi"),
     (10, "Ki"),
 ];
-const DECIMAL: [(i128, &str); 4] = [
-    (1_000_000_000, ""),
-    (1_000_000, "m"),
-    (1_000, "u"),
-    (1, "n"),
-];
+const DECIMAL: [(i128, &str); 4] = [(NANO, ""), (1_000_000, "m"), (1_000, "u"), (1, "n")];
 
 impl Quantity {
     /// For what is counted in ones and parts of one, such as CPUs: `4`, `392m`.
     #[must_use]
     pub fn decimal(self) -> String {
-        let nanos = self.nanos();
-        let fits = |(unit, _): &&(i128, &str)| nanos.checked_rem(*unit) == Some(0);
-        let (unit, suffix) = DECIMAL.iter().find(fits).unwrap_or(&(1, "n"));
-        format!("{}{suffix}", nanos.checked_div(*unit).unwrap_or_default())
+        let mut text = String::new();
+        self.write_decimal(&mut text);
+        text
     }
 
     /// For bytes: `2400Mi`, `2516582401`.
     #[must_use]
     pub fn binary(self) -> String {
-        let nanos = self.nanos();
-        let whole = (nanos != 0)
-            .then(|| {
-                BINARY.iter().find_map(|(shift, suffix)| {
-                    let unit = 1_000_000_000_i128.checked_shl(*shift)?;
-                    (nanos.checked_rem(unit)? == 0)
-                        .then(|| format!("{}{suffix}", nanos.checked_div(unit).unwrap_or_default()))
-                })
-            })
-            .flatten();
-        whole.unwrap_or_else(|| self.decimal())
+        let mut text = String::new();
+        self.write_binary(&mut text);
+        text
     }
+
+    /// The same, at the end of a text.
+    pub fn write_decimal(self, text: &mut String) {
+        let nanos = self.nanos();
+        let fitting = DECIMAL.into_iter().find_map(|(unit, suffix)| {
+            let (count, rest) = divided(nanos, unit)?;
+            (rest == 0).then_some((count, suffix))
+        });
+        let (count, suffix) = fitting.unwrap_or((nanos, "n"));
+        write_whole(text, count);
+        text.push_str(suffix);
+    }
+
+    /// The same, at the end of a text.
+    pub fn write_binary(self, text: &mut String) {
+        let nanos = self.nanos();
+        let (whole, rest) = divided(nanos, NANO).unwrap_or_default();
+        let is_whole = whole != 0 && rest == 0;
+        // As often as a whole number can be halved, so large a unit fits.
+        let unit = BINARY
+            .into_iter()
+            .find(|(shift, _)| is_whole && *shift <= whole.trailing_zeros());
+        match unit.and_then(|(shift, suffix)| Some((whole.checked_shr(shift)?, suffix))) {
+            Some((count, suffix)) => {
+                write_whole(text, count);
+                text.push_str(suffix);
+            }
+            None => self.write_decimal(text),
+        }
+    }
+}
+
+fn write_whole(text: &mut String, number: i128) {
+    let Ok(mut left) = u64::try_from(number) else {
+        // A text takes whatever is written to it.
+        let _written = write!(text, "{number}");
+        return;
+    };
+    let mut digits = [0; 20];
+    let mut count = 0_usize;
+    for digit in digits.iter_mut().rev() {
+        *digit = u8::try_from(left % 10).unwrap_or_default() | b'0';
+        left /= 10;
+        count = count.saturating_add(1);
+        if left == 0 {
+            break;
+        }
+    }
+    let written = digits.get(digits.len().saturating_sub(count)..);
+    text.push_str(str::from_utf8(written.unwrap_or_default()).unwrap_or_default());
 }
 
 #[cfg(test)]

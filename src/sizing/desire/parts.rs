@@ -6,7 +6,7 @@ use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::Resource;
 use crate::sizing::notes::Note;
 use crate::sizing::share::{Inputs, Kept};
-use crate::sizing::split::split;
+use crate::sizing::split::{Few, split};
 use crate::sizing::view::{ContainerView, Role};
 
 /// What part a container has in the split.
@@ -50,7 +50,7 @@ pub(super) fn requests(
     resource: Resource,
     total: Quantity,
     notes: &mut Vec<Note>,
-) -> Vec<Option<Quantity>> {
+) -> Few<Option<Quantity>> {
     let parts = parts(inputs, slots, resource);
     let whole = Whole {
         inputs,
@@ -77,7 +77,7 @@ pub(super) fn requests(
         })
     };
     let (mut before, mut kept) = (Quantity::ZERO, Kept::default());
-    let mut requests = Vec::with_capacity(slots.len());
+    let mut requests = Few::new();
     for ((part, slot), piece) in parts.iter().zip(slots).zip(pieces) {
         let request = match (part, slot.role) {
             (Part::Own, _) => Quantity::ZERO,
@@ -139,9 +139,9 @@ impl Whole<'_> {
     }
 
     /// So many grains for each container, by weight. Init containers have none.
-    fn split(&self, amount: Quantity, weight: impl Fn(&Part) -> i128) -> Vec<i128> {
+    fn split(&self, amount: Quantity, weight: impl Fn(&Part) -> i128) -> Few<i128> {
         let both = self.slots.iter().zip(self.parts);
-        let weights: Vec<_> = both
+        let weights: Few<_> = both
             .map(|(slot, part)| match slot.role {
                 Role::Init => 0,
                 Role::Main | Role::Sidecar => weight(part),
@@ -170,47 +170,32 @@ impl Whole<'_> {
 }
 
 /// The part of each container in the split of one resource.
-pub(crate) fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Vec<Part> {
-    let mut parts: Vec<_> = slots
-        .iter()
-        .map(|slot| {
-            if keeps_its_own(inputs, slot) {
-                return Part::Own;
-            }
-            let rule = inputs.recipe.container(slot.name);
-            if let Some(fixed) = rule.and_then(|rule| *rule.fixed.of(resource)) {
-                return Part::Fixed(fixed.ceil_to(resource.grain()));
-            }
-            if slot.role == Role::Init {
-                return Part::Init(asked(inputs, slot, resource));
-            }
-            Part::Weighed(1)
-        })
-        .collect();
-    let rule = |slot: &Slot| {
-        inputs
-            .recipe
-            .container(slot.name)
-            .and_then(|rule| rule.weight)
+pub(crate) fn parts(inputs: &Inputs, slots: &[Slot], resource: Resource) -> Few<Part> {
+    let (mut has_rules, mut all_ask) = (false, true);
+    let part = |slot: &Slot| {
+        if keeps_its_own(inputs, slot) {
+            return Part::Own;
+        }
+        let rule = inputs.recipe.container(slot.name);
+        if let Some(fixed) = rule.and_then(|rule| *rule.fixed.of(resource)) {
+            return Part::Fixed(fixed.ceil_to(resource.grain()));
+        }
+        let asked = asked(inputs, slot, resource);
+        if slot.role == Role::Init {
+            return Part::Init(asked);
+        }
+        has_rules |= rule.is_some_and(|rule| rule.weight.is_some());
+        all_ask &= asked.is_some();
+        Part::Weighed(asked.map_or(1, |asked| asked.grains(resource.grain())))
     };
-    let weighed = || {
-        parts
-            .iter()
-            .zip(slots)
-            .filter(|(part, _)| matches!(part, Part::Weighed(_)))
-            .map(|(_, slot)| slot)
-    };
-    let asked =
-        |slot: &Slot| asked(inputs, slot, resource).map(|asked| asked.grains(resource.grain()));
-    let has_rules = weighed().any(|slot| rule(slot).is_some());
-    let all_ask = weighed().all(|slot| asked(slot).is_some());
-    for (part, slot) in parts.iter_mut().zip(slots) {
-        if let Part::Weighed(weight) = part {
-            *weight = match (has_rules, all_ask) {
-                (true, _) => rule(slot).map_or(1, i128::from),
-                (false, true) => asked(slot).unwrap_or(1),
-                (false, false) => 1,
-            };
+    let mut parts: Few<_> = slots.iter().map(part).collect();
+    // What they ask for counts only where all of them do, and no rule gives a weight.
+    if has_rules || !all_ask {
+        for (part, slot) in parts.iter_mut().zip(slots) {
+            if let Part::Weighed(weight) = part {
+                let rule = inputs.recipe.container(slot.name);
+                *weight = rule.and_then(|rule| rule.weight).map_or(1, i128::from);
+            }
         }
     }
     parts

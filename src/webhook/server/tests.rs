@@ -29,6 +29,14 @@ struct Greeter {
     go_on: Arc<Semaphore>,
 }
 
+fn greeting(body: &[u8]) -> Result<Reply, Malformed> {
+    let request = review::read::<serde_json::Value>(body)?;
+    Ok(Reply {
+        body: format!("hello {}", request.uid).into_bytes(),
+        verdict: "greeted",
+    })
+}
+
 impl Endpoint for Greeter {
     fn path(&self) -> &'static str {
         self.path
@@ -36,6 +44,11 @@ impl Endpoint for Greeter {
 
     fn name(&self) -> &'static str {
         "greeter"
+    }
+
+    fn at_once(&self, body: &[u8]) -> Option<Result<Reply, Malformed>> {
+        assert_ne!(self.path, "/panics-at-once");
+        (self.path == "/at-once").then(|| greeting(body))
     }
 
     fn review<'a>(
@@ -49,11 +62,7 @@ impl Endpoint for Greeter {
                 self.entered.add_permits(1);
                 self.go_on.acquire().await.unwrap().forget();
             }
-            let request = review::read::<serde_json::Value>(body)?;
-            Ok(Reply {
-                body: format!("hello {}", request.uid).into_bytes(),
-                verdict: "greeted",
-            })
+            greeting(body)
         })
     }
 }
@@ -144,7 +153,14 @@ fn start_with(limits: Limits, oldest: OldestTls, clients: Option<Checked>) -> Wo
     let authority = Authority::new("server's");
     let certificate = authority.serves();
     let [entered, go_on] = [0, 0].map(|none| Arc::new(Semaphore::new(none)));
-    let endpoints = ["/greets", "/waits", "/panics"].map(|path| {
+    let paths = [
+        "/greets",
+        "/waits",
+        "/panics",
+        "/at-once",
+        "/panics-at-once",
+    ];
+    let endpoints = paths.map(|path| {
         let (entered, go_on) = (Arc::clone(&entered), Arc::clone(&go_on));
         Arc::new(Greeter {
             path,

@@ -19,6 +19,9 @@ async fn what_is_no_review_gets_the_code_that_says_why() {
         (post.clone(), cut, 400, "EOF"),
         (post.clone(), "", 400, "EOF"),
         (post.replace("greets", "panics"), "{}", 500, "fault"),
+        (post.replace("greets", "panics-at-once"), "{}", 500, "fault"),
+        (post.replace("greets", "at-once"), "garbage", 400, "no Adm"),
+        (post.replace("greets", "at-once"), &question, 200, "hello u"),
         (post + "; charset=utf-8", &question, 200, "hello u"),
     ] {
         let answered = world.ask(&head, body.as_bytes()).await;
@@ -29,8 +32,8 @@ async fn what_is_no_review_gets_the_code_that_says_why() {
         ("bad_method", 1),
         ("unknown_path", 1),
         ("bad_type", 2),
-        ("malformed", 3),
-        ("panicked", 1),
+        ("malformed", 4),
+        ("panicked", 2),
     ] {
         let line = format!(r#"holdfast_webhook_refused_total{{reason="{reason}"}} {count}"#);
         assert!(

@@ -1,0 +1,287 @@
+//! A quick reader of JSON as API servers write it: an object without spaces between its parts. It knows the whole grammar, and where the
+//! parts of a text are, so that whoever reads a few fields jumps over all others.
+//!
+//! It answers only what it is sure of: with spaces, escapes in what is read, or anything wrong, it says nothing, and the caller asks
+//! `serde_json`, whose answers and sentences are what counts. What it does answer, `serde_json` answers too.
+
+mod block;
+mod index;
+mod scalar;
+mod shapes;
+
+pub use shapes::Shapes;
+
+use block::BLOCK;
+use index::Index;
+use serde::de::IgnoredAny;
+use std::borrow::Cow;
+
+/// A place in a text: before a value that is still to be read.
+#[derive(Debug)]
+pub struct Cursor<'a, 'i> {
+    text: &'a [u8],
+    index: &'i Index,
+    at: usize,
+    /// How many brackets are before it.
+    bracket: usize,
+}
+
+/// What can be read quickly.
+pub trait Quick<'a>: Sized {
+    /// Reads a value, if that is certain to be what `serde_json` would read.
+    fn quick(json: &mut Cursor<'a, '_>) -> Option<Self>;
+}
+
+/// Reads a text quickly, if that is certain to be what `serde_json` would read.
+#[must_use]
+pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
+    let text = text.trim_ascii_end();
+    if let Some(shape) = shapes.of(text) {
+        return T::quick(&mut Cursor::new(text, &shape.index));
+    }
+    let index = Index::of(text)?;
+    let read = T::quick(&mut Cursor::new(text, &index));
+    shapes.learn(text, index);
+    read
+}
+
+impl<'a, 'i> Cursor<'a, 'i> {
+    fn new(text: &'a [u8], index: &'i Index) -> Self {
+        Self {
+            text,
+            index,
+            at: 0,
+            bracket: 0,
+        }
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn pass(&mut self, bytes: usize) {
+        self.at = self.at.wrapping_add(bytes);
+    }
+
+    /// Whether the bracket here is one that has something in it, and so was noted; then it is passed.
+    fn enters(&mut self) -> bool {
+        let noted = self.index.brackets.get(self.bracket);
+        let is_noted = noted.is_some_and(|noted| usize::try_from(noted.at) == Ok(self.at));
+        if is_noted {
+            self.bracket = self.bracket.wrapping_add(1);
+            self.pass(1);
+        } else {
+            self.pass(2);
+        }
+        is_noted
+    }
+
+    /// Past the bracket that closes, if one stands here; otherwise past a comma.
+    fn closes(&mut self, bracket: u8) -> bool {
+        let is_closed = self.byte() == Some(bracket);
+        if is_closed {
+            self.bracket = self.bracket.wrapping_add(1);
+        }
+        self.pass(1);
+        is_closed
+    }
+
+    /// Reads an object: each of its fields is handed over by its key, at its value, which has to be read or passed.
+    pub fn fields(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>,
+    ) -> Option<()> {
+        if self.byte() != Some(b'{') {
+            return None;
+        }
+        if !self.enters() {
+            return Some(());
+        }
+        // An empty object whose brackets are in two blocks.
+        if self.byte() == Some(b'}') {
+            self.closes(b'}');
+            return Some(());
+        }
+        loop {
+            let key = self.plain()?;
+            self.pass(1);
+            field(self, key)?;
+            if self.closes(b'}') {
+                return Some(());
+            }
+        }
+    }
+
+    /// Reads an array: `item` has to read or pass each of its values.
+    pub fn items(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        if self.byte() != Some(b'[') {
+            return None;
+        }
+        if !self.enters() {
+            return Some(());
+        }
+        if self.byte() == Some(b']') {
+            self.closes(b']');
+            return Some(());
+        }
+        loop {
+            item(self)?;
+            if self.closes(b']') {
+                return Some(());
+            }
+        }
+    }
+
+    /// Passes a value, whatever it is.
+    pub fn skip(&mut self) -> Option<()> {
+        match self.byte()? {
+            b'"' => loop {
+                let stop = self.stop()?;
+                let is_end = self.text.get(stop) == Some(&b'"');
+                self.at = stop;
+                if is_end {
+                    self.pass(1);
+                    return Some(());
+                }
+            },
+            b'{' | b'[' => {
+                let opened = self.index.brackets.get(self.bracket);
+                if self.enters() {
+                    let partner = usize::try_from(opened?.partner).ok()?;
+                    let closing = self.index.brackets.get(partner)?;
+                    self.at = usize::try_from(closing.at).ok()?;
+                    self.pass(1);
+                    self.bracket = partner.wrapping_add(1);
+                }
+                Some(())
+            }
+            _ => {
+                let rest = self.text.get(self.at..)?;
+                let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']');
+                let length = rest.iter().position(ends)?;
+                self.pass(length);
+                Some(())
+            }
+        }
+    }
+
+    /// The next quote or backslash behind this place.
+    fn stop(&self) -> Option<usize> {
+        let from = self.at.wrapping_add(1);
+        let stops = &self.index.stops;
+        let mut number = from / BLOCK;
+        let mut found = *stops.get(number)? & (u64::MAX << (from % BLOCK));
+        while found == 0 {
+            number = number.wrapping_add(1);
+            found = *stops.get(number)?;
+        }
+        let within = usize::try_from(found.trailing_zeros()).ok()?;
+        Some(number.wrapping_mul(BLOCK).wrapping_add(within))
+    }
+
+    /// The bytes of a string that are written as they are.
+    fn plain(&mut self) -> Option<&'a [u8]> {
+        if self.byte() != Some(b'"') {
+            return None;
+        }
+        let end = self.stop()?;
+        if self.text.get(end) != Some(&b'"') {
+            return None;
+        }
+        let plain = self.text.get(self.at.wrapping_add(1)..end)?;
+        self.at = end.wrapping_add(1);
+        Some(plain)
+    }
+
+    /// Passes a field that nobody reads.
+    pub fn unread(&mut self, key: &[u8]) -> Option<()> {
+        // Keys have to be text, even if nobody reads them.
+        if !(self.index.is_ascii || key.is_ascii()) {
+            return None;
+        }
+        self.skip()
+    }
+}
+
+impl<'a> Quick<'a> for Cow<'a, str> {
+    fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
+        let text = str::from_utf8(json.plain()?).ok()?;
+        Some(Cow::Borrowed(text))
+    }
+}
+
+impl<'a> Quick<'a> for IgnoredAny {
+    fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
+        json.skip()?;
+        Some(Self)
+    }
+}
+
+impl<'a> Quick<'a> for bool {
+    fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
+        let is_true = json.byte()? == b't';
+        if !is_true && json.byte()? != b'f' {
+            return None;
+        }
+        json.pass(if is_true { 4 } else { 5 });
+        Some(is_true)
+    }
+}
+
+impl<'a, T: Quick<'a>> Quick<'a> for Option<T> {
+    fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
+        if json.byte()? == b'n' {
+            json.pass(4);
+            return Some(None);
+        }
+        T::quick(json).map(Some)
+    }
+}
+
+impl<'a, T: Quick<'a>> Quick<'a> for Vec<T> {
+    fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
+        let mut all = Self::new();
+        json.items(|json| {
+            all.push(T::quick(json)?);
+            Some(())
+        })?;
+        Some(all)
+    }
+}
+
+/// Whether a text can be written as a string without escapes.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    let odd = |byte: u8| u8::from(byte < b' ' || byte == b'"' || byte == b'\\');
+    // Without a way out before the end, many bytes are looked at in one go.
+    text.bytes().fold(0, |found, byte| found | odd(byte)) == 0
+}
+
+/// Reads a field that stands at most once in its object.
+pub fn once<'a, T: Quick<'a>>(field: &mut Option<T>, json: &mut Cursor<'a, '_>) -> Option<()> {
+    if field.is_some() {
+        return None;
+    }
+    *field = Some(T::quick(json)?);
+    Some(())
+}
+
+/// Says how an object is read quickly whose fields all have defaults.
+macro_rules! quick_fields {
+    ($type:ident { $($key:literal => $field:ident),+ $(,)? }) => {
+        impl<'a> $crate::kit::json::Quick<'a> for $type<'a> {
+            fn quick(json: &mut $crate::kit::json::Cursor<'a, '_>) -> Option<Self> {
+                $(let mut $field = None;)+
+                json.fields(|json, key| match key {
+                    $($key => $crate::kit::json::once(&mut $field, json),)+
+                    _ => json.unread(key),
+                })?;
+                Some(Self { $($field: $field.unwrap_or_default()),+ })
+            }
+        }
+    };
+}
+pub(crate) use quick_fields;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+//! `serde_json` is the oracle: whatever is answered quickly, it answers the same.
+
+use super::*;
+use proptest::prelude::*;
+use proptest::sample::{Index as Place, select};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Something of each kind that can be read.
+#[derive(Debug, Default, PartialEq, Deserialize)]
+struct Sample<'a> {
+    #[serde(borrow, default)]
+    name: Cow<'a, str>,
+    #[serde(borrow, default)]
+    word: Option<Cow<'a, str>>,
+    #[serde(default)]
+    flag: Option<bool>,
+    #[serde(borrow, default)]
+    list: Option<Vec<Sample<'a>>>,
+}
+
+quick_fields!(Sample { b"name" => name, b"word" => word, b"flag" => flag, b"list" => list });
+
+fn is_json(bytes: &[u8]) -> bool {
+    Index::of(bytes).is_some()
+}
+
+/// Panics where a quick answer is not that of `serde_json`.
+fn agrees(bytes: &[u8]) {
+    let oracle = serde_json::from_slice::<IgnoredAny>(bytes);
+    assert!(!is_json(bytes) || oracle.is_ok(), "{:?}", lossy(bytes));
+    if let Some(read) = quick::<Sample>(bytes, &Shapes::default()) {
+        let oracle = serde_json::from_slice::<Sample>(bytes);
+        assert_eq!(oracle.ok(), Some(read), "{:?}", lossy(bytes));
+    }
+}
+
+/// Panics where a text that has the shape of another is read otherwise than by itself.
+fn agrees_by_shape(known: &[u8], bytes: &[u8]) -> bool {
+    let shapes = Shapes::default();
+    drop(quick::<Sample>(known, &shapes));
+    let shape = shapes.of(bytes);
+    if let Some(shape) = &shape {
+        let (by_shape, index) = (&shape.index, Index::of(bytes).expect("it is JSON"));
+        assert_eq!(by_shape.stops, index.stops, "{:?}", lossy(bytes));
+        assert_eq!(by_shape.brackets, index.brackets, "{:?}", lossy(bytes));
+        assert!(index.is_ascii || !by_shape.is_ascii, "{:?}", lossy(bytes));
+        let alone = quick::<Sample>(bytes, &Shapes::default());
+        assert_eq!(quick::<Sample>(bytes, &shapes), alone);
+    }
+    shape.is_some()
+}
+
+#[test]
+fn texts_have_the_shape_of_another_if_only_plain_letters_differ() {
+    for space in 0..70 {
+        let known = format!(
+            r#"{{"{}":[{{}},1,"x\u00e4yz\n12345-"],"name":"node-1"}}"#,
+            "s".repeat(space)
+        );
+        let has_its_shape = |from: &str, to: &str| {
+            agrees_by_shape(known.as_bytes(), known.replacen(from, to, 1).as_bytes())
+        };
+        for (from, to) in [
+            ("", ""),
+            ("node-1", "other["),
+            ("12345-", "6789+-"),
+            ("name", "word"),
+        ] {
+            assert!(has_its_shape(from, to), "{from} {to} {known}");
+        }
+        for (from, to) in [
+            ("node-1", "node-"),
+            ("node-1", "node\"1"),
+            ("node-1", "node\\1"),
+            ("node-1", "node\n1"),
+            ("node-1", "nodeä"),
+            ("node-1", "node-12"),
+            ("e4y", "e5y"),
+            ("e4y", "eyy"),
+            ("\\n", "\\q"),
+            ("\\n", "--"),
+            (",1,", ",2,"),
+            ("{}", "[]"),
+            ("[{", "{{"),
+        ] {
+            assert!(!has_its_shape(from, to), "{from} {to} {known}");
+        }
+    }
+}
+
+#[test]
+fn few_shapes_are_remembered_and_new_ones_come_among_them() {
+    let (shapes, text) = (Shapes::default(), |length| {
+        format!(r#"{{"name":"{}"}}"#, "x".repeat(length))
+    });
+    for length in 0..1000 {
+        quick::<Sample>(text(length).as_bytes(), &shapes).unwrap();
+    }
+    let known = (0..1000).filter(|length| shapes.of(text(*length).as_bytes()).is_some());
+    let known: Vec<_> = known.collect();
+    assert_eq!(known.len(), 64);
+    assert!(known.iter().all(|length| *length >= 488), "{known:?}");
+    let long = text(20_000);
+    for _ in 0..100 {
+        quick::<Sample>(long.as_bytes(), &shapes).unwrap();
+    }
+    assert!(shapes.of(long.as_bytes()).is_none());
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn fields_are_found_among_others() {
+    let sample = json!({
+        "before": { "name": "not this", "list": [[], {}, [[1, -2.5e3, "x\\\"}"]]] },
+        "name": "a", "empty": {}, "none": [], "word": null, "flag": true,
+        "list": [{}, { "name": "ä", "list": [] }, { "word": "w", "more": "m\n".repeat(99), "flag": null }],
+        "after": "]}",
+    });
+    let mut bytes = serde_json::to_vec(&sample).unwrap();
+    bytes.push(b'\n');
+    let read = quick::<Sample>(&bytes, &Shapes::default()).unwrap();
+    assert_eq!(read, serde_json::from_slice(&bytes).unwrap());
+    assert_eq!(read.list.unwrap()[1].name, "ä");
+}
+
+/// Texts that are no JSON, three spaces apart.
+const NO_JSON: &str = r#"
+1   "a"   []   {   }   {}}   {}{}   {},   {]   {"a"}   {"a":}   {"a":1,}   {,"a":1}   {"a":1 }   {"a" :1}
+{"a":1,,"b":1}   {"a""b"}   {"a":"b""c"}   {"a":"b"1}   {"a":1"b"}   {1:1}   {null:1}   {{}:1}   {"a":1:2}
+{"a":{}:2}   {"a":[1:2]}   {"a":["b":2]}   {"a":[,]}   {"a":[1,]}   {"a":[1 2]}   {"a":[1}   {"a":[1}]
+{"a":{1}}   {"a":{}[]}   {"a":[][]}   {"a":[]1}   {"a":1[]}   {"a":01}   {"a":1.}   {"a":.5}   {"a":-}
+{"a":1e}   {"a":+1}   {"a":truer}   {"a":nul}   {"a":NaN}   {"a":"\x"}   {"a":"\u12g4"}   {"a":"b   {"a":"b\"}
+{"a":\"b"}   {"a":1}x   {"a":1},{"a":1}   {'a':1}   {"a":[}]   {"a":[}}   {"a":{]}   {"a":b"c"}   {"a":"c"d}   {"a":ä}
+"#;
+
+#[test]
+fn what_is_no_json_is_not_read() {
+    let texts = NO_JSON.lines().flat_map(|line| line.split("   "));
+    for text in texts.chain(["{\"a\":\"\n\"}", "{\"a\":1//\n}", "\u{feff}{\"a\":1}"]) {
+        // Wherever in a block it stands.
+        for space in 0..70 {
+            let padded = text.replacen('{', &format!("{{\"{}\":0,", "x".repeat(space)), 1);
+            for text in [text, &*padded] {
+                assert!(!is_json(text.as_bytes()), "{text}");
+                agrees(text.as_bytes());
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_is_unusual_is_left_to_the_oracle() {
+    let deep = format!("{{\"a\":{}1{}}}", "[".repeat(100), "]".repeat(100));
+    for text in [
+        r#"{"na\u006de":"a"}"#,
+        r#"{"name":"a\nb"}"#,
+        r#"{"name":"a","name":"b"}"#,
+        r#"{"name":null}"#,
+        r#"{"flag":1}"#,
+        r#"{"list":{}}"#,
+        r#"["a"]"#,
+        r#"{ "name": "a" }"#,
+        "{\"name\":\n\"a\"}",
+        r#"{"ä":1}"#,
+        &deep,
+    ] {
+        assert_eq!(
+            quick::<Sample>(text.as_bytes(), &Shapes::default()),
+            None,
+            "{text}"
+        );
+    }
+    assert_eq!(
+        quick::<Sample>(b"{\"name\":\"\xff\"}", &Shapes::default()),
+        None
+    );
+    assert!(
+        quick::<Sample>(b"{\"other\":\"\xff\\ud800\"}", &Shapes::default()).is_some(),
+        "nobody reads it"
+    );
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        select(vec![
+            "name", "word", "flag", "list", "", "a", "\"", "\\", "{", "ä€", "\n", "}],:"
+        ])
+        .prop_map(str::to_owned),
+        "[ -~]{0,90}",
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        text.clone().prop_map(Value::from),
+    ];
+    let any = leaf.prop_recursive(6, 60, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((text.clone(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    });
+    any.prop_map(|value| {
+        if value.is_object() {
+            value
+        } else {
+            json!({ "list": [{ "name": "n", "x": value }] })
+        }
+    })
+}
+
+proptest! {
+    #[test]
+    fn all_that_is_written_without_spaces_is_read(value in value()) {
+        let bytes = serde_json::to_vec(&value).unwrap();
+        let is_empty = bytes == b"{}";
+        prop_assert!(is_empty || is_json(&bytes), "{}", lossy(&bytes));
+        agrees(&bytes);
+    }
+
+    #[test]
+    fn what_was_spoilt_is_read_as_the_oracle_reads_it(
+        value in value(),
+        spoils in prop::collection::vec((any::<Place>(), 0_u8..3, select(b"{}[],:\"\\ \n\x001-.eEtfnul\xc3au".to_vec())), 1..4),
+    ) {
+        let mut bytes = serde_json::to_vec(&value).unwrap();
+        for (place, how, byte) in spoils {
+            let at = place.index(bytes.len());
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+            if bytes.is_empty() {
+                bytes.push(byte);
+            }
+        }
+        agrees(&bytes);
+    }
+
+    #[test]
+    fn whatever_has_the_shape_of_another_text_is_read_as_by_itself(
+        value in value(),
+        letters in prop::collection::vec((any::<Place>(), select(b"xyz\"\\\n{}u09\xc3".to_vec())), 1..4),
+    ) {
+        let known = serde_json::to_vec(&value).unwrap();
+        let mut bytes = known.clone();
+        for (place, letter) in letters {
+            let at = place.index(bytes.len());
+            bytes[at] = letter;
+        }
+        agrees_by_shape(&known, &bytes);
+    }
+
+    #[test]
+    fn bytes_that_come_to_mind_are_read_as_the_oracle_reads_them(
+        bytes in prop::collection::vec(select(b"{}[],:\"\\1-.e0".to_vec()), 0..140),
+    ) {
+        agrees(&bytes);
+        agrees(&[b"{\"a\":", &*bytes, b"}"].concat());
+    }
+}
