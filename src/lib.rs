@@ -6,7 +6,7 @@
 //! ```text
 //! 5 mains    main.rs  bin/holdfast-runtime.rs
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
-//! 3 slices   sizing  migration (what the leader decides)  agent (what a node does)
+//! 3 slices   sizing  migration (what the leader decides)  checkpoint  agent (what a node does)
 //!            runtime (the OCI runtime on a node)  host (what lies on a node: programs, the runtime's handler)
 //! 2 door     webhook (server, certificates, reviews)
 //! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   cri (calls to a node's container runtime)
@@ -226,6 +226,11 @@ pub mod migration {
     pub mod api;
     pub mod plan;
     pub mod sweep;
+}
+
+/// State that is kept: a Checkpoint names a pod, the leader asks the pod's node for it, and says what became of it.
+pub mod checkpoint {
+    pub mod api;
 }
 
 /// State, on a node: what is held, dumped, sent, restored and killed there. The runtime asks before a container of a protected pod is

@@ -3,10 +3,14 @@
 //!
 //! The leader writes the spec, the agent of `nodeName` alone writes the status. A StateTask that is gone decides nothing.
 
+mod checkpoint;
 mod report;
 
 use crate::migration::api::Decision;
 use kube::CustomResource;
+pub use checkpoint::{
+    CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, ContainerReport,
+};
 pub use report::{
     SourceReport, SourceStanding, StateTaskStatus, TargetPod, TargetReport, TargetStanding,
 };
@@ -66,6 +70,9 @@ pub struct StateTaskSpec {
     /// The pod that is to run here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<TargetOrder>,
+    /// The pod whose state is to be kept here, while it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointOrder>,
 }
 
 /// What is asked of the node where the state is.

@@ -52,6 +52,7 @@ fn source_task(seen: &Observed<'_>) -> StateTaskSpec {
             word: word(seen),
         }),
         target: is_back_home(seen).then(|| target_order(seen, &course.source_node)),
+        checkpoint: None,
     }
 }
 
@@ -94,6 +95,7 @@ fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
         decision: seen.status.decision.clone(),
         source: None,
         target: Some(target_order(seen, &course.target_node)),
+        checkpoint: None,
     }
 }
 

@@ -1,0 +1,94 @@
+//! What a Checkpoint's status says.
+
+use crate::agent::api::ContainerReport;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How far a Checkpoint is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CheckpointStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// A summary, for people.
+    #[serde(default)]
+    pub phase: Phase,
+    /// The pod's uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_uid: Option<String>,
+    /// The node that it ran on, and that has the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// When the pod was frozen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_at: Option<Time>,
+    /// For how long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_millis: Option<i64>,
+    /// What it takes on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// What of it each container takes.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub containers: Vec<ContainerReport>,
+    /// Where it lies.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node"]))]
+    pub locations: Vec<Location>,
+    /// `Succeeded`.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+}
+
+/// A node that has it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Location {
+    /// The node.
+    pub node: String,
+    /// Where on the node.
+    pub path: String,
+    /// Of its manifest, which has those of all files: `sha256:…`.
+    pub digest: String,
+}
+
+/// A summary of where a Checkpoint stands.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Phase {
+    /// Nothing was looked at.
+    #[default]
+    Pending,
+    /// The node was asked.
+    Asked,
+    /// The pod is frozen.
+    Frozen,
+    /// The pod runs again; what was dumped is being sealed.
+    Dumped,
+    /// It can be used.
+    Succeeded,
+    /// It could not be taken: the condition says why.
+    Failed,
+    /// One that a newer program knows.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why `Succeeded` is what it is.
+pub mod reasons {
+    /// It was not begun.
+    pub const PENDING: &str = "Pending";
+    /// The node is at it.
+    pub const RUNNING: &str = "Running";
+    /// It lies on the node.
+    pub const TAKEN: &str = "Taken";
+    /// The pod cannot be checkpointed; nothing was touched.
+    pub const REFUSED: &str = "Refused";
+    /// The node could not do it; the pod runs on.
+    pub const FAILED: &str = "Failed";
+    /// The node that has it is gone.
+    pub const LOST: &str = "NodeGone";
+}
