@@ -7,6 +7,8 @@ mod manager;
 mod parts;
 pub mod serve;
 
+use crate::agent::hands;
+use crate::agent::tasks::pass;
 use crate::hold::shelf;
 use crate::host;
 use crate::kit::error::Error;
@@ -122,6 +124,8 @@ const NODE_STEPS: &[&[Step]] = &[
     create::STEPS,
     delete::STEPS,
     guard::STEPS,
+    hands::STEPS,
+    pass::STEPS,
 ];
 
 /// All CRDs, in the order in which they are printed and installed.

@@ -36,6 +36,7 @@ pub mod tree;
 /// and what CRIU means when it says no.
 pub mod engine {
     pub mod criu;
+    pub mod dump;
     pub mod mounts;
     pub mod volumes;
 }
@@ -211,6 +212,7 @@ pub mod runtime {
     mod call;
     pub(crate) mod create;
     pub(crate) mod delete;
+    mod enter;
     pub(crate) mod guard;
     mod held;
     mod no_op;
@@ -244,14 +246,20 @@ pub mod checkpoint {
 pub mod agent {
     mod answers;
     pub mod api;
+    mod checkpoint;
+    mod cut;
+    pub(crate) mod hands;
     mod host;
     mod own;
+    mod pods;
     mod records;
     pub mod serving;
     mod socket;
     pub mod source;
+    mod store;
     mod sweep;
     pub mod target;
+    pub(crate) mod tasks;
 }
 
 pub mod app;

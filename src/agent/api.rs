@@ -7,10 +7,10 @@ mod checkpoint;
 mod report;
 
 use crate::migration::api::Decision;
-use kube::CustomResource;
 pub use checkpoint::{
     CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, ContainerReport,
 };
+use kube::CustomResource;
 pub use report::{
     SourceReport, SourceStanding, StateTaskStatus, TargetPod, TargetReport, TargetStanding,
 };

@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Where states of pods are kept, on the node.
+pub(crate) const CHECKPOINTS: &str = "/var/lib/holdfast/checkpoints";
+
 /// Where things lie on a node.
 #[derive(Debug, Clone)]
 pub(crate) struct Host {
@@ -28,11 +31,29 @@ impl Host {
         self.path("/run/holdfast")
     }
 
+    /// States of pods that are kept.
+    #[must_use]
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path(CHECKPOINTS)
+    }
+
     /// What must not be lost.
     #[must_use]
     pub(crate) fn records(&self) -> PathBuf {
         self.path("/var/lib/holdfast/records")
     }
+}
+
+/// A process of the node, whose numbers we share.
+pub(crate) fn process(pid: i32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
+}
+
+/// A directory as the node's first process sees it: mounts that came after we began are there too.
+pub(crate) fn live(path: &Path) -> PathBuf {
+    process(1)
+        .join("root")
+        .join(path.strip_prefix("/").unwrap_or(path))
 }
 
 #[cfg(test)]

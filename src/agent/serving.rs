@@ -3,7 +3,7 @@
 use crate::agent::answers::Answers;
 use crate::agent::host::Host;
 use crate::agent::records::Records;
-use crate::agent::{own, socket, sweep};
+use crate::agent::{own, socket, sweep, tasks};
 use crate::kit::error::{Error, chain};
 use crate::oci::place::Places;
 use crate::process::health::Health;
@@ -25,6 +25,12 @@ pub struct Setup {
     pub health: Arc<Health>,
     /// What it counts.
     pub metrics: AgentMetrics,
+    /// Its node's name.
+    pub node: String,
+    /// The way to the API server, if there is one. Without it no orders are seen; what protects pods goes on.
+    pub client: Option<kube::Client>,
+    /// Where an installation may be on the node.
+    pub prefixes: &'static [&'static str],
 }
 
 /// Runs until the stop.
@@ -36,6 +42,9 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         root,
         health,
         metrics,
+        node,
+        client,
+        prefixes,
     } = setup;
     health.waits(PART, "the agent does not answer yet".into());
     let host = Host::at(root);
@@ -51,6 +60,16 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     let places = Places::below(&host.run());
     let answers = Arc::new(Answers::new(records.clone(), host.clone(), metrics.clone()));
     let listener = socket::listen(&host.run())?;
+    let tasks = client.map(|client| {
+        let means = tasks::Means {
+            client,
+            node,
+            records: records.clone(),
+            host: host.clone(),
+            prefixes,
+        };
+        tokio::spawn(tasks::run(means, stop.clone()))
+    });
     let sweeping = tokio::spawn(sweep::run(records, places, metrics, stop.clone()));
     health.is_ready(PART);
     health.is_ready("start");
@@ -68,6 +87,12 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         part: "the sweep of records",
         why: error.to_string(),
     })?;
+    if let Some(tasks) = tasks {
+        tasks.await.map_err(|error| Error::Ended {
+            part: "the node's orders",
+            why: error.to_string(),
+        })?;
+    }
     // Only now may another agent answer.
     drop(alone);
     Ok(())

@@ -1,7 +1,9 @@
 //! `holdfast agent`, from its flags to its end.
 
 use crate::agent::serving::{self, Setup};
-use crate::kit::error::Error;
+use crate::host;
+use crate::kit::error::{Error, chain};
+use crate::process::clients::Clients;
 use crate::process::flags::{AgentFlags, Logging};
 use crate::process::health::Health;
 use crate::process::listeners::{serve_metrics, serve_probes};
@@ -35,10 +37,20 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
     let mut probes = serve_probes(health_probe_bind_address, Arc::clone(&health))?;
     let mut metrics = serve_metrics(metrics_bind_address, Arc::clone(&telemetry), None)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), %node, root = %root.display(), "starting");
+    let client = match Clients::infer().await {
+        Ok(clients) => Some(clients.api),
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "no orders are seen on this node; what protects its pods goes on");
+            None
+        }
+    };
     let setup = Setup {
         root,
         health,
         metrics: telemetry.agent.clone(),
+        node,
+        client,
+        prefixes: &host::prefix::PREFIXES,
     };
     let ended = tokio::select! {
         ended = serving::run(setup, stop) => ended,

@@ -4,6 +4,7 @@
 //! Only directories that bear the container's own name count. A hierarchy in which it was not given one shows that of its parent, and
 //! there others live.
 
+pub mod host;
 pub(crate) mod kill;
 mod pending;
 mod places;

@@ -1,7 +1,7 @@
 //! The program: what is ours is looked at, everything else goes to the real runtime, which takes our place.
 
 use super::call::Call;
-use super::{create, delete, guard, held, no_op, start};
+use super::{create, delete, enter, guard, held, no_op, start};
 use crate::oci::command_line::{CommandLine, Dialect};
 use crate::oci::failure::Failure;
 use crate::oci::log::Log;
@@ -27,6 +27,12 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     {
         println!("holdfast-runtime {}", env!("CARGO_PKG_VERSION"));
         return ExitCode::SUCCESS;
+    }
+    if let Some((verb, rest)) = arguments.split_first()
+        && verb == enter::VERB
+    {
+        eprintln!("holdfast-runtime: {}", enter::run(rest));
+        return ExitCode::FAILURE;
     }
     match call(name, arguments) {
         Ok(code) => code,

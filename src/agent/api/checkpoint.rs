@@ -40,7 +40,7 @@ pub enum CheckpointWord {
 }
 
 /// How a checkpoint stands.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CheckpointReport {
     /// How far it is.

@@ -1,0 +1,255 @@
+//! One cut through a frozen pod: the processes of its containers, what they changed in their own files, and its volumes.
+
+use crate::agent::api::ContainerReport;
+use crate::agent::host::{self, Host};
+use crate::agent::pods::Living;
+use crate::agent::store::Generation;
+use crate::agent::store::make_folder;
+use crate::agent::store::manifest::{Manifest, VolumeNote};
+use crate::engine::dump::{self, Dump};
+use crate::engine::{criu, mounts, volumes};
+use crate::oci::bundle;
+use crate::oci::failure::Failure;
+use crate::oci::files;
+use crate::oci::settings::Settings;
+use crate::tree::{Kind, pack};
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// The cgroup on the host in which what we start there lives.
+pub(crate) const CGROUP: &str = "holdfast";
+/// Our runtime, wherever it lies.
+const RUNTIME: &str = "holdfast-runtime";
+/// The end of what a program said.
+const TAIL: usize = 600;
+
+/// What dumps, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Engine {
+    pub(crate) host: Host,
+    /// Our runtime in the agent's own image: it enters the host.
+    pub(crate) enter: PathBuf,
+    /// Our runtime on the host.
+    pub(crate) runtime: PathBuf,
+    /// What the installation there says.
+    pub(crate) settings: Settings,
+    /// The real runtime of the host.
+    pub(crate) real: PathBuf,
+}
+
+/// Why there is no cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NoCut {
+    pub(crate) why: String,
+    /// CRIU was at work on a container when it went wrong.
+    pub(crate) has_criu_died: bool,
+}
+
+impl From<Failure> for NoCut {
+    fn from(failure: Failure) -> Self {
+        Self {
+            why: failure.to_string(),
+            has_criu_died: false,
+        }
+    }
+}
+
+impl Engine {
+    /// What is installed on this node, below one of these places.
+    ///
+    /// # Errors
+    /// A sentence that says what is missing.
+    pub(crate) fn find(host: &Host, prefixes: &[&str]) -> Result<Self, Failure> {
+        let programs = prefixes
+            .iter()
+            .map(|prefix| Path::new(prefix).join("bin").join(RUNTIME));
+        let runtime = programs
+            .into_iter()
+            .find(|program| host.path(program).exists())
+            .ok_or_else(|| {
+                Failure::new("holdfast-runtime is not installed on this node: run `holdfast host install` there")
+            })?;
+        let settings = Settings::of_program(&host.path(&runtime))?;
+        let real = settings.real.clone().ok_or_else(|| {
+            Failure::new("the installation on this node names no real runtime: run `holdfast host install` there again")
+        })?;
+        let own = std::env::current_exe();
+        let own =
+            own.map_err(|error| Failure::new(format!("cannot find this program: {error}")))?;
+        Ok(Self {
+            host: host.clone(),
+            enter: own.with_file_name(RUNTIME),
+            runtime,
+            settings,
+            real,
+        })
+    }
+
+    /// A program of the host, run where the host's programs run.
+    pub(crate) fn on_host(&self) -> Command {
+        let mut command = Command::new(&self.enter);
+        command.args(["enter", "--cgroup", CGROUP, "--"]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Dumps what is frozen. `containers` are those that are wanted.
+    pub(crate) fn cut(
+        &self,
+        generation: &Generation,
+        containers: &[Living],
+        manifest: Manifest,
+    ) -> Result<(), NoCut> {
+        generation.begin()?;
+        let config = generation.part().join("criu.conf");
+        files::put(&config, dump::CONFIG.as_bytes())?;
+        let mut manifest = manifest;
+        manifest.volumes = self.volumes(generation, containers, &manifest.uid)?;
+        for container in containers {
+            let report = self.container(generation, container)?;
+            manifest.containers.push(report);
+        }
+        generation.cut(&manifest)?;
+        Ok(())
+    }
+
+    fn container(
+        &self,
+        generation: &Generation,
+        container: &Living,
+    ) -> Result<ContainerReport, NoCut> {
+        let began = Instant::now();
+        let folder = dump::folder(&generation.part(), &container.held.name);
+        make_folder(&folder.join("images"))?;
+        make_folder(&folder.join("work"))?;
+        let specification = bundle::read(&self.host.path(&container.bundle))?;
+        files::put(&folder.join("config.json"), &specification)?;
+        let layer_bytes = Self::layer(container, &folder.join("layer.tar"))?;
+        self.dump(generation, container, &folder)?;
+        Ok(ContainerReport {
+            name: container.held.name.clone(),
+            memory_bytes: size(&folder.join("images"))?,
+            layer_bytes,
+            dump_millis: i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX),
+        })
+    }
+
+    /// What the container changed in its own files.
+    fn layer(container: &Living, archive: &Path) -> Result<i64, Failure> {
+        let table = host::process(1).join("mountinfo");
+        let mounts = std::fs::read(&table).map_err(|error| Failure::at("read", &table, error))?;
+        let root = container.bundle.join("rootfs");
+        let upper = mounts::upper(&mounts, &root).map_err(Failure::new)?;
+        carry(&host::live(&upper), archive, Kind::Layer)
+    }
+
+    fn volumes(
+        &self,
+        generation: &Generation,
+        containers: &[Living],
+        uid: &str,
+    ) -> Result<Vec<VolumeNote>, Failure> {
+        let mut configs = Vec::new();
+        for container in containers {
+            let bundle = self.host.path(&container.bundle);
+            let config = serde_json::from_slice(&bundle::read(&bundle)?)
+                .map_err(|error| Failure::at("use", &bundle, error))?;
+            configs.push(config);
+        }
+        let folder = generation.part().join("volumes");
+        make_folder(&folder)?;
+        let found = volumes::of_pod(configs.iter(), uid);
+        let carried = found.into_iter().enumerate().map(|(number, volume)| {
+            let file = format!("{number}.tar");
+            let bytes = carry(
+                &host::live(&volume.source),
+                &folder.join(&file),
+                Kind::Volume,
+            )?;
+            Ok(VolumeNote {
+                name: volume.name,
+                file: format!("volumes/{file}"),
+                bytes,
+            })
+        });
+        carried.collect()
+    }
+
+    fn dump(
+        &self,
+        generation: &Generation,
+        container: &Living,
+        folder: &Path,
+    ) -> Result<(), NoCut> {
+        let on_node = dump::folder(&generation.part_on_node(), &container.held.name);
+        let (images, work) = (on_node.join("images"), on_node.join("work"));
+        let dump = Dump {
+            real: &self.real,
+            criu: self.settings.criu.as_deref(),
+            config: &generation.part_on_node().join("criu.conf"),
+            root: &container.held.root,
+            id: &container.held.id,
+            images: &images,
+            work: &work,
+        };
+        let command = dump.command();
+        let mut process = self.on_host();
+        process.args(command.words).envs(command.variables);
+        let output = process
+            .output()
+            .map_err(|error| Failure::at("run", &self.enter, error))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let log = std::fs::read_to_string(folder.join("work").join(dump::LOG)).unwrap_or_default();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let why = criu::why(&log).unwrap_or_else(|| tail(&said).to_owned());
+        Err(NoCut {
+            why: format!("container {} was not dumped: {why}", container.held.name),
+            // It says so itself where it gave up in order; then it let go of what it held.
+            has_criu_died: !log.contains("Dumping FAILED") && log.contains("Seized task"),
+        })
+    }
+}
+
+/// The end of a text, from the beginning of a letter.
+fn tail(text: &str) -> &str {
+    let text = text.trim();
+    let mut from = text.len().saturating_sub(TAIL);
+    while !text.is_char_boundary(from) {
+        from = from.saturating_add(1);
+    }
+    text.get(from..).unwrap_or_default()
+}
+
+/// A directory becomes an archive that root alone may read.
+fn carry(directory: &Path, archive: &Path, kind: Kind) -> Result<i64, Failure> {
+    let open = || -> std::io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options.open(archive)
+    };
+    let file = open().map_err(|error| Failure::at("write", archive, error))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    pack(directory, &mut out, kind).map_err(|error| Failure::new(error.to_string()))?;
+    out.flush()
+        .map_err(|error| Failure::at("write", archive, error))?;
+    let length = std::fs::metadata(archive).map(|about| about.len());
+    let length = length.map_err(|error| Failure::at("look at", archive, error))?;
+    Ok(i64::try_from(length).unwrap_or(i64::MAX))
+}
+
+/// What the files in a folder take.
+fn size(folder: &Path) -> Result<i64, Failure> {
+    let failed = |error| Failure::at("list", folder, error);
+    let mut sum = 0_u64;
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let about = entry.and_then(|entry| entry.metadata()).map_err(failed)?;
+        sum = sum.saturating_add(about.len());
+    }
+    Ok(i64::try_from(sum).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,213 @@
+//! States of pods on this node's disk, one folder for each generation:
+//!
+//! ```text
+//! /var/lib/holdfast/checkpoints/<namespace>/<pod uid>/
+//!     <generation>.part/    being written. cut.json, the last file, says that all of it was dumped
+//!     <generation>/         sealed: manifest.json has the digest of every file
+//!     <generation>.why      why there is none: a sentence
+//! ```
+//!
+//! After a crash at any point there is nothing, a part, or the whole; a part without its last file counts for nothing. Memory is in
+//! there, with every secret that a program had: readable by root alone.
+
+pub(crate) mod manifest;
+mod sealing;
+
+use crate::agent::host::CHECKPOINTS;
+use crate::agent::store::manifest::{Manifest, VERSION};
+use crate::oci::failure::Failure;
+use crate::oci::files;
+use crate::oci::place::is_file_name;
+use std::fs::DirBuilder;
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+const CUT: &str = "cut.json";
+const MANIFEST: &str = "manifest.json";
+
+/// A generation of a pod's state.
+#[derive(Debug, Clone)]
+pub(crate) struct Generation {
+    /// The pod's folder, as this process sees it.
+    folder: PathBuf,
+    /// Where that is below all states.
+    place: PathBuf,
+    name: String,
+}
+
+/// What of a generation is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Found {
+    Nothing,
+    /// It was being written.
+    Part,
+    /// It was dumped, all of it, and not sealed yet.
+    Cut(Box<Manifest>),
+    /// It can be used. With its manifest's digest.
+    Sealed(Box<Manifest>, String),
+    /// There is none, and this is why.
+    Failed(String),
+}
+
+impl Generation {
+    /// Of a pod.
+    ///
+    /// # Errors
+    /// A name that no folder can have: whoever asked may be a liar.
+    pub(crate) fn of(
+        root: &Path,
+        (namespace, uid): (&str, &str),
+        name: &str,
+    ) -> Result<Self, Failure> {
+        for part in [namespace, uid, name] {
+            if !is_file_name(part) {
+                return Err(Failure::new(format!("no folder can be named {part:?}")));
+            }
+        }
+        let place = Path::new(namespace).join(uid);
+        Ok(Self {
+            folder: root.join(&place),
+            place,
+            name: name.to_owned(),
+        })
+    }
+
+    /// Where it is written.
+    pub(crate) fn part(&self) -> PathBuf {
+        self.folder.join(format!("{}.part", self.name))
+    }
+
+    fn whole(&self) -> PathBuf {
+        self.folder.join(&self.name)
+    }
+
+    fn why(&self) -> PathBuf {
+        self.folder.join(format!("{}.why", self.name))
+    }
+
+    /// Where it lies once it is sealed, on the node; and where its parts lie until then.
+    pub(crate) fn on_node(&self) -> PathBuf {
+        Path::new(CHECKPOINTS).join(&self.place).join(&self.name)
+    }
+
+    /// The same of its parts.
+    pub(crate) fn part_on_node(&self) -> PathBuf {
+        self.on_node().with_file_name(format!("{}.part", self.name))
+    }
+
+    /// What there is of it.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub(crate) fn look(&self) -> Result<Found, Failure> {
+        if let Some(text) = files::read(&self.whole().join(MANIFEST))? {
+            let manifest = read(&self.whole(), &text)?;
+            return Ok(Found::Sealed(Box::new(manifest), sealing::digest(&text)));
+        }
+        if let Some(why) = files::read(&self.why())? {
+            return Ok(Found::Failed(String::from_utf8_lossy(&why).into_owned()));
+        }
+        if let Some(text) = files::read(&self.part().join(CUT))? {
+            return Ok(Found::Cut(Box::new(read(&self.part(), &text)?)));
+        }
+        Ok(if self.part().exists() {
+            Found::Part
+        } else {
+            Found::Nothing
+        })
+    }
+
+    /// Makes room for its parts.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn begin(&self) -> Result<(), Failure> {
+        make_folder(&self.part())
+    }
+
+    /// All of it was dumped: this is the last file.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn cut(&self, manifest: &Manifest) -> Result<(), Failure> {
+        let text = write(&self.part(), manifest)?;
+        files::put(&self.part().join(CUT), &text)
+    }
+
+    /// Every file is read again and named with its digest, all is on disk, and only then it has its name.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn seal(&self, manifest: Manifest) -> Result<(), Failure> {
+        let part = self.part();
+        let mut manifest = manifest;
+        manifest.files = sealing::notes(&part, &[CUT, MANIFEST])?;
+        let text = write(&part, &manifest)?;
+        files::put(&part.join(MANIFEST), &text)?;
+        sealing::sync(&part.join(MANIFEST))?;
+        sealing::sync_folders(&part)?;
+        let whole = self.whole();
+        std::fs::rename(&part, &whole).map_err(|error| Failure::at("rename", &part, error))?;
+        sealing::sync(&self.folder)
+    }
+
+    /// It was given up, and this is why. What there is of it goes.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn fail(&self, why: &str) -> Result<(), Failure> {
+        make_folder(&self.folder)?;
+        files::put(&self.why(), why.as_bytes())?;
+        remove_folder(&self.part())
+    }
+
+    /// Nothing of it stays.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn forget(&self) -> Result<(), Failure> {
+        remove_folder(&self.part())?;
+        remove_folder(&self.whole())?;
+        files::remove(&self.why())?;
+        // The pod's folder and its namespace's, where they are empty now.
+        for folder in self.folder.ancestors().take(2) {
+            let _others_are_there = std::fs::remove_dir(folder);
+        }
+        Ok(())
+    }
+}
+
+fn read(at: &Path, text: &[u8]) -> Result<Manifest, Failure> {
+    let manifest: Manifest =
+        serde_json::from_slice(text).map_err(|error| Failure::at("use", at, error))?;
+    if manifest.version == VERSION {
+        return Ok(manifest);
+    }
+    let why = format!(
+        "it has version {}, and this program reads version {VERSION}",
+        manifest.version
+    );
+    Err(Failure::at("use", at, why))
+}
+
+fn write(at: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec_pretty(manifest).map_err(|error| Failure::at("describe", at, error))
+}
+
+/// Makes a folder that root alone may enter, and those above it.
+pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|error| Failure::at("make", folder, error))
+}
+
+fn remove_folder(folder: &Path) -> Result<(), Failure> {
+    match std::fs::remove_dir_all(folder) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Failure::at("remove", folder, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! What lies in a generation: whose state it is, and the digest of every file of it.
+
+use crate::agent::api::{CheckpointReport, CheckpointStanding, ContainerReport};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde::{Deserialize, Serialize};
+
+/// The format that this program reads and writes.
+pub(crate) const VERSION: u32 = 1;
+
+/// What was dumped, and of whom.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Manifest {
+    pub(crate) version: u32,
+    pub(crate) operation: String,
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) uid: String,
+    pub(crate) node: String,
+    /// The boot in which it was dumped. What is not sealed may not be on disk yet, and does not outlive it.
+    pub(crate) boot: String,
+    /// When the last process of it stood still.
+    pub(crate) taken_at: Time,
+    /// How long it did.
+    pub(crate) frozen_millis: i64,
+    pub(crate) containers: Vec<ContainerReport>,
+    pub(crate) volumes: Vec<VolumeNote>,
+    /// Every other file of it. Empty until it is sealed.
+    #[serde(default)]
+    pub(crate) files: Vec<FileNote>,
+}
+
+/// A volume that went along.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VolumeNote {
+    pub(crate) name: String,
+    /// Its archive.
+    pub(crate) file: String,
+    pub(crate) bytes: i64,
+}
+
+/// A file, as it was when it was sealed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct FileNote {
+    pub(crate) path: String,
+    pub(crate) bytes: i64,
+    pub(crate) sha256: String,
+}
+
+impl Manifest {
+    /// What the leader is told of it.
+    pub(crate) fn report(&self, standing: CheckpointStanding) -> CheckpointReport {
+        let bytes = self.files.iter().map(|file| file.bytes).sum();
+        CheckpointReport {
+            standing,
+            taken_at: Some(self.taken_at.clone()),
+            frozen_millis: Some(self.frozen_millis),
+            bytes: (standing == CheckpointStanding::Kept).then_some(bytes),
+            containers: self.containers.clone(),
+            ..CheckpointReport::default()
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Generations on disk.
+
+use super::*;
+use crate::agent::api::ContainerReport;
+use crate::testkit::folder::Folder;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use std::os::unix::fs::PermissionsExt;
+
+fn manifest() -> Manifest {
+    Manifest {
+        version: VERSION,
+        operation: "op".into(),
+        namespace: "ns".into(),
+        pod: "web".into(),
+        uid: "u1".into(),
+        node: "n1".into(),
+        boot: "boot".into(),
+        taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
+        frozen_millis: 7,
+        containers: vec![ContainerReport {
+            name: "c".into(),
+            ..ContainerReport::default()
+        }],
+        volumes: Vec::new(),
+        files: Vec::new(),
+    }
+}
+
+fn generation(folder: &Folder) -> Generation {
+    Generation::of(folder.path(), ("ns", "u1"), "g").unwrap()
+}
+
+#[test]
+fn a_generation_is_a_part_then_a_cut_then_sealed() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    assert_eq!(generation.look().unwrap(), Found::Nothing);
+    generation.begin().unwrap();
+    assert_eq!(generation.look().unwrap(), Found::Part);
+    folder.write("ns/u1/g.part/containers/c/pages.img", "abc");
+    generation.cut(&manifest()).unwrap();
+    assert!(matches!(generation.look().unwrap(), Found::Cut(found) if *found == manifest()));
+    generation.seal(manifest()).unwrap();
+    let Found::Sealed(sealed, digest) = generation.look().unwrap() else {
+        panic!("it is sealed");
+    };
+    assert_eq!(sealed.files.len(), 1);
+    assert_eq!(sealed.files[0].path, "containers/c/pages.img");
+    assert_eq!(
+        sealed.files[0].sha256,
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    );
+    assert!(digest.starts_with("sha256:"));
+    let mode = |path: &str| {
+        let path = folder.path().join(path);
+        std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode("ns/u1/g"), 0o700);
+    assert_eq!(mode("ns/u1/g/manifest.json"), 0o600);
+    generation.forget().unwrap();
+    assert_eq!(generation.look().unwrap(), Found::Nothing);
+    assert!(!folder.path().join("ns").exists());
+    generation.forget().unwrap();
+}
+
+#[test]
+fn what_was_given_up_leaves_a_sentence_and_nothing_else() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    generation.begin().unwrap();
+    folder.write("ns/u1/g.part/pages.img", "secret");
+    generation.fail("the disk is full").unwrap();
+    let found = generation.look().unwrap();
+    assert_eq!(found, Found::Failed("the disk is full".into()));
+    assert!(!folder.path().join("ns/u1/g.part").exists());
+}
+
+#[test]
+fn a_manifest_that_is_cut_off_or_newer_is_never_taken_for_none() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    folder.write("ns/u1/g/manifest.json", "{\"version\":1");
+    assert!(generation.look().is_err());
+    let newer = Manifest {
+        version: 2,
+        ..manifest()
+    };
+    folder.write(
+        "ns/u1/g/manifest.json",
+        &serde_json::to_string(&newer).unwrap(),
+    );
+    let why = generation.look().unwrap_err().to_string();
+    assert!(why.contains("version 2"), "{why}");
+}
+
+#[test]
+fn names_lead_nowhere_else() {
+    let root = Path::new("/x");
+    for (namespace, uid, name) in [
+        ("..", "u", "g"),
+        ("ns", "a/b", "g"),
+        ("ns", "u", ""),
+        ("ns", "u", ".g"),
+    ] {
+        assert!(Generation::of(root, (namespace, uid), name).is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! One look at one operation: acts until there is nothing to do, and then says how it stands.
+
+use super::{Job, Means};
+use crate::agent::api::{CheckpointOrder, StateTask, StateTaskStatus};
+use crate::agent::checkpoint::{self, Act, Seen};
+use crate::agent::cut::Engine;
+use crate::agent::hands::{Hands, Memory};
+use crate::agent::pods::{self, Living};
+use crate::agent::source::Process;
+use crate::agent::store::{Found, Generation};
+use crate::hold::record::{Deadline, Held, Record};
+use crate::hold::shelf::Whose;
+use crate::hold::uid::Uid;
+use crate::kit::error::{Error, chain};
+use crate::oci::clock;
+use crate::process::writes;
+use crate::write_steps;
+use kube::{Api, ResourceExt};
+use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
+
+write_steps! {
+    /// The leader is told how it stands.
+    STATUS,
+}
+
+const MANAGER: &str = "holdfast.dev/agent";
+/// A look ends after so many acts, and the next one goes on.
+const MOST_ACTS: u32 = 40;
+
+pub(super) async fn run(means: &Means, job: &Job, memory: OwnedMutexGuard<Memory>) {
+    let mut memory = memory;
+    let failed = work(means, job, &mut memory).await.err();
+    // Said once, though it is tried again and again.
+    if memory.said != failed {
+        if let Some(why) = &failed {
+            tracing::warn!(
+                operation = job.operation,
+                why,
+                "a checkpoint does not go on; trying again"
+            );
+        }
+        memory.said = failed;
+    }
+}
+
+/// Whose pod, and which generation, by the order or by the record of its hold.
+fn subject(job: &Job) -> Result<(Whose, String), String> {
+    if let Some(record) = &job.record {
+        let generation = record.hold.as_ref().map(|hold| hold.generation.clone());
+        let whose = Whose {
+            namespace: record.namespace.clone(),
+            pod: record.pod.clone(),
+            uid: record.uid.clone(),
+        };
+        return Ok((whose, generation.unwrap_or_default()));
+    }
+    let (task, order) = order(job).ok_or("there is neither an order nor a record")?;
+    let whose = Whose {
+        namespace: task.namespace().unwrap_or_default(),
+        pod: order.pod.name.clone(),
+        uid: Uid::try_from(order.pod.uid.as_str())?,
+    };
+    Ok((whose, order.generation.clone()))
+}
+
+fn order(job: &Job) -> Option<(&StateTask, &CheckpointOrder)> {
+    let task = job.order.as_deref()?;
+    Some((task, task.spec.checkpoint.as_ref()?))
+}
+
+/// What is to be seen, once.
+struct Sight {
+    record: Record,
+    living: Vec<Living>,
+    containers: Vec<(Held, Process)>,
+    found: Found,
+    is_late: bool,
+    deadline: Deadline,
+}
+
+async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), String> {
+    let (whose, name) = subject(job)?;
+    let root = means.host.checkpoints();
+    let said = |failure: crate::oci::failure::Failure| failure.to_string();
+    let place = (whose.namespace.as_str(), whose.uid.as_str());
+    let generation = Generation::of(&root, place, &name).map_err(said)?;
+    let boot = clock::boot_id().map_err(said)?;
+    for _act in 0..MOST_ACTS {
+        let sight = look(means, job, &whose, &generation, &boot).await?;
+        let is_guarded = memory.is_guarded();
+        let seen = Seen {
+            operation: &job.operation,
+            order: order(job).map(|(_, order)| order),
+            record: &sight.record,
+            containers: &sight.containers,
+            found: &sight.found,
+            is_mine: memory.is_mine,
+            failure: memory.failure.as_ref(),
+            is_guarded,
+            is_late: sight.is_late,
+            boot: &boot,
+            deadline: &sight.deadline,
+        };
+        let Some(act) = checkpoint::plan(&seen) else {
+            let path = generation.on_node();
+            return tell(means, job, &seen, &path.to_string_lossy()).await;
+        };
+        let engine = match Engine::find(&means.host, means.prefixes) {
+            Ok(engine) => engine,
+            // What is not begun needs more than what ends it.
+            Err(failure) if sight.record.hold.is_none() && !is_ending(&act) => {
+                generation.fail(&failure.to_string()).map_err(said)?;
+                continue;
+            }
+            Err(failure) => return Err(failure.to_string()),
+        };
+        let hands = Hands {
+            engine: &engine,
+            records: &means.records,
+            whose: &whose,
+            node: &means.node,
+            boot: &boot,
+            generation: &generation,
+            containers: &sight.living,
+        };
+        hands.act(act, &sight.record, &sight.found, memory).await?;
+    }
+    Ok(())
+}
+
+fn is_ending(act: &Act) -> bool {
+    matches!(act, Act::Fail(_) | Act::Forget | Act::Seal)
+}
+
+async fn look(
+    means: &Means,
+    job: &Job,
+    whose: &Whose,
+    generation: &Generation,
+    boot: &str,
+) -> Result<Sight, String> {
+    let said = |failure: crate::oci::failure::Failure| failure.to_string();
+    let read = means.records.read(&whose.uid).await;
+    let record = read
+        .map_err(|error| chain(&error))?
+        .unwrap_or_else(|| Record::blank(&whose.namespace, &whose.pod, whose.uid.clone()));
+    let mut living = pods::living(&means.host, whose.uid.as_str()).map_err(said)?;
+    let ours = match record.hold_of(&job.operation) {
+        Some(hold) => hold.containers.clone(),
+        None => living.iter().map(|one| one.held.clone()).collect(),
+    };
+    let mut containers = Vec::new();
+    for container in ours {
+        let process = pods::process(&means.host, &container).map_err(said)?;
+        containers.push((container, process));
+    }
+    let wanted = order(job).map_or(&[][..], |(_, order)| &order.containers);
+    if !wanted.is_empty() {
+        living.retain(|one| wanted.contains(&one.held.name));
+    }
+    let now = clock::since_boot();
+    let at = |time: Duration| Deadline {
+        boot: boot.to_owned(),
+        nanos: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+    };
+    let seconds = order(job).map_or(0, |(_, order)| u64::from(order.deadline_seconds));
+    let hold = record.hold_of(&job.operation);
+    Ok(Sight {
+        is_late: hold.is_some_and(|hold| hold.deadline.has_passed(&at(now))),
+        deadline: at(now.saturating_add(Duration::from_secs(seconds))),
+        found: generation.look().map_err(said)?,
+        record,
+        living,
+        containers,
+    })
+}
+
+/// Tells the leader, if it is not told that already.
+async fn tell(means: &Means, job: &Job, seen: &Seen<'_>, path: &str) -> Result<(), String> {
+    let (Some(task), Some(report)) = (job.order.as_deref(), checkpoint::report(seen, path)) else {
+        return Ok(());
+    };
+    let told = task
+        .status
+        .as_ref()
+        .and_then(|status| status.checkpoint.as_ref());
+    let is_told = told == Some(&report)
+        && task
+            .status
+            .as_ref()
+            .and_then(|status| status.observed_generation)
+            == task.metadata.generation;
+    if is_told {
+        return Ok(());
+    }
+    let status = StateTaskStatus {
+        observed_generation: task.metadata.generation,
+        checkpoint: Some(report),
+        ..StateTaskStatus::default()
+    };
+    let namespace = task.namespace().unwrap_or_default();
+    let api: Api<StateTask> = Api::namespaced(means.client.clone(), &namespace);
+    let written =
+        writes::apply_status(&api, (&STATUS).into(), MANAGER, &task.name_any(), status).await;
+    match written {
+        Ok(_) => Ok(()),
+        // The order is gone meanwhile; there is nobody to tell.
+        Err(error) if Error::is_not_found(&error) => Ok(()),
+        Err(error) => Err(chain(&error)),
+    }
+}

@@ -1,0 +1,116 @@
+//! How the processes of a container are dumped: by the real runtime and CRIU, while the container is frozen and stays so.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What CRIU is told besides what the runtime tells it. Connections are closed in the images, not in the program that runs on.
+pub const CONFIG: &str = "tcp-close\nghost-limit 1073741824\n";
+
+/// What CRIU writes to where it works.
+pub const LOG: &str = "dump.log";
+
+/// A container that is to be dumped. All paths are the host's, and absolute.
+#[derive(Debug)]
+pub struct Dump<'a> {
+    /// The real runtime.
+    pub real: &'a Path,
+    /// The CRIU that it is to use, if that is not the one of the PATH.
+    pub criu: Option<&'a Path>,
+    /// A file with [`CONFIG`].
+    pub config: &'a Path,
+    /// The runtime's root of state.
+    pub root: &'a str,
+    /// The runtime's id of the container.
+    pub id: &'a str,
+    /// Where the images go.
+    pub images: &'a Path,
+    /// Where CRIU works and logs.
+    pub work: &'a Path,
+}
+
+/// A program's arguments, itself the first of them, and what is added to its environment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Command {
+    /// The program and its arguments.
+    pub words: Vec<OsString>,
+    /// Variables.
+    pub variables: Vec<(&'static str, OsString)>,
+}
+
+impl Dump<'_> {
+    /// The command that dumps it.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let words: [&std::ffi::OsStr; 13] = [
+            self.real.as_os_str(),
+            "--root".as_ref(),
+            self.root.as_ref(),
+            "checkpoint".as_ref(),
+            "--leave-running".as_ref(),
+            // CRIU would move what it restores, and cannot in nested cgroups of the old kind.
+            "--manage-cgroups-mode".as_ref(),
+            "ignore".as_ref(),
+            "--file-locks".as_ref(),
+            "--image-path".as_ref(),
+            self.images.as_os_str(),
+            "--work-path".as_ref(),
+            self.work.as_os_str(),
+            self.id.as_ref(),
+        ];
+        Command {
+            words: words.into_iter().map(OsString::from).collect(),
+            variables: vec![
+                ("PATH", path(self.criu)),
+                ("CRIU_CONFIG_FILE", self.config.as_os_str().to_owned()),
+            ],
+        }
+    }
+}
+
+/// Where programs are looked for: ours before the host's.
+fn path(criu: Option<&Path>) -> OsString {
+    let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let mut path = OsString::new();
+    if let Some(folder) = criu.and_then(Path::parent) {
+        path.push(folder);
+        path.push(":");
+    }
+    path.push(usual);
+    path
+}
+
+/// The containers' folders of one generation: images, CRIU's work, and the files beside them.
+#[must_use]
+pub fn folder(generation: &Path, container: &str) -> PathBuf {
+    generation.join("containers").join(container)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_container_stays_frozen_and_our_criu_is_found_first() {
+        let dump = Dump {
+            real: Path::new("/usr/sbin/runc"),
+            criu: Some(Path::new("/opt/holdfast/bin/criu")),
+            config: Path::new("/run/holdfast/criu.conf"),
+            root: "/run/containerd/runc/k8s.io",
+            id: "c1",
+            images: Path::new("/i"),
+            work: Path::new("/w"),
+        };
+        let command = dump.command();
+        let words: Vec<_> = command
+            .words
+            .iter()
+            .map(|word| word.to_str().unwrap())
+            .collect();
+        assert_eq!(
+            words.join(" "),
+            "/usr/sbin/runc --root /run/containerd/runc/k8s.io checkpoint --leave-running --manage-cgroups-mode ignore --file-locks --image-path /i --work-path /w c1"
+        );
+        let path = command.variables[0].1.to_str().unwrap();
+        assert!(path.starts_with("/opt/holdfast/bin:/usr/local/sbin:"));
+    }
+}

@@ -1,0 +1,72 @@
+//! `holdfast-runtime enter --cgroup NAME -- PROGRAM ARGUMENT…`: a program of the host, run where the host's own programs run, though
+//! whoever calls is in a container: in the namespaces of the host's first process, and in a cgroup of ours, so that neither the end
+//! nor the limits of that container touch it.
+
+use crate::oci::cgroups::host;
+use crate::oci::failure::Failure;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The first argument that means us. No runtime has such a verb.
+pub(super) const VERB: &str = "enter";
+
+/// What programs of a host share. The mounts last: after them the paths are the host's.
+const NAMESPACES: [(&str, LinkNameSpaceType); 5] = [
+    ("cgroup", LinkNameSpaceType::ControlGroup),
+    ("ipc", LinkNameSpaceType::InterProcessCommunication),
+    ("uts", LinkNameSpaceType::HostNameAndNISDomainName),
+    ("net", LinkNameSpaceType::Network),
+    ("mnt", LinkNameSpaceType::Mount),
+];
+
+/// Becomes the program; comes back only if that failed.
+pub(super) fn run(arguments: &[OsString]) -> Failure {
+    let [option, cgroup, dashes, program, rest @ ..] = arguments else {
+        return usage();
+    };
+    let Some(cgroup) = cgroup
+        .to_str()
+        .filter(|_| option == "--cgroup" && dashes == "--")
+    else {
+        return usage();
+    };
+    if let Err(failure) = enter().and_then(|()| host::join(cgroup)) {
+        return failure;
+    }
+    let mut command = Command::new(program);
+    let error = command.args(rest).current_dir("/").exec();
+    Failure::at("run", program.as_ref(), error)
+}
+
+fn usage() -> Failure {
+    Failure::new("not understood: holdfast-runtime enter --cgroup NAME -- PROGRAM ARGUMENT…")
+}
+
+fn enter() -> Result<(), Failure> {
+    // All are opened first: what one of them hides is not found afterwards.
+    let opened: Vec<_> = NAMESPACES
+        .iter()
+        .map(|(name, kind)| open(name).map(|namespace| (namespace, *kind, *name)))
+        .collect::<Result<_, _>>()?;
+    for (namespace, kind, name) in opened {
+        move_into_link_name_space(namespace.as_fd(), Some(kind))
+            .map_err(|error| Failure::at("enter", &path(name), error))?;
+    }
+    Ok(())
+}
+
+fn open(name: &str) -> Result<OwnedFd, Failure> {
+    let path = path(name);
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    openat(CWD, &path, flags, Mode::empty()).map_err(|error| Failure::at("open", &path, error))
+}
+
+/// In the host's PID namespace, which the caller shares, its first process is number 1.
+fn path(name: &str) -> PathBuf {
+    format!("/proc/1/ns/{name}").into()
+}
