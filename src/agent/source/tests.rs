@@ -48,6 +48,7 @@ impl Scene {
                 word,
             }),
             target: None,
+            checkpoint: None,
         };
         Self {
             record: Record::blank("ns", "web", uid("s")),
