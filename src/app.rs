@@ -7,8 +7,11 @@ mod manager;
 mod parts;
 pub mod serve;
 
+use crate::agent::api::StateTask;
 use crate::agent::hands;
 use crate::agent::tasks::pass;
+use crate::checkpoint;
+use crate::checkpoint::api::Checkpoint;
 use crate::hold::shelf;
 use crate::host;
 use crate::kit::error::Error;
@@ -69,15 +72,22 @@ pub(crate) struct Part {
     pub(crate) control: Controller,
 }
 
-const SLICES: &[Slice] = &[Slice {
-    crds: || vec![FlexDaemonsetTemplate::crd()],
-    begin: begin_sizing,
-    steps: &[
-        sizing::acting::STEPS,
-        sizing::missing::STEPS,
-        sizing::reconcile::STEPS,
-    ],
-}];
+const SLICES: &[Slice] = &[
+    Slice {
+        crds: || vec![FlexDaemonsetTemplate::crd()],
+        begin: begin_sizing,
+        steps: &[
+            sizing::acting::STEPS,
+            sizing::missing::STEPS,
+            sizing::reconcile::STEPS,
+        ],
+    },
+    Slice {
+        crds: || vec![Checkpoint::crd(), StateTask::crd()],
+        begin: begin_checkpoints,
+        steps: &[checkpoint::reconcile::STEPS],
+    },
+];
 
 fn begin_sizing(ground: &Ground) -> Part {
     let Ground {
@@ -101,6 +111,20 @@ fn begin_sizing(ground: &Ground) -> Part {
                 caches: Arc::clone(&caches),
             };
             Box::pin(sizing::reconcile::run(runner, means))
+        }),
+    }
+}
+
+/// They are looked at by the leader alone, and nobody is asked about them at their admission: the rules stand in their schemas.
+fn begin_checkpoints(ground: &Ground) -> Part {
+    let clients = ground.clients.clone();
+    Part {
+        endpoints: Vec::new(),
+        keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
+        control: Box::new(move |runner, recorder| {
+            let clients = clients.clone();
+            let means = checkpoint::reconcile::Means { clients, recorder };
+            Box::pin(checkpoint::reconcile::run(runner, means))
         }),
     }
 }

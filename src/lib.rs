@@ -233,6 +233,8 @@ pub mod migration {
 /// State that is kept: a Checkpoint names a pod, the leader asks the pod's node for it, and says what became of it.
 pub mod checkpoint {
     pub mod api;
+    pub(crate) mod plan;
+    pub(crate) mod reconcile;
 }
 
 /// State, on a node: what is held, dumped, sent, restored and killed there. The runtime asks before a container of a protected pod is

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
     plural = "statetasks",
     singular = "statetask",
     namespaced,
+    derive = "PartialEq",
     category = "holdfast",
     doc = "A part of an operation, for one node. Holdfast makes and removes it.",
     status = "StateTaskStatus",
@@ -37,6 +38,11 @@ use serde::{Deserialize, Serialize};
         name = "Source",
         type_ = "string",
         json_path = ".status.source.standing"
+    ),
+    printcolumn(
+        name = "Checkpoint",
+        type_ = "string",
+        json_path = ".status.checkpoint.standing"
     ),
     printcolumn(
         name = "Decision",

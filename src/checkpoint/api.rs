@@ -6,10 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub use status::{CheckpointStatus, Location, Phase, reasons};
+pub use status::{CheckpointStatus, Location, Phase, SUCCEEDED, reasons};
 
 /// How long a pod may be frozen where nothing else is said.
 pub const DEADLINE_SECONDS: u32 = 120;
+
+/// Ten years.
+pub const LONGEST_TTL: u32 = 315_360_000;
 
 /// The state of a pod at one moment.
 #[derive(
@@ -58,15 +61,15 @@ pub struct CheckpointSpec {
     pub pod_uid: Option<String>,
     /// Which containers; none named: all of them, native sidecars too. All are frozen in any case.
     #[serde(default)]
-    #[schemars(length(max = 64), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 63)), extend("x-kubernetes-list-type" = "set"))]
     pub containers: Vec<String>,
     /// How long the pod may be frozen. What is not done by then is given up, and the pod runs on.
     #[serde(default = "deadline")]
-    #[schemars(range(min = 1, max = 3600))]
+    #[schemars(range(min = 1, max = 3600), extend("format" = "int64"))]
     pub deadline_seconds: u32,
     /// So long after it was taken the Checkpoint is deleted, and its data with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = LONGEST_TTL), extend("format" = "int64"))]
     pub ttl_seconds: Option<u32>,
     /// It is kept, whatever `ttlSeconds` says.
     #[serde(default)]
@@ -82,7 +85,7 @@ impl CheckpointSpec {
     #[must_use]
     pub fn ends(&self, taken: &Time) -> Option<Time> {
         let seconds = self.ttl_seconds.filter(|_| !self.pinned)?;
-        let span = k8s_openapi::jiff::SignedDuration::from_secs(i64::from(seconds));
+        let span = jiff::SignedDuration::from_secs(i64::from(seconds));
         taken.0.checked_add(span).ok().map(Time)
     }
 }

@@ -15,6 +15,12 @@ pub const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
 /// everything that Holdfast holds elsewhere has been released.
 pub const TEARDOWN_FINALIZER: &str = "holdfast.dev/teardown";
 
+/// Held on a Checkpoint while a node has something of it.
+pub const CHECKPOINT_FINALIZER: &str = "holdfast.dev/checkpoint";
+
+/// On a `StateTask`: the uid of what it is a part of.
+pub const OPERATION_LABEL: &str = "holdfast.dev/operation";
+
 /// Finalizers of ours, by prefix: released when Holdfast is removed from a cluster.
 /// The second is the one that kairos-operator left on its `NodeOp`s, which we take over.
 pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io/"];
@@ -79,6 +85,7 @@ mod tests {
     #[test]
     fn knows_its_own_finalizers_and_no_others() {
         assert!(is_our_finalizer(TEARDOWN_FINALIZER));
+        assert!(is_our_finalizer(CHECKPOINT_FINALIZER));
         assert!(is_our_finalizer(
             "nodeop-reboot.kairos.io/clusterrolebinding"
         ));

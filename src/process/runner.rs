@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// When an object is looked at though nothing is known to have changed; up to a fifth later.
+const SLOW_LOOK: Duration = Duration::from_secs(300);
 
 /// How reconcilers are run.
 #[derive(Clone)]
@@ -247,6 +249,17 @@ impl Failures {
         count.failures = count.failures.saturating_add(1);
         back_off(key, count.failures, LONGEST_PAUSE)
     }
+}
+
+/// When to look at an object again, though nothing is known to have changed. Spread by its name: what began together is not looked at
+/// together.
+#[must_use]
+pub fn slow_look(name: &str) -> Duration {
+    let mut hasher = std::hash::DefaultHasher::new();
+    name.hash(&mut hasher);
+    let part =
+        f64::from(u8::try_from(hasher.finish() & 0xff).unwrap_or_default()) / f64::from(u8::MAX);
+    SLOW_LOOK.mul_f64(1.0 + part / 5.0)
 }
 
 /// Doubles from half a second to the longest, each drawn from its upper half by the object's name: what failed together does not

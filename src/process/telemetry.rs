@@ -1,10 +1,12 @@
 //! What the process says about itself: log lines as fields, and metrics as OpenMetrics text. No object's name is ever a label.
 
 mod agent;
+mod checkpoints;
 mod sizing;
 mod webhooks;
 
 pub use agent::AgentMetrics;
+pub use checkpoints::CheckpointMetrics;
 pub use sizing::SizingMetrics;
 pub use webhooks::{EndpointMetrics, WebhookMetrics};
 
@@ -89,6 +91,8 @@ pub struct Telemetry {
     left_unsized: Family<Left, Counter>,
     cache_age: Family<Cached, Gauge<f64, AtomicU64>>,
     cache_objects: Family<Cached, Gauge>,
+    /// What became of Checkpoints.
+    pub checkpoints: CheckpointMetrics,
     /// What an agent counts.
     pub agent: AgentMetrics,
     /// What the webhook server counts.
@@ -142,6 +146,7 @@ impl Default for Telemetry {
         build
             .get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION"))])
             .set(1);
+        let checkpoints = CheckpointMetrics::register(&mut registry);
         let agent = AgentMetrics::register(&mut registry);
         let webhooks = WebhookMetrics::register(&mut registry);
         let sizing = SizingMetrics::register(&mut registry);
@@ -153,6 +158,7 @@ impl Default for Telemetry {
             left_unsized,
             cache_age,
             cache_objects,
+            checkpoints,
             agent,
             webhooks,
             sizing,

@@ -1,7 +1,7 @@
 //! Every write to the API server goes through here: with a time limit, between two fault points, and with an error that names
 //! verb and object. `tests/architecture` refuses writes elsewhere.
 //!
-//! - What decides or reserves is [`replace`]d or [`merge`]d with the `resourceVersion` it was decided on: a 409 means observe again.
+//! - What decides or reserves is [`replace`]d ([`replace_status`]) or [`merge`]d with the `resourceVersion` it was decided on: a 409 means observe again.
 //! - What is derived is [`apply_status`]ed by its one owner.
 
 use crate::kit::error::Error;
@@ -268,6 +268,36 @@ where
     )
     .await
     .map(drop)
+}
+
+/// Replaces the status of an object that was read before, and nothing else of it; if somebody else wrote since, a 409. For a status that
+/// decides.
+///
+/// # Errors
+/// The API server's answer, that none came in time, or that the object carries no `resourceVersion`.
+pub async fn replace_status<K: Stored>(
+    api: &Api<K>,
+    call: Call<'_>,
+    object: &K,
+) -> Result<K, Error> {
+    let name = object.name_any();
+    let what = describe::<K>(api.namespace(), &name);
+    if object.resource_version().is_none() {
+        return Err(Error::Invalid {
+            what,
+            why: "a status needs the resourceVersion that it was decided on".into(),
+        });
+    }
+    around(
+        call.step,
+        bounded(
+            call.limit,
+            "replace the status of",
+            what,
+            api.replace_status(&name, &PostParams::default(), object),
+        ),
+    )
+    .await
 }
 
 /// Applies the status that `manager` (`<group>/<controller>`) alone owns.

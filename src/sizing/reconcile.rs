@@ -3,7 +3,7 @@
 use crate::kit::error::Error;
 use crate::process::clients::Clients;
 use crate::process::clock;
-use crate::process::runner::Runner;
+use crate::process::runner::{Runner, slow_look};
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::sizing::acting::Hands;
 use crate::sizing::api::{FlexDaemonsetTemplate, PodCounts};
@@ -25,7 +25,6 @@ use kube::runtime::events::Recorder;
 use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,8 +40,6 @@ write_steps! {
 
 const NAME: &str = "sizing";
 const MANAGER: &str = "flexdaemonsets.xai/sizing";
-/// When a template is looked at though nothing is known to have changed; up to a fifth later.
-const SLOW_LOOK: Duration = Duration::from_secs(300);
 /// When it is looked whether the caches are filled.
 const FILLING: Duration = Duration::from_secs(1);
 /// More quotas than this in one namespace are not looked through.
@@ -136,12 +133,8 @@ async fn reconcile(
     Ok(Action::requeue(next_look(&template, &seen, &plan)))
 }
 
-/// Spread by the template's name: what began together is not looked at together.
 fn next_look(template: &FlexDaemonsetTemplate, seen: &Observed, plan: &Plan) -> Duration {
-    let mut hasher = std::hash::DefaultHasher::new();
-    template.name_any().hash(&mut hasher);
-    let part = f64::from(u8::try_from(hasher.finish() & 0xff).unwrap_or_default()) / 255.0;
-    let slow = SLOW_LOOK.mul_f64(1.0 + part / 5.0);
+    let slow = slow_look(&template.name_any());
     let again = plan.again().map(|time| time.duration_since(seen.now));
     // A moment later, so that the time has surely come.
     let again = again.and_then(|time| Duration::try_from(time).ok());

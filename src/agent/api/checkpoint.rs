@@ -19,7 +19,7 @@ pub struct CheckpointOrder {
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub containers: Vec<String>,
     /// How long it may be frozen.
-    #[schemars(range(min = 1, max = 3600))]
+    #[schemars(range(min = 1, max = 3600), extend("format" = "int64"))]
     pub deadline_seconds: u32,
     /// What is to be done now.
     #[serde(default)]

@@ -95,6 +95,7 @@ pub struct TargetPod {
     pub uid: String,
     /// The attempt that it is at.
     #[serde(default)]
+    #[schemars(extend("format" = "int64"))]
     pub attempt: u32,
     /// How far it is.
     #[serde(default)]

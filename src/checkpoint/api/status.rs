@@ -72,15 +72,18 @@ pub enum Phase {
     Succeeded,
     /// It could not be taken: the condition says why.
     Failed,
+    /// It was taken, and the node that had it is gone.
+    Lost,
     /// One that a newer program knows.
     #[serde(other)]
     Unknown,
 }
 
+/// The one condition.
+pub const SUCCEEDED: &str = "Succeeded";
+
 /// Why `Succeeded` is what it is.
 pub mod reasons {
-    /// It was not begun.
-    pub const PENDING: &str = "Pending";
     /// The node is at it.
     pub const RUNNING: &str = "Running";
     /// It lies on the node.
@@ -91,4 +94,6 @@ pub mod reasons {
     pub const FAILED: &str = "Failed";
     /// The node that has it is gone.
     pub const LOST: &str = "NodeGone";
+    /// Not of the condition, of an event: the node was asked to delete what it has.
+    pub const FORGETTING: &str = "Forgetting";
 }

@@ -33,6 +33,7 @@ pub struct MigrationStatus {
     pub ran: bool,
     /// How many of those could not be helped by another pod.
     #[serde(default)]
+    #[schemars(extend("format" = "int64"))]
     pub failures: u32,
     /// The target's node is known to be off: how. Its pod is deleted, and what it says later counts no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -121,6 +122,7 @@ pub struct Decision {
     pub outcome: Outcome,
     /// The attempt that it speaks of, from 1.
     #[serde(default)]
+    #[schemars(extend("format" = "int64"))]
     pub attempt: u32,
     /// The pod that may run it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

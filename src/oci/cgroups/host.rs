@@ -23,11 +23,11 @@ pub fn join(name: &str) -> Result<(), Failure> {
 }
 
 fn join_below(root: &Path, name: &str) -> Result<(), Failure> {
-    let folder = root.join(name);
-    match DirBuilder::new().create(&folder) {
+    let folder = &root.join(name);
+    match DirBuilder::new().create(folder) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Failure::at("make", &folder, error)),
+        Err(error) => return Err(Failure::at("make", folder, error)),
     }
     for file in CPUSETS {
         inherit(&root.join(file), &folder.join(file));

@@ -1,0 +1,373 @@
+//! What the leader does for a Checkpoint in one pass. Pure: the time is an argument. A pass ends with the first thing that others
+//! depend on; what it wrote brings the next one.
+//!
+//! ```text
+//! refused ◄─ the pod ─► held (finalizer) ─► begun: pod, node (status) ─► StateTask: Take ─► Frozen ─► Dumped ─► Succeeded ─► Lost
+//!                                                                             └─► Failed ─► StateTask: Forget ─► let go
+//! deleted: StateTask: Forget ─► Forgotten ─► StateTask deleted ─► let go
+//! ```
+//!
+//! | what is known | then |
+//! |---|---|
+//! | the pod cannot be checkpointed | `Failed`, nothing was touched, nothing is held |
+//! | it was begun, and there is no `StateTask` | the node is asked, again if need be: an agent does for an operation nothing twice |
+//! | the node's object is gone | `Failed` before it was kept, `Lost` after; nobody is waited for |
+//! | it is being deleted, or failed | the node deletes what it has; held until it says so |
+//! | its time is over | it is deleted |
+
+mod refusal;
+mod standing;
+
+use crate::agent::api::{
+    CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, PodName, StateTask,
+    StateTaskSpec,
+};
+use crate::checkpoint::api::{Checkpoint, CheckpointStatus, Phase, reasons};
+use crate::kit::conditions::{Finding, merge};
+use crate::kit::events::Notice;
+use crate::kit::names;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Resource, ResourceExt};
+
+/// What the controller does, in events.
+const ACTION: &str = "Checkpointing";
+
+/// Everything that one pass needs to know.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Observed<'a> {
+    /// The Checkpoint.
+    pub(crate) checkpoint: &'a Checkpoint,
+    /// The pod of that name. Looked for until the Checkpoint is begun.
+    pub(crate) pod: Option<&'a Pod>,
+    /// The node that the status names has no object any more.
+    pub(crate) node_is_gone: bool,
+    /// The object that has our `StateTask`'s name.
+    pub(crate) task: Option<&'a StateTask>,
+    /// The time of day.
+    pub(crate) now: Timestamp,
+}
+
+/// What is done, in this order.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Our finalizer is put up.
+    Hold,
+    /// The status, over the one that was seen.
+    Status(Box<CheckpointStatus>),
+    /// An event on the Checkpoint.
+    Tell(Notice),
+    /// The node is asked.
+    CreateTask(Box<StateTask>),
+    /// The node is asked to forget.
+    Forget,
+    /// The `StateTask` is deleted, this uid alone.
+    DeleteTask,
+    /// Our finalizer is taken away.
+    Release,
+    /// The Checkpoint is deleted, this uid alone.
+    Expire,
+}
+
+/// What is done in one pass.
+#[must_use]
+pub(crate) fn plan(seen: &Observed<'_>) -> Vec<Step> {
+    if seen.is_deleting() {
+        // Without our finalizer nothing waits for us, and nothing would be gained by asking a node now.
+        return if seen.is_held() {
+            let_go(seen)
+        } else {
+            Vec::new()
+        };
+    }
+    if seen.has_expired() {
+        return vec![Step::Expire];
+    }
+    match seen.status().phase {
+        Phase::Failed => or(let_go(seen), || acknowledge(seen)),
+        Phase::Lost => acknowledge(seen),
+        Phase::Succeeded => kept(seen),
+        _ if seen.begun().is_none() => begin(seen),
+        _ => follow(seen),
+    }
+}
+
+/// When the Checkpoint is to go, if nobody changes it.
+#[must_use]
+pub(crate) fn ends(checkpoint: &Checkpoint) -> Option<Timestamp> {
+    let status = checkpoint.status.as_ref()?;
+    let is_taken = matches!(status.phase, Phase::Succeeded | Phase::Lost);
+    let taken = status.taken_at.as_ref().filter(|_| is_taken)?;
+    checkpoint.spec.ends(taken).map(|end| end.0)
+}
+
+/// What the `StateTask` of a Checkpoint is called.
+#[must_use]
+pub(crate) fn task_name(checkpoint: &Checkpoint) -> String {
+    format!("checkpoint-{}", checkpoint.uid().unwrap_or_default())
+}
+
+/// The first of two plans that has anything to do.
+fn or(first: Vec<Step>, second: impl FnOnce() -> Vec<Step>) -> Vec<Step> {
+    if first.is_empty() { second() } else { first }
+}
+
+impl<'a> Observed<'a> {
+    fn is_deleting(&self) -> bool {
+        self.checkpoint.meta().deletion_timestamp.is_some()
+    }
+
+    fn is_held(&self) -> bool {
+        let held = self.checkpoint.finalizers();
+        held.iter().any(|one| one == names::CHECKPOINT_FINALIZER)
+    }
+
+    fn has_expired(&self) -> bool {
+        ends(self.checkpoint).is_some_and(|end| end <= self.now)
+    }
+
+    fn status(&self) -> CheckpointStatus {
+        self.checkpoint.status.clone().unwrap_or_default()
+    }
+
+    /// The pod's uid and the node, if anything was begun.
+    fn begun(&self) -> Option<(&'a str, &'a str)> {
+        let status = self.checkpoint.status.as_ref()?;
+        Some((status.pod_uid.as_deref()?, status.node.as_deref()?))
+    }
+
+    fn operation(&self) -> String {
+        self.checkpoint.uid().unwrap_or_default()
+    }
+
+    fn own_task(&self) -> Option<&'a StateTask> {
+        self.task
+            .filter(|task| task.spec.operation == self.operation())
+    }
+
+    fn report(&self) -> Option<&'a CheckpointReport> {
+        self.own_task()?.status.as_ref()?.checkpoint.as_ref()
+    }
+
+    /// A new status with what was found, and an event if that is news. Nothing where all is said already.
+    fn say(&self, mut status: CheckpointStatus, found: Finding) -> Vec<Step> {
+        let former = self.status();
+        let generation = self.checkpoint.metadata.generation;
+        let is_news = former
+            .conditions
+            .iter()
+            .all(|known| known.type_ != found.kind || known.reason != found.reason);
+        let notice = Notice {
+            is_warning: found.reason != reasons::TAKEN,
+            reason: found.reason,
+            action: ACTION,
+            note: found.message.clone(),
+        };
+        status.observed_generation = generation;
+        status.conditions = merge(&former.conditions, &[found], generation, self.now);
+        if self.checkpoint.status.as_ref() == Some(&status) {
+            return Vec::new();
+        }
+        let mut steps = vec![Step::Status(Box::new(status))];
+        // That a node is at it is no news for anybody: what comes of it is.
+        if is_news && notice.reason != reasons::RUNNING {
+            steps.push(Step::Tell(notice));
+        }
+        steps
+    }
+
+    /// What the node is asked.
+    fn order(&self, (uid, node): (&str, &str), word: CheckpointWord) -> StateTask {
+        let spec = &self.checkpoint.spec;
+        let mut task = StateTask::new(
+            &task_name(self.checkpoint),
+            StateTaskSpec {
+                node_name: node.to_owned(),
+                operation: self.operation(),
+                checkpoint: Some(CheckpointOrder {
+                    pod: PodName {
+                        name: spec.pod_name.clone(),
+                        uid: uid.to_owned(),
+                    },
+                    generation: self.operation(),
+                    containers: spec.containers.clone(),
+                    deadline_seconds: spec.deadline_seconds,
+                    word,
+                }),
+                ..StateTaskSpec::default()
+            },
+        );
+        task.metadata.namespace = self.checkpoint.namespace();
+        // Not one that blocks its owner's deletion: a deletion in the foreground would delete it before the node has forgotten.
+        task.metadata.owner_references = self
+            .checkpoint
+            .controller_owner_ref(&())
+            .map(|owner| vec![owner]);
+        let label = (names::OPERATION_LABEL.to_owned(), self.operation());
+        task.metadata.labels = Some([label].into());
+        task
+    }
+}
+
+/// The pod is looked at; then the Checkpoint is held; then it is written what is begun, and only then is the node asked.
+fn begin(seen: &Observed<'_>) -> Vec<Step> {
+    let mut status = seen.status();
+    let (uid, node) = match refusal::judge(seen.checkpoint, seen.pod) {
+        Ok(pod) => pod,
+        Err(why) => {
+            status.phase = Phase::Failed;
+            return seen.say(status, standing::finding(reasons::REFUSED, why));
+        }
+    };
+    if !seen.is_held() {
+        return vec![Step::Hold];
+    }
+    let message = standing::asked(&node);
+    status.phase = Phase::Asked;
+    status.pod_uid = Some(uid);
+    status.node = Some(node);
+    seen.say(status, standing::finding(reasons::RUNNING, message))
+}
+
+/// The node was asked, or is about to be.
+fn follow(seen: &Observed<'_>) -> Vec<Step> {
+    let Some((uid, node)) = seen.begun() else {
+        return Vec::new();
+    };
+    if seen.node_is_gone {
+        let why = format!(
+            "node {node} is gone, and pod {} with it",
+            seen.checkpoint.spec.pod_name
+        );
+        return fail(seen, why);
+    }
+    if !seen.is_held() {
+        return vec![Step::Hold];
+    }
+    match (seen.task, seen.own_task()) {
+        (None, _) => {
+            let order = seen.order((uid, node), CheckpointWord::Take);
+            vec![Step::CreateTask(Box::new(order))]
+        }
+        (Some(task), None) => fail(
+            seen,
+            format!(
+                "StateTask {} belongs to operation {}, which is another one: delete it, and make another Checkpoint",
+                task.name_any(),
+                task.spec.operation
+            ),
+        ),
+        (Some(_), Some(_)) => hear(seen, node),
+    }
+}
+
+/// What the node answers.
+fn hear(seen: &Observed<'_>, node: &str) -> Vec<Step> {
+    let status = seen.status();
+    let Some(report) = seen.report() else {
+        let message = standing::asked(node);
+        return seen.say(status, standing::finding(reasons::RUNNING, message));
+    };
+    match report.standing {
+        CheckpointStanding::Failed => fail(seen, standing::why(report, node)),
+        CheckpointStanding::Forgotten => fail(
+            seen,
+            format!("node {node} has nothing of it any more: make another Checkpoint"),
+        ),
+        CheckpointStanding::Unknown => Vec::new(),
+        CheckpointStanding::Idle
+        | CheckpointStanding::Frozen
+        | CheckpointStanding::Dumped
+        | CheckpointStanding::Kept => {
+            let (status, found) = standing::told(status, report, (node, seen.now));
+            seen.say(status, found)
+        }
+    }
+}
+
+fn fail(seen: &Observed<'_>, why: String) -> Vec<Step> {
+    let mut status = seen.status();
+    status.phase = Phase::Failed;
+    status.locations.clear();
+    seen.say(status, standing::finding(reasons::FAILED, why))
+}
+
+/// It lies on its node, whether or not its `StateTask` is still there.
+fn kept(seen: &Observed<'_>) -> Vec<Step> {
+    if let (true, Some((_, node))) = (seen.node_is_gone, seen.begun()) {
+        let why = format!("node {node}, which had it, is gone: take another one");
+        let mut status = seen.status();
+        status.phase = Phase::Lost;
+        status.locations.clear();
+        return seen.say(status, standing::finding(reasons::LOST, why));
+    }
+    if !seen.is_held() {
+        return vec![Step::Hold];
+    }
+    acknowledge(seen)
+}
+
+/// What can be changed was changed: the status says that it was seen.
+fn acknowledge(seen: &Observed<'_>) -> Vec<Step> {
+    let generation = seen.checkpoint.metadata.generation;
+    let mut status = seen.status();
+    if status.observed_generation == generation {
+        return Vec::new();
+    }
+    status.observed_generation = generation;
+    for condition in &mut status.conditions {
+        condition.observed_generation = generation;
+    }
+    vec![Step::Status(Box::new(status))]
+}
+
+/// The node deletes what it has; when it says so, or nobody can, the Checkpoint is let go.
+fn let_go(seen: &Observed<'_>) -> Vec<Step> {
+    let release = seen.is_held().then_some(Step::Release);
+    let Some(begun) = seen.begun() else {
+        return release.into_iter().collect();
+    };
+    let own = seen.own_task();
+    let is_anothers = seen.task.is_some() && own.is_none();
+    if seen.node_is_gone || is_anothers || own.is_some_and(is_forgotten) {
+        let delete = own.map(|_| Step::DeleteTask);
+        return delete.into_iter().chain(release).collect();
+    }
+    match own {
+        // After a failure that was let go there is none, and nothing is held.
+        None if release.is_none() => Vec::new(),
+        None => {
+            let order = seen.order(begun, CheckpointWord::Forget);
+            vec![Step::CreateTask(Box::new(order))]
+        }
+        Some(task) if word(task) == Some(CheckpointWord::Forget) => Vec::new(),
+        Some(_) => forget(seen, begun.1),
+    }
+}
+
+/// A deletion may take a while: it is told whom it waits for.
+fn forget(seen: &Observed<'_>, node: &str) -> Vec<Step> {
+    let notice = Notice {
+        is_warning: false,
+        reason: reasons::FORGETTING,
+        action: ACTION,
+        note: format!("node {node} is asked to delete what it has"),
+    };
+    let told = seen.is_deleting().then_some(Step::Tell(notice));
+    std::iter::once(Step::Forget).chain(told).collect()
+}
+
+fn word(task: &StateTask) -> Option<CheckpointWord> {
+    task.spec.checkpoint.as_ref().map(|order| order.word)
+}
+
+/// Nothing is there any more, and nothing will be: a node that was told to take it could begin after it had forgotten.
+fn is_forgotten(task: &StateTask) -> bool {
+    let status = task.status.as_ref();
+    let report = status.and_then(|status| status.checkpoint.as_ref());
+    let says = report.is_some_and(|report| report.standing == CheckpointStanding::Forgotten);
+    says && word(task) == Some(CheckpointWord::Forget)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,244 @@
+//! Asks nodes for the state of their pods, and says what became of it: observe, plan, act.
+
+use crate::agent::api::{CheckpointWord, StateTask};
+use crate::checkpoint::api::{Checkpoint, Phase, reasons};
+use crate::checkpoint::plan::{Observed, Step, ends, plan, task_name};
+use crate::kit::error::Error;
+use crate::kit::names;
+use crate::process::clients::Clients;
+use crate::process::clock;
+use crate::process::runner::{Runner, slow_look};
+use crate::process::telemetry::CheckpointMetrics;
+use crate::process::writes::{self, CALL_LIMIT, bounded};
+use crate::write_steps;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::runtime::controller::Action;
+use kube::runtime::events::Recorder;
+use kube::runtime::{Controller, watcher};
+use kube::{Api, Client, ResourceExt};
+use serde_json::{Value, json};
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+write_steps! {
+    /// The finalizer that waits for the node.
+    HOLD,
+    /// The status of a Checkpoint.
+    STATUS,
+    /// An event on a Checkpoint.
+    EVENT,
+    /// What a node is asked.
+    TASK,
+    /// A node is asked to forget.
+    FORGET,
+    /// What a node was asked is deleted.
+    DELETE_TASK,
+    /// The finalizer, when nothing is on the node any more.
+    RELEASE,
+    /// A Checkpoint whose time is over.
+    EXPIRE,
+}
+
+const NAME: &str = "checkpoint";
+
+/// What the controller works with.
+pub(crate) struct Means {
+    pub(crate) clients: Clients,
+    pub(crate) recorder: Recorder,
+}
+
+struct Context {
+    client: Client,
+    recorder: Recorder,
+    metrics: CheckpointMetrics,
+}
+
+/// Everything that was read for a pass.
+struct Seen {
+    checkpoint: Arc<Checkpoint>,
+    pod: Option<Pod>,
+    node_is_gone: bool,
+    task: Option<StateTask>,
+    now: Timestamp,
+}
+
+impl Seen {
+    fn observed(&self) -> Observed<'_> {
+        Observed {
+            checkpoint: &self.checkpoint,
+            pod: self.pod.as_ref(),
+            node_is_gone: self.node_is_gone,
+            task: self.task.as_ref(),
+            now: self.now,
+        }
+    }
+}
+
+/// Runs until the runner stops.
+pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
+    let Means { clients, recorder } = means;
+    let client = clients.api;
+    let context = Arc::new(Context {
+        client: client.clone(),
+        recorder,
+        metrics: runner.telemetry.checkpoints.clone(),
+    });
+    let checkpoints: Api<Checkpoint> = Api::all(client.clone());
+    let tasks: Api<StateTask> = Api::all(client);
+    let controller = Controller::new(checkpoints, watcher::Config::default())
+        .owns(tasks, watcher::Config::default());
+    runner.run(NAME, controller, context, reconcile).await
+}
+
+/// 1. Read what the plan asks about: the pod until something is begun, then the node and what it was asked.
+/// 2. Do what the plan says, in its order.
+/// 3. Come back when the Checkpoint's time is over, or slowly.
+async fn reconcile(checkpoint: Arc<Checkpoint>, context: Arc<Context>) -> Result<Action, Error> {
+    let key = checkpoint.name_any();
+    let end = ends(&checkpoint);
+    let seen = context.observe(checkpoint).await?;
+    for step in plan(&seen.observed()) {
+        // Apart: each write has copies of its object in it.
+        Box::pin(context.act(&seen, step)).await?;
+    }
+    // A moment later, so that the time has surely come.
+    let left = end.and_then(|end| Duration::try_from(end.duration_since(seen.now)).ok());
+    let left = left.map(|left| left.saturating_add(Duration::from_secs(1)));
+    let slow = slow_look(&key);
+    Ok(Action::requeue(left.map_or(slow, |left| slow.min(left))))
+}
+
+/// The finalizers of a Checkpoint, with ours or without it.
+fn finalizers(checkpoint: &Checkpoint, is_held: bool) -> Value {
+    let others = checkpoint.finalizers().iter().map(String::as_str);
+    let others = others.filter(|one| *one != names::CHECKPOINT_FINALIZER);
+    let ours = is_held.then_some(names::CHECKPOINT_FINALIZER);
+    let all: Vec<_> = others.chain(ours).collect();
+    json!({ "metadata": { "finalizers": all } })
+}
+
+/// What is gone already need not be taken away.
+fn unless_gone<T>(done: Result<T, Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+impl Context {
+    async fn observe(&self, checkpoint: Arc<Checkpoint>) -> Result<Seen, Error> {
+        let status = checkpoint.status.clone().unwrap_or_default();
+        let namespace = checkpoint.namespace().unwrap_or_default();
+        let (mut pod, mut node_is_gone, mut task) = (None, false, None);
+        if let (Some(_), Some(node)) = (&status.pod_uid, &status.node) {
+            let nodes: Api<Node> = Api::all(self.client.clone());
+            node_is_gone = get(&nodes, "node", node).await?.is_none();
+            task = get(
+                &self.tasks(&namespace),
+                "statetask",
+                &task_name(&checkpoint),
+            )
+            .await?;
+        } else if status.phase != Phase::Failed {
+            let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
+            pod = get(&pods, "pod", &checkpoint.spec.pod_name).await?;
+        }
+        Ok(Seen {
+            checkpoint,
+            pod,
+            node_is_gone,
+            task,
+            now: clock::now(),
+        })
+    }
+
+    fn checkpoints(&self, namespace: &str) -> Api<Checkpoint> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    fn tasks(&self, namespace: &str) -> Api<StateTask> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    async fn act(&self, seen: &Seen, step: Step) -> Result<(), Error> {
+        let checkpoint = seen.checkpoint.as_ref();
+        let namespace = checkpoint.namespace().unwrap_or_default();
+        let (checkpoints, tasks) = (self.checkpoints(&namespace), self.tasks(&namespace));
+        match step {
+            Step::Hold => {
+                let fields = finalizers(checkpoint, true);
+                writes::merge(&checkpoints, (&HOLD).into(), checkpoint, fields).await?;
+            }
+            Step::Status(status) => {
+                let mut next = checkpoint.clone();
+                next.status = Some(*status);
+                writes::replace_status(&checkpoints, (&STATUS).into(), &next).await?;
+            }
+            Step::Tell(notice) => {
+                let name = checkpoint.name_any();
+                tracing::info!(controller = NAME, %namespace, %name, reason = notice.reason, "{}", notice.note);
+                if let Some(outcome) = outcome(notice.reason) {
+                    self.metrics.ended(outcome);
+                }
+                writes::tell(&self.recorder, (&EVENT).into(), checkpoint, &notice).await;
+            }
+            Step::CreateTask(task) => {
+                writes::create(&tasks, (&TASK).into(), &task).await?;
+            }
+            Step::Forget => {
+                if let Some(task) = &seen.task {
+                    let fields =
+                        json!({ "spec": { "checkpoint": { "word": CheckpointWord::Forget } } });
+                    writes::merge(&tasks, (&FORGET).into(), task, fields).await?;
+                }
+            }
+            Step::DeleteTask => {
+                if let Some(task) = &seen.task {
+                    let (name, uid) = (task.name_any(), task.uid().unwrap_or_default());
+                    let call = (&DELETE_TASK).into();
+                    unless_gone(writes::delete(&tasks, call, (&name, &uid)).await)?;
+                }
+            }
+            Step::Release => {
+                let fields = finalizers(checkpoint, false);
+                let call = (&RELEASE).into();
+                unless_gone(writes::merge(&checkpoints, call, checkpoint, fields).await)?;
+            }
+            Step::Expire => {
+                let (name, uid) = (checkpoint.name_any(), checkpoint.uid().unwrap_or_default());
+                let call = (&EXPIRE).into();
+                unless_gone(writes::delete(&checkpoints, call, (&name, &uid)).await)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What is counted when this is told.
+fn outcome(reason: &'static str) -> Option<&'static str> {
+    match reason {
+        reasons::TAKEN => Some("taken"),
+        reasons::REFUSED => Some("refused"),
+        reasons::FAILED => Some("failed"),
+        reasons::LOST => Some("lost"),
+        _ => None,
+    }
+}
+
+async fn get<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, Error>
+where
+    K: Clone + Debug + serde::de::DeserializeOwned,
+{
+    bounded(
+        CALL_LIMIT,
+        "get",
+        format!("{kind} {name}"),
+        api.get_opt(name),
+    )
+    .await
+}
+
+#[cfg(test)]
+mod tests;
