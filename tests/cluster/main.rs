@@ -12,6 +12,7 @@
 )]
 
 mod certificates;
+mod checkpointing;
 mod explaining;
 mod faults;
 mod going;

@@ -25,8 +25,8 @@ spec:
 }
 
 /// A protected world: both nodes have an agent that answers.
-fn protected() -> World {
-    let world = World::apart("protect", &["--nodes", "2"]);
+pub(crate) fn protected(name: &str) -> World {
+    let world = World::apart(name, &["--nodes", "2"]);
     world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
     world.make(&[
         "deploy",
@@ -55,7 +55,7 @@ fn is_running(status: &Value) -> bool {
         .is_some()
 }
 
-fn restarts(status: &Value) -> i64 {
+pub(crate) fn restarts(status: &Value) -> i64 {
     status
         .pointer("/containerStatuses/0/restartCount")
         .and_then(Value::as_i64)
@@ -77,7 +77,7 @@ fn kept(world: &World, node: &str) -> String {
 
 #[tokio::test]
 async fn a_protected_pod_starts_waits_and_restarts_as_it_should() {
-    let world = protected();
+    let world = protected("protect");
     let nodes = json(&world, "get nodes");
     for node in nodes["items"].as_array().unwrap() {
         assert_eq!(
