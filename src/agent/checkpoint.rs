@@ -83,9 +83,8 @@ fn any(seen: &Seen<'_>, process: Process) -> bool {
 fn frozen(seen: &Seen<'_>, hold: &Hold) -> Act {
     let is_whole = matches!(seen.found, Found::Cut(_) | Found::Sealed(..));
     let has_begun = *seen.found != Found::Nothing;
-    let is_thawed = any(seen, Process::Running) && has_begun && !is_whole;
     let has_criu_died = seen.failure.is_some_and(|failure| failure.has_criu_died);
-    if (has_criu_died || is_thawed) && !hold.damaged {
+    if has_criu_died && !hold.damaged {
         return change(seen, HoldStep::Damage);
     }
     let is_lost = has_begun && !is_whole && !seen.is_mine;

@@ -13,11 +13,12 @@ use crate::oci::failure::Failure;
 use crate::oci::files;
 use crate::oci::settings::Settings;
 use crate::tree::{Kind, pack};
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
 /// The cgroup on the host in which what we start there lives.
@@ -97,20 +98,67 @@ impl Engine {
         command
     }
 
+    /// Makes ready what is to dump these containers, before anything is frozen: programs of the host that wait for a word.
+    pub(crate) fn prepare(
+        &self,
+        generation: &Generation,
+        containers: &[Living],
+    ) -> Result<Dumpers, Failure> {
+        generation.begin()?;
+        let config = generation.part().join("criu.conf");
+        files::put(&config, dump::CONFIG.as_bytes())?;
+        let mut dumpers = Dumpers::new();
+        for container in containers {
+            let folder = dump::folder(&generation.part(), &container.held.name);
+            make_folder(&folder.join("images"))?;
+            make_folder(&folder.join("work"))?;
+            let dumper = self.dumper(generation, container)?;
+            dumpers.insert(container.held.name.clone(), dumper);
+        }
+        for dumper in dumpers.values_mut() {
+            dumper.is_there(&self.enter)?;
+        }
+        Ok(dumpers)
+    }
+
+    fn dumper(&self, generation: &Generation, container: &Living) -> Result<Dumper, Failure> {
+        let on_node = dump::folder(&generation.part_on_node(), &container.held.name);
+        let (images, work) = (on_node.join("images"), on_node.join("work"));
+        let dump = Dump {
+            real: &self.real,
+            criu: self.settings.criu.as_deref(),
+            config: &generation.part_on_node().join("criu.conf"),
+            root: &container.held.root,
+            id: &container.held.id,
+            images: &images,
+            work: &work,
+        };
+        let command = dump.command();
+        let mut process = Command::new(&self.enter);
+        process.args(["enter", "--cgroup", CGROUP, "--wait", "--"]);
+        process.args(command.words).envs(command.variables);
+        process.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let process = process.stderr(Stdio::piped()).spawn();
+        let process = process.map_err(|error| Failure::at("run", &self.enter, error))?;
+        Ok(Dumper(process))
+    }
+
     /// Dumps what is frozen. `containers` are those that are wanted.
     pub(crate) fn cut(
         &self,
         generation: &Generation,
         containers: &[Living],
         manifest: Manifest,
+        dumpers: Dumpers,
     ) -> Result<(), NoCut> {
-        generation.begin()?;
-        let config = generation.part().join("criu.conf");
-        files::put(&config, dump::CONFIG.as_bytes())?;
-        let mut manifest = manifest;
+        let (mut manifest, mut dumpers) = (manifest, dumpers);
         manifest.volumes = self.volumes(generation, containers, &manifest.uid)?;
         for container in containers {
-            let report = self.container(generation, container)?;
+            let name = &container.held.name;
+            let dumper = dumpers
+                .remove(name)
+                .ok_or_else(|| Failure::new(format!("nothing was made ready to dump {name}")))?;
+            let report = self.container(generation, container, dumper)?;
             manifest.containers.push(report);
         }
         generation.cut(&manifest)?;
@@ -121,15 +169,14 @@ impl Engine {
         &self,
         generation: &Generation,
         container: &Living,
+        dumper: Dumper,
     ) -> Result<ContainerReport, NoCut> {
         let began = Instant::now();
         let folder = dump::folder(&generation.part(), &container.held.name);
-        make_folder(&folder.join("images"))?;
-        make_folder(&folder.join("work"))?;
         let specification = bundle::read(&self.host.path(&container.bundle))?;
         files::put(&folder.join("config.json"), &specification)?;
         let layer_bytes = Self::layer(container, &folder.join("layer.tar"))?;
-        self.dump(generation, container, &folder)?;
+        dump(container, &folder, dumper)?;
         Ok(ContainerReport {
             name: container.held.name.clone(),
             memory_bytes: size(&folder.join("images"))?,
@@ -178,43 +225,64 @@ impl Engine {
         });
         carried.collect()
     }
+}
 
-    fn dump(
-        &self,
-        generation: &Generation,
-        container: &Living,
-        folder: &Path,
-    ) -> Result<(), NoCut> {
-        let on_node = dump::folder(&generation.part_on_node(), &container.held.name);
-        let (images, work) = (on_node.join("images"), on_node.join("work"));
-        let dump = Dump {
-            real: &self.real,
-            criu: self.settings.criu.as_deref(),
-            config: &generation.part_on_node().join("criu.conf"),
-            root: &container.held.root,
-            id: &container.held.id,
-            images: &images,
-            work: &work,
-        };
-        let command = dump.command();
-        let mut process = self.on_host();
-        process.args(command.words).envs(command.variables);
-        let output = process
-            .output()
-            .map_err(|error| Failure::at("run", &self.enter, error))?;
-        if output.status.success() {
+/// By the names of the containers.
+pub(crate) type Dumpers = BTreeMap<String, Dumper>;
+
+/// A program of the host that dumps a container when it is told to. Dropped untold, it ends.
+#[derive(Debug)]
+pub(crate) struct Dumper(Child);
+
+impl Dumper {
+    /// Waits until it is where the host's programs run.
+    fn is_there(&mut self, program: &Path) -> Result<(), Failure> {
+        let failed = |error| Failure::at("run", program, error);
+        let said = self.0.stdout.as_mut().map(|out| out.read(&mut [0]));
+        if matches!(said, Some(Ok(1))) {
             return Ok(());
         }
-        let log = std::fs::read_to_string(folder.join("work").join(dump::LOG)).unwrap_or_default();
-        let said = String::from_utf8_lossy(&output.stderr);
-        let why = criu::why(&log).unwrap_or_else(|| tail(&said).to_owned());
-        Err(NoCut {
-            why: format!("container {} was not dumped: {why}", container.held.name),
-            // It says so itself where it gave up in order; then it let go of what it held.
-            has_criu_died: !log.contains("Dumping FAILED") && log.contains("Seized task"),
-        })
+        let mut why = String::new();
+        if let Some(out) = &mut self.0.stderr {
+            out.read_to_string(&mut why).map_err(failed)?;
+        }
+        Err(Failure::new(format!(
+            "the host cannot be entered: {}",
+            tail(&why)
+        )))
+    }
+
+    fn go(mut self) -> std::io::Result<Output> {
+        if let Some(mut word) = self.0.stdin.take() {
+            word.write_all(b"\n")?;
+        }
+        self.0.wait_with_output()
     }
 }
+
+fn dump(container: &Living, folder: &Path, dumper: Dumper) -> Result<(), NoCut> {
+    let output = dumper.go().map_err(|error| {
+        let name = &container.held.name;
+        Failure::new(format!("container {name} was not dumped: {error}"))
+    })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let log = std::fs::read_to_string(folder.join("work").join(dump::LOG)).unwrap_or_default();
+    let said = String::from_utf8_lossy(&output.stderr);
+    for line in criu::errors(&log).into_iter().take(MOST_LINES) {
+        tracing::warn!(container = container.held.name, line, "CRIU says");
+    }
+    let why = criu::why(&log).unwrap_or_else(|| tail(&said).to_owned());
+    Err(NoCut {
+        why: format!("container {} was not dumped: {why}", container.held.name),
+        // It says so itself where it gave up in order; then it let go of what it held.
+        has_criu_died: !log.contains("Dumping FAILED") && log.contains("Seized task"),
+    })
+}
+
+/// So many lines of CRIU's log are told.
+const MOST_LINES: usize = 12;
 
 /// The end of a text, from the beginning of a letter.
 fn tail(text: &str) -> &str {

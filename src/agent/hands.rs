@@ -1,7 +1,7 @@
 //! Does what was decided about a checkpoint: one act, on this node.
 
 use crate::agent::checkpoint::Act;
-use crate::agent::cut::{Engine, NoCut};
+use crate::agent::cut::{Dumpers, Engine, NoCut};
 use crate::agent::pods::{self, Living};
 use crate::agent::records::Records;
 use crate::agent::store::manifest::{Manifest, VERSION};
@@ -43,6 +43,7 @@ const FREEZING: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(crate) struct Memory {
     guard: Option<Child>,
+    dumpers: Dumpers,
     /// When everything stood still.
     pub(crate) frozen: Option<(Instant, Timestamp)>,
     /// For how long.
@@ -55,6 +56,13 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
+    /// What was frozen runs: how long that took is known.
+    fn runs_again(&mut self) {
+        if let Some((since, _)) = self.frozen {
+            self.frozen_for.get_or_insert_with(|| since.elapsed());
+        }
+    }
+
     /// Whether the guard lives.
     pub(crate) fn is_guarded(&mut self) -> bool {
         let lives = |guard: &mut Child| matches!(guard.try_wait(), Ok(None));
@@ -90,12 +98,17 @@ impl Hands<'_> {
         let done = match act {
             Act::Change(change) => {
                 if let Some(hold) = hold.filter(|_| is_end(&change)) {
+                    // Its guard may have thawed it before we looked.
+                    memory.runs_again();
                     self.deliver(hold).await;
                 }
                 let changed = self.records.change(self.whose, &change).await;
                 return changed.map(drop).map_err(|error| chain(&error));
             }
-            Act::Guard => around(&GUARD, || self.guard(memory)),
+            Act::Guard => {
+                self.prepare(memory).await;
+                around(&GUARD, || self.guard(memory))
+            }
             Act::Freeze => {
                 self.freeze(hold, memory);
                 Ok(())
@@ -122,6 +135,19 @@ impl Hands<'_> {
             }
         };
         done.map_err(|failure| failure.to_string())
+    }
+
+    /// Everything that takes time and can be done before anything stands still.
+    async fn prepare(&self, memory: &mut Memory) {
+        memory.is_mine = true;
+        let (engine, generation) = (self.engine.clone(), self.generation.clone());
+        let containers = self.containers.to_vec();
+        let work = tokio::task::spawn_blocking(move || engine.prepare(&generation, &containers));
+        match work.await {
+            Ok(Ok(dumpers)) => memory.dumpers = dumpers,
+            Ok(Err(failure)) => memory.failure = Some(failure.into()),
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     fn guard(&self, memory: &mut Memory) -> Result<(), Failure> {
@@ -173,9 +199,14 @@ impl Hands<'_> {
             files: Vec::new(),
         };
         let (engine, generation) = (self.engine.clone(), self.generation.clone());
-        let containers = self.containers.to_vec();
+        let (containers, dumpers) = (
+            self.containers.to_vec(),
+            std::mem::take(&mut memory.dumpers),
+        );
         let cut = tokio::task::spawn_blocking(move || {
-            around(&DUMP, || engine.cut(&generation, &containers, manifest))
+            around(&DUMP, || {
+                engine.cut(&generation, &containers, manifest, dumpers)
+            })
         });
         match cut.await {
             Ok(Ok(())) => {}
@@ -194,9 +225,7 @@ impl Hands<'_> {
             }
             Ok::<(), Failure>(())
         })?;
-        if let Some((since, _)) = memory.frozen {
-            memory.frozen_for.get_or_insert_with(|| since.elapsed());
-        }
+        memory.runs_again();
         Ok(())
     }
 

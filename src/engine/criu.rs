@@ -106,10 +106,7 @@ const LONGEST: usize = 240;
 /// Why CRIU failed, as far as its log says; `nothing` where it says nothing.
 #[must_use]
 pub fn why(log: &str) -> Option<String> {
-    let errors: Vec<&str> = log
-        .lines()
-        .filter(|line| line.contains("Error ("))
-        .collect();
+    let errors = errors(log);
     // What came first is the cause; what follows is how it gave up.
     for line in &errors {
         let known = KNOWN
@@ -120,6 +117,17 @@ pub fn why(log: &str) -> Option<String> {
         }
     }
     errors.first().map(|line| format!("CRIU: {}", said(line)))
+}
+
+/// The lines of a log that tell errors, but those that are none.
+#[must_use]
+pub fn errors(log: &str) -> Vec<&str> {
+    // It would like more files open than it needs.
+    let is_harmless = |line: &str| line.contains("RLIMIT_NOFILE");
+    let lines = log.lines();
+    lines
+        .filter(|line| line.contains("Error (") && !is_harmless(line))
+        .collect()
 }
 
 /// What a line says without its time, process and place in CRIU's source.
@@ -208,6 +216,10 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_told_in_crius_own_words() {
+        assert_eq!(
+            why("Error (criu/rlimit.c:20): rlimit: Can't setup RLIMIT_NOFILE for self: Operation not permitted\nError (x.c:1): why\n").unwrap(),
+            "CRIU: why"
+        );
         assert_eq!(
             why("(00.1)  7: Error (criu/new.c:1): a new thing\n").unwrap(),
             "CRIU: a new thing"

@@ -1,6 +1,9 @@
-//! `holdfast-runtime enter --cgroup NAME -- PROGRAM ARGUMENT…`: a program of the host, run where the host's own programs run, though
-//! whoever calls is in a container: in the namespaces of the host's first process, and in a cgroup of ours, so that neither the end
-//! nor the limits of that container touch it.
+//! `holdfast-runtime enter --cgroup NAME [--wait] -- PROGRAM ARGUMENT…`: a program of the host, run where the host's own programs run,
+//! though whoever calls is in a container: in the namespaces of the host's first process, and in a cgroup of ours, so that neither the
+//! end nor the limits of that container touch it.
+//!
+//! With `--wait` it says a line feed when it is there, and becomes the program when it is told a byte: to go there takes a kernel with
+//! the old cgroups up to seconds, which nobody should wait for while a pod is frozen. Told nothing but the end, it ends.
 
 use crate::oci::cgroups::host;
 use crate::oci::failure::Failure;
@@ -8,6 +11,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::ffi::OsString;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -26,16 +30,24 @@ const NAMESPACES: [(&str, LinkNameSpaceType); 5] = [
 
 /// Becomes the program; comes back only if that failed.
 pub(super) fn run(arguments: &[OsString]) -> Failure {
-    let [option, cgroup, dashes, program, rest @ ..] = arguments else {
-        return usage();
+    let (cgroup, waits, program, rest) = match arguments {
+        [option, cgroup, dashes, program, rest @ ..] if option == "--cgroup" && dashes == "--" => {
+            (cgroup, false, program, rest)
+        }
+        [option, cgroup, wait, dashes, program, rest @ ..]
+            if option == "--cgroup" && wait == "--wait" && dashes == "--" =>
+        {
+            (cgroup, true, program, rest)
+        }
+        _ => return usage(),
     };
-    let Some(cgroup) = cgroup
-        .to_str()
-        .filter(|_| option == "--cgroup" && dashes == "--")
-    else {
+    let Some(cgroup) = cgroup.to_str() else {
         return usage();
     };
     if let Err(failure) = enter().and_then(|()| host::join(cgroup)) {
+        return failure;
+    }
+    if waits && let Err(failure) = wait() {
         return failure;
     }
     let mut command = Command::new(program);
@@ -44,7 +56,18 @@ pub(super) fn run(arguments: &[OsString]) -> Failure {
 }
 
 fn usage() -> Failure {
-    Failure::new("not understood: holdfast-runtime enter --cgroup NAME -- PROGRAM ARGUMENT…")
+    Failure::new(
+        "not understood: holdfast-runtime enter --cgroup NAME [--wait] -- PROGRAM ARGUMENT…",
+    )
+}
+
+fn wait() -> Result<(), Failure> {
+    let failed = |error| Failure::new(format!("nobody says what to do: {error}"));
+    let mut out = std::io::stdout();
+    out.write_all(b"\n")
+        .and_then(|()| out.flush())
+        .map_err(failed)?;
+    std::io::stdin().read_exact(&mut [0]).map_err(failed)
 }
 
 fn enter() -> Result<(), Failure> {

@@ -70,7 +70,7 @@ async fn a_pods_state_is_kept_and_the_pod_runs_on() {
     eventually("it counts", 30, || ready((count(&world) > 3).then_some(()))).await;
     let location = is_kept(&world).await;
     refuses_with_a_sentence(&world).await;
-    goes_with_its_object(&world, &location).await;
+    goes_with_its_object(&world, &location);
     world.end();
 }
 
@@ -184,7 +184,7 @@ async fn refuses_with_a_sentence(world: &World) {
 }
 
 /// Its data goes with it, and nothing of ours stays behind.
-async fn goes_with_its_object(world: &World, location: &Value) {
+fn goes_with_its_object(world: &World, location: &Value) {
     let node = location["node"].as_str().unwrap();
     world.kubectl("delete checkpoints --all --wait=true --timeout=60s");
     let left = world.on_node(node, "ls -A /var/lib/holdfast/checkpoints");

@@ -197,10 +197,6 @@ fn what_criu_died_on_is_damaged_and_counts_for_nothing() {
     assert_eq!(scene.step(), HoldStep::Damage);
     scene.goes_home();
     assert_eq!(scene.why(), "CRIU was killed");
-    // What was thawed in the middle of a dump counts for nothing too.
-    let mut scene = Scene::frozen();
-    (scene.found, scene.processes[1]) = (Found::Part, Process::Running);
-    assert_eq!(scene.step(), HoldStep::Damage);
 }
 
 #[test]
