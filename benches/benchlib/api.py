@@ -7,7 +7,7 @@ import ssl
 import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPSConnection
+from http.client import HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,6 +36,15 @@ class Api:
     def answer(self, verb, path, body=None):
         """The same, and the warnings that came with it."""
         connection = getattr(self._local, "connection", None)
+        try:
+            return self._ask(connection, verb, path, body)
+        except (RemoteDisconnected, ConnectionError):
+            # A connection that nobody used for minutes is closed by the server, and one finds out by asking.
+            if connection is None or verb != "GET":
+                raise
+        return self._ask(None, verb, path, body)
+
+    def _ask(self, connection, verb, path, body):
         if connection is None:
             connection = self._local.connection = HTTPSConnection(self._host, context=self._context, timeout=TIMEOUT_S)
         try:

@@ -1,7 +1,8 @@
-//! The requests: one text, in which uid, node and `DaemonSet` are replaced in place. Pure.
+//! The requests: one text for each `DaemonSet`, in which uid, node and `DaemonSet` are replaced in place. Pure.
 //!
 //! `review.json` is what a kube-apiserver 1.35 sent for a pod of a `DaemonSet` with two containers, as it stood on the wire; only the
-//! three names are left open. The head is an API server's too.
+//! three names are left open, and a label whose length is another one for each `DaemonSet`: no two of them have pods that are alike to
+//! the letter. The head is an API server's too.
 
 use crate::driver::population::Population;
 use anyhow::{Context, ensure};
@@ -20,6 +21,9 @@ enum Slot {
     DaemonSetUid,
 }
 
+/// A label's value, which stays as it is.
+const LETTERS: &str = "{{letters}}";
+
 const SLOTS: [(&str, Slot); 4] = [
     ("{{uid}}", Slot::Uid),
     ("{{node}}", Slot::Node),
@@ -37,21 +41,25 @@ pub(crate) struct Question {
 
 /// Draws one request after the other.
 pub(crate) struct Requests {
-    text: Vec<u8>,
-    head: usize,
-    slots: Vec<(Range<usize>, Slot)>,
+    /// For each `DaemonSet`.
+    texts: Vec<Text>,
     population: Population,
     seed: u64,
     drawn: u64,
 }
 
-impl Requests {
-    /// Requests for a path, that name what is in `population`.
-    pub(crate) fn new(
-        host: &str,
-        path: &str,
-        population: Population,
-        seed: u64,
+/// The requests for pods of one `DaemonSet`.
+struct Text {
+    bytes: Vec<u8>,
+    head: usize,
+    slots: Vec<(Range<usize>, Slot)>,
+}
+
+impl Text {
+    fn new(
+        (host, path): (&str, &str),
+        population: &Population,
+        number: usize,
     ) -> anyhow::Result<Self> {
         let node = population.nodes.first().context("no node")?;
         let set = population.daemon_sets.first().context("no DaemonSet")?;
@@ -62,7 +70,8 @@ impl Requests {
             Slot::DaemonSet => &set.name,
             Slot::DaemonSetUid => &set.uid,
         };
-        let (body, slots) = fill(REVIEW.trim_end(), value);
+        let review = REVIEW.replace(LETTERS, &"x".repeat(number));
+        let (body, slots) = fill(review.trim_end(), value);
         for (_, slot) in SLOTS {
             ensure!(
                 slots.iter().any(|(_, found)| *found == slot),
@@ -81,7 +90,25 @@ impl Requests {
         Ok(Self {
             slots: moved.collect(),
             head: head.len(),
-            text: [head.as_bytes(), body.as_bytes()].concat(),
+            bytes: [head.as_bytes(), body.as_bytes()].concat(),
+        })
+    }
+}
+
+impl Requests {
+    /// Requests for a path, that name what is in `population`.
+    pub(crate) fn new(
+        host: &str,
+        path: &str,
+        population: Population,
+        seed: u64,
+    ) -> anyhow::Result<Self> {
+        let numbers = 0..population.daemon_sets.len();
+        let texts: anyhow::Result<Vec<_>> = numbers
+            .map(|number| Text::new((host, path), &population, number))
+            .collect();
+        Ok(Self {
+            texts: texts?,
             population,
             seed,
             drawn: 0,
@@ -105,25 +132,31 @@ impl Requests {
     pub(crate) fn ask(&mut self, question: Question) -> &[u8] {
         let node = self.population.nodes.get(question.node);
         let set = self.population.daemon_sets.get(question.daemon_set);
-        for (range, slot) in &self.slots {
+        let Some(text) = self.texts.get_mut(question.daemon_set) else {
+            return &[];
+        };
+        for (range, slot) in &text.slots {
             let value = match slot {
                 Slot::Uid => Some(&question.uid[..]),
                 Slot::Node => node.map(|node| node.name.as_bytes()),
                 Slot::DaemonSet => set.map(|set| set.name.as_bytes()),
                 Slot::DaemonSetUid => set.map(|set| set.uid.as_bytes()),
             };
-            if let (Some(place), Some(value)) = (self.text.get_mut(range.clone()), value)
+            if let (Some(place), Some(value)) = (text.bytes.get_mut(range.clone()), value)
                 && place.len() == value.len()
             {
                 place.copy_from_slice(value);
             }
         }
-        &self.text
+        &text.bytes
     }
 
     /// The body of this request, without its head.
     pub(crate) fn body(&mut self, question: Question) -> &[u8] {
-        let head = self.head;
+        let head = self
+            .texts
+            .get(question.daemon_set)
+            .map_or(0, |text| text.head);
         self.ask(question).get(head..).unwrap_or_default()
     }
 

@@ -13,8 +13,10 @@ pub use shapes::Shapes;
 
 use block::BLOCK;
 use index::Index;
-use serde::de::IgnoredAny;
 use std::borrow::Cow;
+
+/// Longer lists are not read quickly.
+const LONGEST_LIST: usize = 1000;
 
 /// A place in a text: before a value that is still to be read.
 #[derive(Debug)]
@@ -35,14 +37,21 @@ pub trait Quick<'a>: Sized {
 /// Reads a text quickly, if that is certain to be what `serde_json` would read.
 #[must_use]
 pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
-    let text = text.trim_ascii_end();
+    let text = trimmed(text);
     if let Some(shape) = shapes.of(text) {
         return T::quick(&mut Cursor::new(text, &shape.index));
     }
     let index = Index::of(text)?;
-    let read = T::quick(&mut Cursor::new(text, &index));
+    let read = T::quick(&mut Cursor::new(text, &index))?;
     shapes.learn(text, index);
-    read
+    Some(read)
+}
+
+/// Without the spaces of JSON behind it.
+fn trimmed(text: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let end = text.iter().rposition(|byte| !is_space(byte));
+    end.and_then(|end| text.get(..=end)).unwrap_or_default()
 }
 
 impl<'a, 'i> Cursor<'a, 'i> {
@@ -210,13 +219,6 @@ impl<'a> Quick<'a> for Cow<'a, str> {
     }
 }
 
-impl<'a> Quick<'a> for IgnoredAny {
-    fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
-        json.skip()?;
-        Some(Self)
-    }
-}
-
 impl<'a> Quick<'a> for bool {
     fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
         let is_true = json.byte()? == b't';
@@ -242,6 +244,10 @@ impl<'a, T: Quick<'a>> Quick<'a> for Vec<T> {
     fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
         let mut all = Self::new();
         json.items(|json| {
+            // Longer ones have bounds of their own, which are not known here.
+            if all.len() >= LONGEST_LIST {
+                return None;
+            }
             all.push(T::quick(json)?);
             Some(())
         })?;

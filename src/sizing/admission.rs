@@ -4,13 +4,9 @@ use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::desire::{Desired, Wanted, desire};
 use crate::sizing::notes::Note;
 use crate::sizing::patch::patch;
-use crate::sizing::pod::Pod;
+use crate::sizing::pod::{MOST_CONTAINERS, Pod};
 use crate::sizing::share::Inputs;
 use crate::sizing::target::NoNode;
-
-/// Each container is held against each of the DaemonSet's, so the time that a pod takes grows with the square of their number. No pod
-/// that runs comes near this.
-const MOST_CONTAINERS: usize = 1000;
 
 /// Why a pod of a DaemonSet that names a template is left as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]

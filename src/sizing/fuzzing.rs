@@ -21,7 +21,6 @@ use std::cell::OnceCell;
 
 thread_local! {
     static CLUSTER: OnceCell<Cluster> = const { OnceCell::new() };
-    static SHAPES: Shapes = Shapes::default();
 }
 
 /// Answers a review and looks at the answer; how it was judged.
@@ -36,9 +35,10 @@ pub fn admission(body: &[u8]) -> &'static str {
 
 fn review(body: &[u8], cluster: &Cluster) -> &'static str {
     let read = read::<Pod>(body);
-    // The second time it may be known by its shape.
+    let shapes = Shapes::default();
+    // The second time it is known by its shape.
     for _ in 0..2 {
-        let quickly = SHAPES.with(|shapes| format!("{:?}", read_quickly::<Pod>(body, shapes)));
+        let quickly = format!("{:?}", read_quickly::<Pod>(body, &shapes));
         assert_eq!(format!("{read:?}"), quickly);
     }
     let Ok(request) = read else {
@@ -134,14 +134,45 @@ fn cluster_of_all_kinds() -> Cluster {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::webhook::review::is_usual;
+    use proptest::prelude::*;
+    use proptest::sample::{Index as Place, select};
     use std::fs;
+
+    const CORPUS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/admission");
+
+    fn corpus(name: &str) -> Vec<u8> {
+        fs::read(format!("{CORPUS}/{name}.json")).unwrap()
+    }
+
+    #[test]
+    fn what_api_servers_send_is_read_quickly() {
+        for name in ["sized-plain", "sized-a-whole-pod"] {
+            assert!(is_usual::<Pod>(&corpus(name)), "{name}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_spoilt_review_is_read_quickly_as_it_is_read_slowly(
+            name in select(vec!["sized-plain", "sized-a-whole-pod", "left-two-nodes", "already-sized"]),
+            letters in prop::collection::vec((any::<Place>(), select(b"xyz\"\\\n\x0c{}[],:u09-e\xc3".to_vec())), 1..5),
+            (before, behind) in (select(vec!["", "{},", " "]), select(vec!["", "\u{c}", "\n", "{}"])),
+        ) {
+            let mut body = corpus(name);
+            for (place, letter) in letters {
+                let at = place.index(body.len());
+                body[at] = letter;
+            }
+            let _judged = admission(&[before.as_bytes(), &body, behind.as_bytes()].concat());
+        }
+    }
 
     /// The name of a file begins with how it is judged.
     #[test]
     fn every_review_of_the_corpus_is_judged_as_its_name_says() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/admission");
         let mut judged = Vec::new();
-        for file in fs::read_dir(folder).unwrap() {
+        for file in fs::read_dir(CORPUS).unwrap() {
             let path = file.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let verdict = admission(&fs::read(&path).unwrap());

@@ -8,10 +8,15 @@ use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::desire::Slot;
 use crate::sizing::target::{Field, NoNode, only_node};
 use crate::sizing::view::Role;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
+
+/// Each container is held against each of the DaemonSet's, so the time that a pod takes grows with the square of their number. No pod
+/// that runs comes near this.
+pub(crate) const MOST_CONTAINERS: usize = 1000;
 
 /// A pod under review.
 #[derive(Debug, Deserialize)]
@@ -29,7 +34,7 @@ pub(crate) struct Metadata<'a> {
     pub(crate) annotations: Option<Annotations<'a>>,
     #[serde(borrow, default)]
     labels: Option<PodLabels<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     owner_references: Option<Vec<Owner<'a>>>,
 }
 
@@ -56,9 +61,9 @@ pub(crate) struct Spec<'a> {
     node_name: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     affinity: Option<Affinity<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     init_containers: Option<Vec<Container<'a>>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     containers: Option<Vec<Container<'a>>>,
     /// Of the pod as a whole.
     #[serde(borrow, default)]
@@ -86,14 +91,14 @@ struct NodeAffinity<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct NodeSelector<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     node_selector_terms: Option<Vec<SelectorTerm<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SelectorTerm<'a> {
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     match_fields: Option<Vec<MatchField<'a>>>,
 }
 
@@ -103,7 +108,7 @@ struct MatchField<'a> {
     key: Cow<'a, str>,
     #[serde(borrow, default)]
     operator: Cow<'a, str>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "bounded")]
     values: Option<Vec<Cow<'a, str>>>,
 }
 
@@ -175,6 +180,38 @@ impl<'de: 'a, 'a> Deserialize<'de> for ResourceList<'a> {
 /// A borrowed text. (`Cow` alone is never borrowed inside of a container.)
 #[derive(Debug, Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A list, of which only so many are kept: three letters of a liar would otherwise become hundreds of bytes. No pod that an API server
+/// takes has as many, and one of too many containers is told so.
+fn bounded<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<Vec<T>>, D::Error> {
+    struct Items<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Items<T> {
+        type Value = Option<Vec<T>>;
+
+        fn expecting(&self, out: &mut fmt::Formatter) -> fmt::Result {
+            out.write_str("a list")
+        }
+
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Self::Value, S::Error> {
+            let mut kept = Vec::new();
+            while kept.len() <= MOST_CONTAINERS {
+                match items.next_element()? {
+                    Some(item) => kept.push(item),
+                    None => return Ok(Some(kept)),
+                }
+            }
+            while items.next_element::<IgnoredAny>()?.is_some() {}
+            Ok(Some(kept))
+        }
+    }
+    deserializer.deserialize_any(Items(PhantomData))
+}
 
 /// What a pod's annotations say about its share.
 #[derive(Debug, Default)]

@@ -120,6 +120,11 @@ impl Connections {
         self.seats().len()
     }
 
+    /// Whether the next connection takes somebody's seat.
+    pub(super) fn is_full(&self) -> bool {
+        self.count() >= self.patience.most
+    }
+
     /// A seat for a new connection: a free one, or that of whoever rested longest. None when every connection has a review under way.
     pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<Taken> {
         let mut seats = self.seats();

@@ -85,6 +85,12 @@ where
     }
 }
 
+/// Whether a question is one of those that are read quickly.
+#[cfg(test)]
+pub(crate) fn is_usual<'a, T: Quick<'a>>(body: &'a [u8]) -> bool {
+    json::quick::<Review<'a, T>>(body, &Shapes::default()).is_some()
+}
+
 /// Reads a question.
 ///
 /// # Errors

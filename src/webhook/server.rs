@@ -41,6 +41,9 @@ const GRACE: Duration = Duration::from_secs(5);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long to wait when no connection can be taken, for want of descriptors for example.
 const PAUSE: Duration = Duration::from_millis(50);
+/// How long to wait before the next connection is taken when one had to go for the last: a handshake costs more than many reviews, and
+/// whoever is driven out comes again.
+const CROWDED: Duration = Duration::from_millis(2);
 /// The head of a request, and what hyper reads of a body at once.
 const BUFFER: usize = 32 * 1024;
 
@@ -212,7 +215,13 @@ impl Server {
                 }
                 _ = sweeps.tick() => self.connections.sweep(Instant::now()),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.welcome(stream),
+                    Ok((stream, _)) => {
+                        let is_crowded = self.connections.is_full();
+                        self.welcome(stream);
+                        if is_crowded {
+                            tokio::time::sleep(CROWDED).await;
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be taken");
                         tokio::time::sleep(PAUSE).await;

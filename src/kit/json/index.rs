@@ -31,6 +31,12 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// To be kept.
+    pub(super) fn tight(mut self) -> Self {
+        self.brackets.shrink_to_fit();
+        self
+    }
+
     /// Reads a text without spaces between its parts; none where there are some, or where it is no object of JSON.
     pub(super) fn of(text: &[u8]) -> Option<Self> {
         let mut reading = Reading::new(text);
@@ -99,6 +105,9 @@ struct Reading<'a> {
     kinds: u64,
     /// Where the block begins.
     base: u32,
+    /// So many brackets are noted at most. Texts of people have one in some forty bytes; one that is all brackets would take many
+    /// times its own size.
+    most: usize,
 }
 
 /// What is outside of strings, in one block.
@@ -127,6 +136,7 @@ impl<'a> Reading<'a> {
             count: 0,
             kinds: 0,
             base: 0,
+            most: (text.len() / 8).max(64),
         }
     }
 
@@ -216,6 +226,9 @@ impl<'a> Reading<'a> {
                 self.index.brackets.get_mut(opened)?.partner = number;
             }
             let at = self.base | bit.trailing_zeros();
+            if self.index.brackets.len() >= self.most {
+                return None;
+            }
             self.index.brackets.push(Bracket { at, partner: 0 });
             of_objects |= (kinds & 1).wrapping_neg() & (bit << 1);
         }
@@ -262,6 +275,7 @@ impl<'a> Reading<'a> {
         let (first, last) = (self.index.brackets.first()?, self.index.brackets.last()?);
         // Where the first is closed by the last, nothing stands beside the object between them.
         let is_whole = self.text.first() == Some(&b'{')
+            && first.at == 0
             && self.depth == 0
             && first.partner.checked_add(1) == Some(self.count)
             && usize::try_from(last.at) == Ok(ends_at)

@@ -10,8 +10,8 @@ use super::index::Index;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// So many shapes are remembered: some 700 KiB with usual pods.
-const MOST: usize = 64;
+/// So many shapes are remembered: 3 MiB with usual pods, and 9 at most.
+const MOST: usize = 256;
 /// So many of them are as long as each other: a text is compared with all that are as long.
 const MOST_OF_A_LENGTH: usize = 4;
 /// A longer text is not remembered.
@@ -22,7 +22,8 @@ const SELDOM: usize = 8;
 /// The shapes of texts that were read before.
 #[derive(Debug, Default)]
 pub struct Shapes {
-    known: RwLock<Vec<Arc<Shape>>>,
+    /// With their lengths: most are told apart by those.
+    known: RwLock<Vec<(usize, Arc<Shape>)>>,
     unknown: AtomicUsize,
 }
 
@@ -37,7 +38,9 @@ impl Shapes {
     /// One that the text has.
     pub(super) fn of(&self, text: &[u8]) -> Option<Arc<Shape>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.iter().find(|shape| shape.fits(text)).map(Arc::clone)
+        let mut as_long = known.iter().filter(|(length, _)| *length == text.len());
+        let found = as_long.find(|(_, shape)| shape.fits(text));
+        found.map(|(_, shape)| Arc::clone(shape))
     }
 
     /// Remembers the shape of a text, if it is worth it.
@@ -46,12 +49,13 @@ impl Shapes {
         if text.len() > LONGEST || (before >= MOST && !before.is_multiple_of(SELDOM)) {
             return;
         }
-        let shape = Arc::new(Shape {
+        let shape = Shape {
             text: text.into(),
-            index,
-        });
+            index: index.tight(),
+        };
+        let shape = (text.len(), Arc::new(shape));
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let is_as_long = |known: &&mut Arc<Shape>| known.text.len() == text.len();
+        let is_as_long = |known: &&mut (usize, Arc<Shape>)| known.0 == text.len();
         let as_long = known.iter_mut().filter(is_as_long).count();
         let turn = before / SELDOM;
         let place = if as_long >= MOST_OF_A_LENGTH {

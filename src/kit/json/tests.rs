@@ -4,6 +4,7 @@ use super::*;
 use proptest::prelude::*;
 use proptest::sample::{Index as Place, select};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 /// Something of each kind that can be read.
@@ -99,8 +100,9 @@ fn few_shapes_are_remembered_and_new_ones_come_among_them() {
     }
     let known = (0..1000).filter(|length| shapes.of(text(*length).as_bytes()).is_some());
     let known: Vec<_> = known.collect();
-    assert_eq!(known.len(), 64);
-    assert!(known.iter().all(|length| *length >= 488), "{known:?}");
+    assert_eq!(known.len(), 256);
+    let recent = known.iter().filter(|length| **length >= 256).count();
+    assert!(recent > 50, "{known:?}");
     let long = text(20_000);
     for _ in 0..100 {
         quick::<Sample>(long.as_bytes(), &shapes).unwrap();
@@ -127,9 +129,29 @@ fn fields_are_found_among_others() {
     assert_eq!(read.list.unwrap()[1].name, "ä");
 }
 
+#[test]
+fn brackets_beyond_measure_are_left_to_the_oracle() {
+    let nested = format!("{}1{}", "[".repeat(60), "]".repeat(60));
+    let many = format!(r#"{{"name":"a","list":[{}]}}"#, vec![nested; 50].join(","));
+    assert!(serde_json::from_str::<Value>(&many).is_ok());
+    assert!(!is_json(many.as_bytes()));
+    let long = format!(r#"{{"list":[{}]}}"#, vec!["{}"; 1001].join(","));
+    assert_eq!(quick::<Sample>(long.as_bytes(), &Shapes::default()), None);
+}
+
+#[test]
+fn only_the_spaces_of_json_may_stand_behind() {
+    for (space, is_read) in [(" \t\r\n", true), ("\u{c}", false), ("\u{b}", false)] {
+        let text = format!(r#"{{"name":"a"}}{space}"#);
+        agrees(text.as_bytes());
+        let read = quick::<Sample>(text.as_bytes(), &Shapes::default());
+        assert_eq!(read.is_some(), is_read, "{text:?}");
+    }
+}
+
 /// Texts that are no JSON, three spaces apart.
 const NO_JSON: &str = r#"
-1   "a"   []   {   }   {}}   {}{}   {},   {]   {"a"}   {"a":}   {"a":1,}   {,"a":1}   {"a":1 }   {"a" :1}
+1   "a"   []   {   }   {}}   {}{}   {},{"a":1}   {},[1]   {},5,{"a":[1]}   {},   {]   {"a"}   {"a":}   {"a":1,}   {,"a":1}   {"a":1 }   {"a" :1}
 {"a":1,,"b":1}   {"a""b"}   {"a":"b""c"}   {"a":"b"1}   {"a":1"b"}   {1:1}   {null:1}   {{}:1}   {"a":1:2}
 {"a":{}:2}   {"a":[1:2]}   {"a":["b":2]}   {"a":[,]}   {"a":[1,]}   {"a":[1 2]}   {"a":[1}   {"a":[1}]
 {"a":{1}}   {"a":{}[]}   {"a":[][]}   {"a":[]1}   {"a":1[]}   {"a":01}   {"a":1.}   {"a":.5}   {"a":-}

@@ -60,9 +60,10 @@ impl Quantity {
 /// How often one number is in another, and what is left.
 pub(crate) fn divided(number: i128, by: i128) -> Option<(i128, i128)> {
     // Most are small, and these are divided much quicker.
-    if let (Ok(number), Ok(by)) = (i64::try_from(number), i64::try_from(by)) {
-        let quotient = number.checked_div(by)?;
-        return Some((quotient.into(), number.checked_rem(by)?.into()));
+    if let (Ok(number), Ok(by)) = (i64::try_from(number), i64::try_from(by))
+        && let (Some(quotient), Some(rest)) = (number.checked_div(by), number.checked_rem(by))
+    {
+        return Some((quotient.into(), rest.into()));
     }
     let quotient = number.checked_div(by)?;
     Some((quotient, number.wrapping_sub(quotient.wrapping_mul(by))))
