@@ -71,7 +71,7 @@ fn pod_name(text: &str) -> Result<String, String> {
     let parts: Vec<_> = text.split('/').collect();
     let is_name = |part: &&str| {
         let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
-        !part.is_empty() && part.chars().all(is_fit)
+        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(is_fit)
     };
     if parts.len() > 2 || !parts.iter().all(is_name) {
         return Err(format!(
