@@ -85,7 +85,7 @@ const SLICES: &[Slice] = &[
     Slice {
         crds: || vec![Checkpoint::crd(), StateTask::crd()],
         begin: begin_checkpoints,
-        steps: &[checkpoint::reconcile::STEPS],
+        steps: &[checkpoint::reconcile::STEPS, checkpoint::request::STEPS],
     },
 ];
 

@@ -235,6 +235,7 @@ pub mod checkpoint {
     pub mod api;
     pub(crate) mod plan;
     pub(crate) mod reconcile;
+    pub(crate) mod request;
 }
 
 /// State, on a node: what is held, dumped, sent, restored and killed there. The runtime asks before a container of a protected pod is
@@ -270,6 +271,8 @@ pub mod app;
 pub mod cli {
     pub mod arguments;
     pub mod certs;
+    pub mod checkpoint;
+    pub mod checkpoints;
     pub mod explain;
     mod files;
     pub mod host;

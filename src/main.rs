@@ -3,7 +3,9 @@
 use anyhow::Context;
 use clap::Parser;
 use holdfast::cli::arguments::{Arguments, Verb};
-use holdfast::cli::{certs, explain, host, lint, print, teardown, what_if};
+use holdfast::cli::{
+    certs, checkpoint, checkpoints, explain, host, lint, print, teardown, what_if,
+};
 use holdfast::{app, install_crypto};
 use std::process::ExitCode;
 
@@ -29,6 +31,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Verb::Agent(flags) => app::agent::agent(*flags).await.context("the agent ended")?,
         Verb::Explain(arguments) => explain::run(*arguments).await?,
         Verb::WhatIf(arguments) => what_if::run(*arguments).await?,
+        Verb::Checkpoint(arguments) => return Ok(checkpoint::run(*arguments).await?),
+        Verb::Checkpoints(arguments) => checkpoints::run(arguments).await?,
         Verb::Lint(arguments) => return Ok(lint::run(arguments)?),
         Verb::Host(verb) => return Ok(host::run(*verb).await?),
         Verb::Crds => print::out(&print::yaml(&app::crds())?)?,

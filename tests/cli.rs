@@ -53,6 +53,8 @@ fn without_a_verb_it_teaches() {
         "serve",
         "explain",
         "what-if",
+        "checkpoint",
+        "checkpoints",
         "lint",
         "crds",
         "certs",

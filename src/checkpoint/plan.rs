@@ -29,6 +29,7 @@ use crate::kit::names;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt};
+pub(crate) use standing::size;
 
 /// What the controller does, in events.
 const ACTION: &str = "Checkpointing";

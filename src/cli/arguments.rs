@@ -1,6 +1,8 @@
 //! The command line.
 
 use crate::cli::certs::Certs;
+use crate::cli::checkpoint::MakeCheckpoint;
+use crate::cli::checkpoints::Checkpoints;
 use crate::cli::explain::Explain;
 use crate::cli::host::Host;
 use crate::cli::lint::Lint;
@@ -34,6 +36,10 @@ pub enum Verb {
     Explain(Box<Explain>),
     /// Show what templates would do on every node, before they are applied
     WhatIf(Box<WhatIf>),
+    /// Keep the state of a pod, all that it has in memory and on disk, on its node, while it runs on
+    Checkpoint(Box<MakeCheckpoint>),
+    /// Show what Checkpoints there are
+    Checkpoints(Checkpoints),
     /// Find mistakes in templates, and in DaemonSets that name one, without a cluster
     Lint(Lint),
     /// Put the runtime on a node, look at a node, take it away again; on that node, as root

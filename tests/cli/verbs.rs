@@ -244,6 +244,18 @@ fn a_mistake_of_a_verb_is_answered_with_what_to_write() {
             "there is no FlexDaemonsetTemplate in it",
         ),
         (&["lint", "-f", "/no/such/file"], "/no/such/file"),
+        (&["checkpoint"], "NAMESPACE/NAME"),
+        (&["checkpoint", "apps/web"], "set KUBECONFIG"),
+        (
+            &["checkpoint", "apps/web", "--deadline", "2h"],
+            "from 1s to 3600s, like 90s or 1h30m",
+        ),
+        (
+            &["checkpoint", "apps/web", "--ttl", "a day"],
+            "write it like 15s",
+        ),
+        (&["checkpoints"], "set KUBECONFIG"),
+        (&["checkpoints", "-A", "-n", "apps"], "cannot be used with"),
     ] {
         let output = holdfast(arguments);
         assert!(!output.status.success(), "{arguments:?}");
@@ -274,5 +286,17 @@ fn the_help_of_every_verb_has_examples() {
             help.contains("Examples:") && help.contains("--output"),
             "{help}"
         );
+    }
+}
+
+#[test]
+fn the_verbs_about_state_teach_with_examples() {
+    for (verb, teaches) in [
+        ("checkpoint", "holdfast checkpoint apps/web --ttl 24h"),
+        ("checkpoints", "holdfast checkpoints -n apps"),
+    ] {
+        let help = text(&holdfast(&[verb, "--help"]).stdout);
+        assert!(help.contains(teaches), "{help}");
+        assert!(help.contains("--output"), "{help}");
     }
 }

@@ -25,6 +25,14 @@ fn a_deletion_waits_until_the_node_has_forgotten() {
 }
 
 #[test]
+fn a_node_that_was_told_to_take_it_is_told_to_forget_it_whatever_it_says() {
+    let mut scene = Scene::answered(CheckpointStanding::Kept);
+    scene.answer(CheckpointStanding::Forgotten);
+    scene.vanish();
+    assert_eq!(scene.plan().first(), Some(&Step::Forget));
+}
+
+#[test]
 fn without_a_task_the_node_is_asked_to_forget_all_the_same() {
     let mut scene = Scene::answered(CheckpointStanding::Kept);
     scene.task = None;
