@@ -126,8 +126,8 @@ fn finalizers(object: &impl ResourceExt, is_held: bool) -> Value {
     json!({ "metadata": { "finalizers": all } })
 }
 
-/// The namespace or the kind is going: nobody can be asked any more. What a node has without being asked about it, it deletes by itself
-/// in time.
+/// The namespace or the kind is going, and nobody can be asked any more: to wait would keep it from going for ever. What is left on the
+/// node, if anything was begun there, only its agent knows.
 fn is_too_late(error: &Error) -> bool {
     let said = error.said().unwrap_or_default();
     error.is_not_found() || said.contains("being terminated") || said.contains("is terminating")
