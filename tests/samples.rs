@@ -52,6 +52,18 @@ fn the_daemonset_begins_as_the_one_that_users_have() {
     assert_eq!(&whole["spec"]["selector"]["matchLabels"], labels);
 }
 
+/// It needs a pod, so kustomize does not apply it.
+#[test]
+fn the_checkpoint_is_one_that_its_schema_has() {
+    let sample: Value = serde_saphyr::from_str(&sample("checkpoint.yaml")).unwrap();
+    let read: holdfast::checkpoint::api::Checkpoint =
+        serde_json::from_value(sample.clone()).unwrap();
+    let written = serde_json::to_value(&read.spec).unwrap();
+    for (field, value) in sample["spec"].as_object().unwrap() {
+        assert_eq!(&written[field], value, "{field}");
+    }
+}
+
 #[test]
 fn kustomize_applies_the_template_before_the_daemonset() {
     let list: Value = serde_saphyr::from_str(&sample("kustomization.yaml")).unwrap();

@@ -15,17 +15,17 @@
 //! | it is being deleted, or failed | the node deletes what it has; held until it says so |
 //! | its time is over | it is deleted |
 
+mod going;
+mod order;
 mod refusal;
 mod standing;
 
-use crate::agent::api::{
-    CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, PodName, StateTask,
-    StateTaskSpec,
-};
+use crate::agent::api::{CheckpointReport, CheckpointStanding, CheckpointWord, StateTask};
 use crate::checkpoint::api::{Checkpoint, CheckpointStatus, Phase, reasons};
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::events::Notice;
 use crate::kit::names;
+use going::let_go;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, ResourceExt};
@@ -62,7 +62,7 @@ pub(crate) enum Step {
     CreateTask(Box<StateTask>),
     /// The node is asked to forget.
     Forget,
-    /// The `StateTask` is deleted, this uid alone.
+    /// The `StateTask` is let go, and deleted, this uid alone.
     DeleteTask,
     /// Our finalizer is taken away.
     Release,
@@ -176,38 +176,6 @@ impl<'a> Observed<'a> {
         }
         steps
     }
-
-    /// What the node is asked.
-    fn order(&self, (uid, node): (&str, &str), word: CheckpointWord) -> StateTask {
-        let spec = &self.checkpoint.spec;
-        let mut task = StateTask::new(
-            &task_name(self.checkpoint),
-            StateTaskSpec {
-                node_name: node.to_owned(),
-                operation: self.operation(),
-                checkpoint: Some(CheckpointOrder {
-                    pod: PodName {
-                        name: spec.pod_name.clone(),
-                        uid: uid.to_owned(),
-                    },
-                    generation: self.operation(),
-                    containers: spec.containers.clone(),
-                    deadline_seconds: spec.deadline_seconds,
-                    word,
-                }),
-                ..StateTaskSpec::default()
-            },
-        );
-        task.metadata.namespace = self.checkpoint.namespace();
-        // Not one that blocks its owner's deletion: a deletion in the foreground would delete it before the node has forgotten.
-        task.metadata.owner_references = self
-            .checkpoint
-            .controller_owner_ref(&())
-            .map(|owner| vec![owner]);
-        let label = (names::OPERATION_LABEL.to_owned(), self.operation());
-        task.metadata.labels = Some([label].into());
-        task
-    }
 }
 
 /// The pod is looked at; then the Checkpoint is held; then it is written what is begun, and only then is the node asked.
@@ -320,54 +288,6 @@ fn acknowledge(seen: &Observed<'_>) -> Vec<Step> {
         condition.observed_generation = generation;
     }
     vec![Step::Status(Box::new(status))]
-}
-
-/// The node deletes what it has; when it says so, or nobody can, the Checkpoint is let go.
-fn let_go(seen: &Observed<'_>) -> Vec<Step> {
-    let release = seen.is_held().then_some(Step::Release);
-    let Some(begun) = seen.begun() else {
-        return release.into_iter().collect();
-    };
-    let own = seen.own_task();
-    let is_anothers = seen.task.is_some() && own.is_none();
-    if seen.node_is_gone || is_anothers || own.is_some_and(is_forgotten) {
-        let delete = own.map(|_| Step::DeleteTask);
-        return delete.into_iter().chain(release).collect();
-    }
-    match own {
-        // After a failure that was let go there is none, and nothing is held.
-        None if release.is_none() => Vec::new(),
-        None => {
-            let order = seen.order(begun, CheckpointWord::Forget);
-            vec![Step::CreateTask(Box::new(order))]
-        }
-        Some(task) if word(task) == Some(CheckpointWord::Forget) => Vec::new(),
-        Some(_) => forget(seen, begun.1),
-    }
-}
-
-/// A deletion may take a while: it is told whom it waits for.
-fn forget(seen: &Observed<'_>, node: &str) -> Vec<Step> {
-    let notice = Notice {
-        is_warning: false,
-        reason: reasons::FORGETTING,
-        action: ACTION,
-        note: format!("node {node} is asked to delete what it has"),
-    };
-    let told = seen.is_deleting().then_some(Step::Tell(notice));
-    std::iter::once(Step::Forget).chain(told).collect()
-}
-
-fn word(task: &StateTask) -> Option<CheckpointWord> {
-    task.spec.checkpoint.as_ref().map(|order| order.word)
-}
-
-/// Nothing is there any more, and nothing will be: a node that was told to take it could begin after it had forgotten.
-fn is_forgotten(task: &StateTask) -> bool {
-    let status = task.status.as_ref();
-    let report = status.and_then(|status| status.checkpoint.as_ref());
-    let says = report.is_some_and(|report| report.standing == CheckpointStanding::Forgotten);
-    says && word(task) == Some(CheckpointWord::Forget)
 }
 
 #[cfg(test)]

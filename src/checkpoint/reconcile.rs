@@ -16,7 +16,8 @@ use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::{Controller, watcher};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ write_steps! {
     TASK,
     /// A node is asked to forget.
     FORGET,
+    /// What a node was asked is let go.
+    RELEASE_TASK,
     /// What a node was asked is deleted.
     DELETE_TASK,
     /// The finalizer, when nothing is on the node any more.
@@ -74,6 +77,10 @@ impl Seen {
             now: self.now,
         }
     }
+
+    fn is_deleting(&self) -> bool {
+        self.checkpoint.metadata.deletion_timestamp.is_some()
+    }
 }
 
 /// Runs until the runner stops.
@@ -110,13 +117,20 @@ async fn reconcile(checkpoint: Arc<Checkpoint>, context: Arc<Context>) -> Result
     Ok(Action::requeue(left.map_or(slow, |left| slow.min(left))))
 }
 
-/// The finalizers of a Checkpoint, with ours or without it.
-fn finalizers(checkpoint: &Checkpoint, is_held: bool) -> Value {
-    let others = checkpoint.finalizers().iter().map(String::as_str);
+/// The finalizers of an object, with ours or without it.
+fn finalizers(object: &impl ResourceExt, is_held: bool) -> Value {
+    let others = object.finalizers().iter().map(String::as_str);
     let others = others.filter(|one| *one != names::CHECKPOINT_FINALIZER);
     let ours = is_held.then_some(names::CHECKPOINT_FINALIZER);
     let all: Vec<_> = others.chain(ours).collect();
     json!({ "metadata": { "finalizers": all } })
+}
+
+/// The namespace or the kind is going, and nobody can be asked any more: to wait would keep it from going for ever. What is left on the
+/// node, if anything was begun there, only its agent knows.
+fn is_too_late(error: &Error) -> bool {
+    let said = error.said().unwrap_or_default();
+    error.is_not_found() || said.contains("being terminated") || said.contains("is terminating")
 }
 
 /// What is gone already need not be taken away.
@@ -184,9 +198,12 @@ impl Context {
                 }
                 writes::tell(&self.recorder, (&EVENT).into(), checkpoint, &notice).await;
             }
-            Step::CreateTask(task) => {
-                writes::create(&tasks, (&TASK).into(), &task).await?;
-            }
+            Step::CreateTask(task) => match writes::create(&tasks, (&TASK).into(), &task).await {
+                Err(error) if seen.is_deleting() && is_too_late(&error) => {
+                    release(&checkpoints, (&RELEASE).into(), checkpoint).await?;
+                }
+                made => drop(made?),
+            },
             Step::Forget => {
                 if let Some(task) = &seen.task {
                     let fields =
@@ -196,16 +213,13 @@ impl Context {
             }
             Step::DeleteTask => {
                 if let Some(task) = &seen.task {
+                    release(&tasks, (&RELEASE_TASK).into(), task).await?;
                     let (name, uid) = (task.name_any(), task.uid().unwrap_or_default());
                     let call = (&DELETE_TASK).into();
                     unless_gone(writes::delete(&tasks, call, (&name, &uid)).await)?;
                 }
             }
-            Step::Release => {
-                let fields = finalizers(checkpoint, false);
-                let call = (&RELEASE).into();
-                unless_gone(writes::merge(&checkpoints, call, checkpoint, fields).await)?;
-            }
+            Step::Release => release(&checkpoints, (&RELEASE).into(), checkpoint).await?,
             Step::Expire => {
                 let (name, uid) = (checkpoint.name_any(), checkpoint.uid().unwrap_or_default());
                 let call = (&EXPIRE).into();
@@ -214,6 +228,19 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// Takes our finalizer from what has it.
+async fn release<K>(api: &Api<K>, call: writes::Call<'_>, object: &K) -> Result<(), Error>
+where
+    K: Resource + Clone + Debug + DeserializeOwned,
+{
+    let held = object.finalizers();
+    if !held.iter().any(|one| one == names::CHECKPOINT_FINALIZER) {
+        return Ok(());
+    }
+    let fields = finalizers(object, false);
+    unless_gone(writes::merge(api, call, object, fields).await)
 }
 
 /// What is counted when this is told.
@@ -229,7 +256,7 @@ fn outcome(reason: &'static str) -> Option<&'static str> {
 
 async fn get<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, Error>
 where
-    K: Clone + Debug + serde::de::DeserializeOwned,
+    K: Clone + Debug + DeserializeOwned,
 {
     bounded(
         CALL_LIMIT,

@@ -15,7 +15,7 @@ pub const TEMPLATE_GENERATION_LABEL: &str = "pod-template-generation";
 /// everything that Holdfast holds elsewhere has been released.
 pub const TEARDOWN_FINALIZER: &str = "holdfast.dev/teardown";
 
-/// Held on a Checkpoint while a node has something of it.
+/// Held on a Checkpoint, and on what its node is asked, while a node has something of it.
 pub const CHECKPOINT_FINALIZER: &str = "holdfast.dev/checkpoint";
 
 /// On a `StateTask`: the uid of what it is a part of.

@@ -4,7 +4,7 @@ mod ends;
 mod refusals;
 
 use super::*;
-use crate::agent::api::{ContainerReport, StateTaskStatus};
+use crate::agent::api::{CheckpointOrder, ContainerReport, StateTaskStatus};
 use crate::checkpoint::api::CheckpointSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};

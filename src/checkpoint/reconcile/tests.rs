@@ -163,6 +163,7 @@ async fn a_checkpoint_is_taken_told_and_forgotten() {
             status.clone(),
             format!("POST {tasks}"),
             status,
+            task.clone(),
             task,
             format!("DELETE {TASK}"),
             checkpoint,
@@ -190,6 +191,74 @@ async fn a_write_that_fails_is_done_by_the_next_pass() {
             whole_life(&scene).await;
         }
     }
+}
+
+/// Everything in a namespace is deleted at once, and nothing can be made in it any more.
+#[tokio::test(start_paused = true)]
+async fn a_namespace_that_goes_does_not_keep_a_node_from_forgetting() {
+    let scene = Scene::new();
+    scene.settle().await;
+    scene.answer(&kept());
+    scene.settle().await;
+    let mut task = scene.server.stored(TASK).unwrap();
+    task["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    scene.server.put(TASK, task);
+    scene.delete();
+    let (tasks, _) = TASK.rsplit_once('/').unwrap();
+    scene.server.forbid(&format!("POST {tasks}"));
+    scene.settle().await;
+    let task = scene.server.stored(TASK).unwrap();
+    assert_eq!(task["spec"]["checkpoint"]["word"], "Forget");
+    scene.answer(&json!({ "standing": "Forgotten" }));
+    scene.settle().await;
+    assert_eq!(
+        (scene.checkpoint().is_none(), scene.server.stored(TASK)),
+        (true, None)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_nobody_can_be_asked_any_more_it_is_let_go() {
+    for (code, said) in [
+        (
+            StatusCode::FORBIDDEN,
+            "unable to create new content in namespace apps because it is being terminated",
+        ),
+        (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "create not allowed while custom resource definition is terminating",
+        ),
+        (
+            StatusCode::NOT_FOUND,
+            "the server could not find the requested resource",
+        ),
+    ] {
+        let scene = Scene::new();
+        scene.pass().await.unwrap();
+        scene.pass().await.unwrap();
+        let (tasks, _) = TASK.rsplit_once('/').unwrap();
+        let call = format!("POST {tasks}");
+        scene.server.refuse_saying(&call, code, said);
+        assert!(
+            scene.pass().await.is_err(),
+            "as long as it is not being deleted"
+        );
+        scene.delete();
+        scene.server.refuse_saying(&call, code, said);
+        scene.settle().await;
+        assert!(scene.checkpoint().is_none(), "{said}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_right_is_no_reason_to_let_it_go() {
+    let scene = Scene::new();
+    scene.pass().await.unwrap();
+    scene.pass().await.unwrap();
+    scene.delete();
+    scene.server.forbid("POST /apis/holdfast.dev");
+    assert!(scene.pass().await.unwrap_err().is_forbidden());
+    assert!(!scene.server.finalizers(CHECKPOINT).is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,42 @@
+//! What a node is asked.
+
+use super::{Observed, task_name};
+use crate::agent::api::{CheckpointOrder, CheckpointWord, PodName, StateTask, StateTaskSpec};
+use crate::kit::names;
+use kube::{Resource, ResourceExt};
+
+impl Observed<'_> {
+    /// The `StateTask`, with this word.
+    pub(super) fn order(&self, (uid, node): (&str, &str), word: CheckpointWord) -> StateTask {
+        let spec = &self.checkpoint.spec;
+        let mut task = StateTask::new(
+            &task_name(self.checkpoint),
+            StateTaskSpec {
+                node_name: node.to_owned(),
+                operation: self.operation(),
+                checkpoint: Some(CheckpointOrder {
+                    pod: PodName {
+                        name: spec.pod_name.clone(),
+                        uid: uid.to_owned(),
+                    },
+                    generation: self.operation(),
+                    containers: spec.containers.clone(),
+                    deadline_seconds: spec.deadline_seconds,
+                    word,
+                }),
+                ..StateTaskSpec::default()
+            },
+        );
+        task.metadata.namespace = self.checkpoint.namespace();
+        // Not one that blocks its owner's deletion: a deletion in the foreground would delete it before the node has forgotten.
+        task.metadata.owner_references = self
+            .checkpoint
+            .controller_owner_ref(&())
+            .map(|owner| vec![owner]);
+        // Where a whole namespace is deleted, no other could be made there to say that the node is to forget.
+        task.metadata.finalizers = Some(vec![names::CHECKPOINT_FINALIZER.into()]);
+        let label = (names::OPERATION_LABEL.to_owned(), self.operation());
+        task.metadata.labels = Some([label].into());
+        task
+    }
+}
