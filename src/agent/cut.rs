@@ -140,7 +140,7 @@ impl Engine {
         process.stdin(Stdio::piped()).stdout(Stdio::piped());
         let process = process.stderr(Stdio::piped()).spawn();
         let process = process.map_err(|error| Failure::at("run", &self.enter, error))?;
-        Ok(Dumper(process))
+        Ok(Dumper(Some(process)))
     }
 
     /// Dumps what is frozen. `containers` are those that are wanted.
@@ -232,18 +232,31 @@ pub(crate) type Dumpers = BTreeMap<String, Dumper>;
 
 /// A program of the host that dumps a container when it is told to. Dropped untold, it ends.
 #[derive(Debug)]
-pub(crate) struct Dumper(Child);
+pub(crate) struct Dumper(Option<Child>);
+
+impl Drop for Dumper {
+    fn drop(&mut self) {
+        if let Some(mut untold) = self.0.take() {
+            drop(untold.stdin.take());
+            // It ends at once, and is not to stay as a zombie.
+            let _ended = untold.wait();
+        }
+    }
+}
 
 impl Dumper {
     /// Waits until it is where the host's programs run.
     fn is_there(&mut self, program: &Path) -> Result<(), Failure> {
         let failed = |error| Failure::at("run", program, error);
-        let said = self.0.stdout.as_mut().map(|out| out.read(&mut [0]));
+        let Some(process) = &mut self.0 else {
+            return Ok(());
+        };
+        let said = process.stdout.as_mut().map(|out| out.read(&mut [0]));
         if matches!(said, Some(Ok(1))) {
             return Ok(());
         }
         let mut why = String::new();
-        if let Some(out) = &mut self.0.stderr {
+        if let Some(out) = &mut process.stderr {
             out.read_to_string(&mut why).map_err(failed)?;
         }
         Err(Failure::new(format!(
@@ -253,10 +266,13 @@ impl Dumper {
     }
 
     fn go(mut self) -> std::io::Result<Output> {
-        if let Some(mut word) = self.0.stdin.take() {
+        let Some(mut process) = self.0.take() else {
+            return Err(std::io::ErrorKind::NotFound.into());
+        };
+        if let Some(mut word) = process.stdin.take() {
             word.write_all(b"\n")?;
         }
-        self.0.wait_with_output()
+        process.wait_with_output()
     }
 }
 

@@ -63,6 +63,16 @@ impl Memory {
         }
     }
 
+    /// The hold is over: what waited for a word ends, and so does the guard, by itself.
+    fn lets_go(&mut self) {
+        let (dumpers, guard) = (std::mem::take(&mut self.dumpers), self.guard.take());
+        tokio::task::spawn_blocking(move || {
+            drop(dumpers);
+            // Not to leave a zombie.
+            guard.map(|mut guard| guard.wait())
+        });
+    }
+
     /// Whether the guard lives.
     pub(crate) fn is_guarded(&mut self) -> bool {
         let lives = |guard: &mut Child| matches!(guard.try_wait(), Ok(None));
@@ -103,6 +113,9 @@ impl Hands<'_> {
                     self.deliver(hold).await;
                 }
                 let changed = self.records.change(self.whose, &change).await;
+                if is_end(&change) && changed.is_ok() {
+                    memory.lets_go();
+                }
                 return changed.map(drop).map_err(|error| chain(&error));
             }
             Act::Guard => {

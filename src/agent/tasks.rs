@@ -63,8 +63,8 @@ pub(crate) async fn run(means: Means, stop: CancellationToken) {
             () = tokio::time::sleep(LOOK) => {}
         }
     }
-    // What is frozen has a guard; what is being dumped is given up by the next agent.
-    work.abort_all();
+    // What is frozen is let go before this agent goes; if it is killed first, there is a guard.
+    while work.join_next().await.is_some() {}
 }
 
 /// Each operation is worked at by one task at a time.

@@ -9,6 +9,7 @@ use crate::oci::cgroups::host;
 use crate::oci::failure::Failure;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::process::umask;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -50,6 +51,8 @@ pub(super) fn run(arguments: &[OsString]) -> Failure {
     if waits && let Err(failure) = wait() {
         return failure;
     }
+    // What is written there holds the memory of programs.
+    umask(Mode::from_raw_mode(0o077));
     let mut command = Command::new(program);
     let error = command.args(rest).current_dir("/").exec();
     Failure::at("run", program.as_ref(), error)

@@ -70,6 +70,7 @@ async fn a_pods_state_is_kept_and_the_pod_runs_on() {
     eventually("it counts", 30, || ready((count(&world) > 3).then_some(()))).await;
     let location = is_kept(&world).await;
     refuses_with_a_sentence(&world).await;
+    outlives_its_agent(&world).await;
     goes_with_its_object(&world, &location);
     world.end();
 }
@@ -129,9 +130,7 @@ fn is_whole_and_private(world: &World, node: &str, path: &str, location: &Value)
         let sum = on_node(&format!("sha256sum < {path}/{name}"));
         assert!(sum.starts_with(file["sha256"].as_str().unwrap()), "{name}");
     }
-    let open = on_node(
-        "find /var/lib/holdfast/checkpoints -perm /077 -type d -o -perm /077 -name '*.tar'",
-    );
+    let open = on_node("find /var/lib/holdfast/checkpoints -perm /077");
     assert_eq!(open, "", "others may read it");
 }
 
@@ -181,6 +180,31 @@ async fn refuses_with_a_sentence(world: &World) {
         assert_eq!(status["phase"], "Failed", "{status:#}");
         assert!(why(&status).contains(says), "{name}: {status:#}");
     }
+}
+
+/// Several at once, and the agent is killed over them again and again: each comes to an end, and the pod runs on.
+async fn outlives_its_agent(world: &World) {
+    let names: Vec<_> = (1..=4).map(|number| format!("many-{number}")).collect();
+    for name in &names {
+        checkpoint(world, name, &json!({ "podName": "counter" }));
+    }
+    for _ in 0..3 {
+        world.kubectl("delete pods -n holdfast-system -l app.kubernetes.io/component=agent --force --grace-period=0");
+        world.kubectl("rollout status daemonset/holdfast-agent -n holdfast-system --timeout=120s");
+    }
+    for name in &names {
+        let status = ended(world, name).await;
+        assert!(
+            status["phase"] == "Succeeded" || why(&status).contains("given up"),
+            "{status:#}"
+        );
+    }
+    let before = count(world);
+    eventually("it counts on", 30, || {
+        ready((count(world) > before + 5).then_some(()))
+    })
+    .await;
+    assert_eq!(restarts(&get(world, "get pod counter")["status"]), 0);
 }
 
 /// Its data goes with it, and nothing of ours stays behind.
