@@ -255,6 +255,7 @@ pub mod agent {
     mod host;
     mod own;
     mod pods;
+    mod poised;
     mod records;
     pub mod serving;
     mod socket;

@@ -33,11 +33,20 @@ pub(crate) struct Seen<'a> {
     /// A dump went wrong.
     pub(crate) failure: Option<&'a NoCut>,
     pub(crate) is_guarded: bool,
+    /// What a former agent began to dump is still being dumped: that ends by itself, and freezes what it found frozen once more.
+    pub(crate) dumping: Dumping,
     pub(crate) is_late: bool,
     /// This boot.
     pub(crate) boot: &'a str,
     /// When a hold that is written now is to be withdrawn.
     pub(crate) deadline: &'a Deadline,
+}
+
+/// Whether somebody dumps the pod whom this process does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dumping {
+    Not,
+    Still,
 }
 
 /// The next thing to do.
@@ -61,7 +70,7 @@ pub(crate) enum Act {
 pub(crate) fn plan(seen: &Seen<'_>) -> Option<Act> {
     match seen.record.hold_of(seen.operation) {
         Some(hold) if hold.state == HoldState::Frozen => Some(frozen(seen, hold)),
-        Some(hold) => Some(coming_back(seen, hold)),
+        Some(hold) => coming_back(seen, hold),
         None => at_large(seen),
     }
 }
@@ -102,14 +111,17 @@ fn frozen(seen: &Seen<'_>, hold: &Hold) -> Act {
 }
 
 /// The record has it that the pod may run before it does.
-fn coming_back(seen: &Seen<'_>, hold: &Hold) -> Act {
+fn coming_back(seen: &Seen<'_>, hold: &Hold) -> Option<Act> {
     if any(seen, Process::Frozen) {
         if hold.thawing {
-            return Act::Thaw;
+            return Some(Act::Thaw);
         }
-        return change(seen, HoldStep::Thaw);
+        return Some(change(seen, HoldStep::Thaw));
     }
-    change(seen, HoldStep::End)
+    if seen.dumping == Dumping::Still {
+        return None;
+    }
+    Some(change(seen, HoldStep::End))
 }
 
 /// Nothing holds it: it was not begun, or the pod runs again.
@@ -123,6 +135,7 @@ fn at_large(seen: &Seen<'_>) -> Option<Act> {
     }
     match seen.found {
         Found::Sealed(..) | Found::Failed(_) => None,
+        Found::Cut(_) if seen.failure.is_some() => Some(Act::Fail(why(seen))),
         Found::Cut(manifest) if manifest.boot == seen.boot => Some(Act::Seal),
         Found::Cut(_) => Some(Act::Fail(
             "the node lost power before what was dumped was safe on its disk".into(),

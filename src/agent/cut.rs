@@ -3,6 +3,7 @@
 use crate::agent::api::ContainerReport;
 use crate::agent::host::{self, Host};
 use crate::agent::pods::Living;
+use crate::agent::poised::{Poised, tail};
 use crate::agent::store::Generation;
 use crate::agent::store::make_folder;
 use crate::agent::store::manifest::{Manifest, VolumeNote};
@@ -15,18 +16,13 @@ use crate::oci::settings::Settings;
 use crate::tree::{Kind, pack};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Read, Write};
+use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
 use std::time::Instant;
 
-/// The cgroup on the host in which what we start there lives.
-pub(crate) const CGROUP: &str = "holdfast";
 /// Our runtime, wherever it lies.
 const RUNTIME: &str = "holdfast-runtime";
-/// The end of what a program said.
-const TAIL: usize = 600;
 
 /// What dumps, and where.
 #[derive(Debug, Clone)]
@@ -90,14 +86,6 @@ impl Engine {
         })
     }
 
-    /// A program of the host, run where the host's programs run.
-    pub(crate) fn on_host(&self) -> Command {
-        let mut command = Command::new(&self.enter);
-        command.args(["enter", "--cgroup", CGROUP, "--"]);
-        command.stdin(Stdio::null());
-        command
-    }
-
     /// Makes ready what is to dump these containers, before anything is frozen: programs of the host that wait for a word.
     pub(crate) fn prepare(
         &self,
@@ -116,12 +104,12 @@ impl Engine {
             dumpers.insert(container.held.name.clone(), dumper);
         }
         for dumper in dumpers.values_mut() {
-            dumper.is_there(&self.enter)?;
+            dumper.is_there()?;
         }
         Ok(dumpers)
     }
 
-    fn dumper(&self, generation: &Generation, container: &Living) -> Result<Dumper, Failure> {
+    fn dumper(&self, generation: &Generation, container: &Living) -> Result<Poised, Failure> {
         let on_node = dump::folder(&generation.part_on_node(), &container.held.name);
         let (images, work) = (on_node.join("images"), on_node.join("work"));
         let dump = Dump {
@@ -134,22 +122,17 @@ impl Engine {
             work: &work,
         };
         let command = dump.command();
-        let mut process = Command::new(&self.enter);
-        process.args(["enter", "--cgroup", CGROUP, "--wait", "--"]);
-        process.args(command.words).envs(command.variables);
-        process.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let process = process.stderr(Stdio::piped()).spawn();
-        let process = process.map_err(|error| Failure::at("run", &self.enter, error))?;
-        Ok(Dumper(Some(process)))
+        Poised::begin(&self.enter, &command.words, command.variables)
     }
 
-    /// Dumps what is frozen. `containers` are those that are wanted.
+    /// Dumps what is frozen. `containers` are those that are wanted. `is_still`: whether nobody let them go meanwhile; what was dumped
+    /// after that is of another moment.
     pub(crate) fn cut(
         &self,
         generation: &Generation,
         containers: &[Living],
-        manifest: Manifest,
-        dumpers: Dumpers,
+        (manifest, dumpers): (Manifest, Dumpers),
+        is_still: impl Fn() -> bool,
     ) -> Result<(), NoCut> {
         let (mut manifest, mut dumpers) = (manifest, dumpers);
         manifest.volumes = self.volumes(generation, containers, &manifest.uid)?;
@@ -161,6 +144,10 @@ impl Engine {
             let report = self.container(generation, container, dumper)?;
             manifest.containers.push(report);
         }
+        if !is_still() {
+            let why = "its time was over before all of it was dumped; the pod was let go";
+            return Err(Failure::new(why).into());
+        }
         generation.cut(&manifest)?;
         Ok(())
     }
@@ -169,7 +156,7 @@ impl Engine {
         &self,
         generation: &Generation,
         container: &Living,
-        dumper: Dumper,
+        dumper: Poised,
     ) -> Result<ContainerReport, NoCut> {
         let began = Instant::now();
         let folder = dump::folder(&generation.part(), &container.held.name);
@@ -191,7 +178,7 @@ impl Engine {
         let mounts = std::fs::read(&table).map_err(|error| Failure::at("read", &table, error))?;
         let root = container.bundle.join("rootfs");
         let upper = mounts::upper(&mounts, &root).map_err(Failure::new)?;
-        carry(&host::live(&upper), archive, Kind::Layer)
+        carry(&upper, archive, Kind::Layer)
     }
 
     fn volumes(
@@ -212,11 +199,7 @@ impl Engine {
         let found = volumes::of_pod(configs.iter(), uid);
         let carried = found.into_iter().enumerate().map(|(number, volume)| {
             let file = format!("{number}.tar");
-            let bytes = carry(
-                &host::live(&volume.source),
-                &folder.join(&file),
-                Kind::Volume,
-            )?;
+            let bytes = carry(&volume.source, &folder.join(&file), Kind::Volume)?;
             Ok(VolumeNote {
                 name: volume.name,
                 file: format!("volumes/{file}"),
@@ -227,57 +210,11 @@ impl Engine {
     }
 }
 
-/// By the names of the containers.
-pub(crate) type Dumpers = BTreeMap<String, Dumper>;
+/// What dumps, by the names of the containers.
+pub(crate) type Dumpers = BTreeMap<String, Poised>;
 
-/// A program of the host that dumps a container when it is told to. Dropped untold, it ends.
-#[derive(Debug)]
-pub(crate) struct Dumper(Option<Child>);
-
-impl Drop for Dumper {
-    fn drop(&mut self) {
-        if let Some(mut untold) = self.0.take() {
-            drop(untold.stdin.take());
-            // It ends at once, and is not to stay as a zombie.
-            let _ended = untold.wait();
-        }
-    }
-}
-
-impl Dumper {
-    /// Waits until it is where the host's programs run.
-    fn is_there(&mut self, program: &Path) -> Result<(), Failure> {
-        let failed = |error| Failure::at("run", program, error);
-        let Some(process) = &mut self.0 else {
-            return Ok(());
-        };
-        let said = process.stdout.as_mut().map(|out| out.read(&mut [0]));
-        if matches!(said, Some(Ok(1))) {
-            return Ok(());
-        }
-        let mut why = String::new();
-        if let Some(out) = &mut process.stderr {
-            out.read_to_string(&mut why).map_err(failed)?;
-        }
-        Err(Failure::new(format!(
-            "the host cannot be entered: {}",
-            tail(&why)
-        )))
-    }
-
-    fn go(mut self) -> std::io::Result<Output> {
-        let Some(mut process) = self.0.take() else {
-            return Err(std::io::ErrorKind::NotFound.into());
-        };
-        if let Some(mut word) = process.stdin.take() {
-            word.write_all(b"\n")?;
-        }
-        process.wait_with_output()
-    }
-}
-
-fn dump(container: &Living, folder: &Path, dumper: Dumper) -> Result<(), NoCut> {
-    let output = dumper.go().map_err(|error| {
+fn dump(container: &Living, folder: &Path, dumper: Poised) -> Result<(), NoCut> {
+    let output = dumper.run().map_err(|error| {
         let name = &container.held.name;
         Failure::new(format!("container {name} was not dumped: {error}"))
     })?;
@@ -300,16 +237,6 @@ fn dump(container: &Living, folder: &Path, dumper: Dumper) -> Result<(), NoCut> 
 /// So many lines of CRIU's log are told.
 const MOST_LINES: usize = 12;
 
-/// The end of a text, from the beginning of a letter.
-fn tail(text: &str) -> &str {
-    let text = text.trim();
-    let mut from = text.len().saturating_sub(TAIL);
-    while !text.is_char_boundary(from) {
-        from = from.saturating_add(1);
-    }
-    text.get(from..).unwrap_or_default()
-}
-
 /// A directory becomes an archive that root alone may read.
 fn carry(directory: &Path, archive: &Path, kind: Kind) -> Result<i64, Failure> {
     let open = || -> std::io::Result<File> {
@@ -319,7 +246,8 @@ fn carry(directory: &Path, archive: &Path, kind: Kind) -> Result<i64, Failure> {
     };
     let file = open().map_err(|error| Failure::at("write", archive, error))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    pack(directory, &mut out, kind).map_err(|error| Failure::new(error.to_string()))?;
+    let directory = host::opened(directory)?;
+    pack(&directory.path(), &mut out, kind).map_err(|error| Failure::new(error.to_string()))?;
     out.flush()
         .map_err(|error| Failure::at("write", archive, error))?;
     let length = std::fs::metadata(archive).map(|about| about.len());

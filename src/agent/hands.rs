@@ -1,23 +1,29 @@
 //! Does what was decided about a checkpoint: one act, on this node.
 
+mod memory;
+
 use crate::agent::checkpoint::Act;
-use crate::agent::cut::{Dumpers, Engine, NoCut};
+use crate::agent::cut::Engine;
+use crate::agent::host::Host;
 use crate::agent::pods::{self, Living};
+use crate::agent::poised::{Poised, on_host};
 use crate::agent::records::Records;
 use crate::agent::store::manifest::{Manifest, VERSION};
 use crate::agent::store::{Found, Generation};
 use crate::hold::change::{Change, HoldStep};
-use crate::hold::record::{Hold, Record};
+use crate::hold::record::{Held, Hold, Record};
 use crate::hold::shelf::Whose;
+use crate::hold::signal::wishes;
 use crate::kit::error::chain;
 use crate::kit::faults::around;
+use crate::oci::cgroups::Cgroups;
 use crate::oci::failure::Failure;
-use crate::process::clock;
 use crate::write_steps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use k8s_openapi::jiff::Timestamp;
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+pub(crate) use memory::Memory;
+use std::ffi::OsString;
+use std::process::Stdio;
+use std::time::Duration;
 
 write_steps! {
     /// The guard is started.
@@ -39,50 +45,11 @@ write_steps! {
 /// A freeze may take so long.
 const FREEZING: Duration = Duration::from_secs(10);
 
-/// What this process remembers of a checkpoint that it takes.
-#[derive(Default)]
-pub(crate) struct Memory {
-    guard: Option<Child>,
-    dumpers: Dumpers,
-    /// When everything stood still.
-    pub(crate) frozen: Option<(Instant, Timestamp)>,
-    /// For how long.
-    pub(crate) frozen_for: Option<Duration>,
-    /// It dumped it itself, or is about to.
-    pub(crate) is_mine: bool,
-    pub(crate) failure: Option<NoCut>,
-    /// What was said last of why it does not go on.
-    pub(crate) said: Option<String>,
-}
-
-impl Memory {
-    /// What was frozen runs: how long that took is known.
-    fn runs_again(&mut self) {
-        if let Some((since, _)) = self.frozen {
-            self.frozen_for.get_or_insert_with(|| since.elapsed());
-        }
-    }
-
-    /// The hold is over: what waited for a word ends, and so does the guard, by itself.
-    fn lets_go(&mut self) {
-        let (dumpers, guard) = (std::mem::take(&mut self.dumpers), self.guard.take());
-        tokio::task::spawn_blocking(move || {
-            drop(dumpers);
-            // Not to leave a zombie.
-            guard.map(|mut guard| guard.wait())
-        });
-    }
-
-    /// Whether the guard lives.
-    pub(crate) fn is_guarded(&mut self) -> bool {
-        let lives = |guard: &mut Child| matches!(guard.try_wait(), Ok(None));
-        self.guard.as_mut().is_some_and(lives)
-    }
-}
-
 /// What an act is done with.
 pub(crate) struct Hands<'a> {
-    pub(crate) engine: &'a Engine,
+    pub(crate) host: &'a Host,
+    /// What is installed here; to let a pod go nothing of it is needed.
+    pub(crate) engine: Option<&'a Engine>,
     pub(crate) records: &'a Records,
     pub(crate) whose: &'a Whose,
     pub(crate) node: &'a str,
@@ -105,153 +72,170 @@ impl Hands<'_> {
         memory: &mut Memory,
     ) -> Result<(), String> {
         let hold = record.hold.as_ref();
+        let generation = self.generation.clone();
         let done = match act {
-            Act::Change(change) => {
-                if let Some(hold) = hold.filter(|_| is_end(&change)) {
-                    // Its guard may have thawed it before we looked.
-                    memory.runs_again();
-                    self.deliver(hold).await;
-                }
-                let changed = self.records.change(self.whose, &change).await;
-                if is_end(&change) && changed.is_ok() {
-                    memory.lets_go();
-                }
-                return changed.map(drop).map_err(|error| chain(&error));
-            }
+            Act::Change(change) => return self.change(change, hold, memory).await,
             Act::Guard => {
-                self.prepare(memory).await;
-                around(&GUARD, || self.guard(memory))
+                let done = self.prepare(memory).await;
+                memory.tried(done);
+                Ok(())
             }
             Act::Freeze => {
-                self.freeze(hold, memory);
+                let done = self.freeze(hold, memory).await;
+                memory.tried(done);
                 Ok(())
             }
-            Act::Dump => {
-                self.dump(record, memory).await;
+            Act::Dump => self.dump(record, memory).await,
+            Act::Thaw => self.thaw(hold, memory).await,
+            Act::Seal => {
+                let done = self.seal(found, memory).await;
+                memory.tried(done);
                 Ok(())
             }
-            Act::Thaw => self.thaw(hold, memory),
-            Act::Seal => match found {
-                Found::Cut(manifest) => {
-                    let (generation, mut manifest) =
-                        (self.generation.clone(), (**manifest).clone());
-                    let frozen = memory.frozen_for.unwrap_or_default();
-                    manifest.frozen_millis = i64::try_from(frozen.as_millis()).unwrap_or(i64::MAX);
-                    blocking(move || around(&SEAL, || generation.seal(manifest))).await
-                }
-                _ => Ok(()),
-            },
-            Act::Fail(why) => around(&FAIL, || self.generation.fail(&why)),
-            Act::Forget => {
-                let generation = self.generation.clone();
-                blocking(move || around(&FORGET, || generation.forget())).await
-            }
+            Act::Fail(why) => blocking(move || around(&FAIL, || generation.fail(&why))).await,
+            Act::Forget => blocking(move || around(&FORGET, || generation.forget())).await,
         };
         done.map_err(|failure| failure.to_string())
     }
 
-    /// Everything that takes time and can be done before anything stands still.
-    async fn prepare(&self, memory: &mut Memory) {
-        memory.is_mine = true;
-        let (engine, generation) = (self.engine.clone(), self.generation.clone());
-        let containers = self.containers.to_vec();
-        let work = tokio::task::spawn_blocking(move || engine.prepare(&generation, &containers));
-        match work.await {
-            Ok(Ok(dumpers)) => memory.dumpers = dumpers,
-            Ok(Err(failure)) => memory.failure = Some(failure.into()),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+    async fn change(
+        &self,
+        change: Change,
+        hold: Option<&Hold>,
+        memory: &mut Memory,
+    ) -> Result<(), String> {
+        let is_end = matches!(&change, Change::Hold { step, .. } if *step == HoldStep::End);
+        if let Some(hold) = hold.filter(|_| is_end) {
+            // Its guard may have thawed it before we looked.
+            memory.runs_again();
+            self.deliver(hold).await;
         }
+        let changed = self.records.change(self.whose, &change).await;
+        if is_end && changed.is_ok() {
+            memory.lets_go();
+        }
+        changed.map(drop).map_err(|error| chain(&error))
     }
 
-    fn guard(&self, memory: &mut Memory) -> Result<(), Failure> {
-        let program = &self.engine.runtime;
-        let mut command = self.engine.on_host();
-        command.arg(program).args(["guard", "--record"]);
-        command.arg(self.whose.uid.as_str());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let guard = command
-            .spawn()
-            .map_err(|error| Failure::at("run", program, error))?;
-        memory.guard = Some(guard);
+    fn engine(&self) -> Result<Engine, Failure> {
+        let missing = || Failure::new("what dumps is not installed on this node any more");
+        self.engine.cloned().ok_or_else(missing)
+    }
+
+    /// Everything that takes time and can be done before anything stands still; and the guard, which is there before this ends.
+    async fn prepare(&self, memory: &mut Memory) -> Result<(), Failure> {
+        memory.is_mine = true;
+        let (engine, generation) = (self.engine()?, self.generation.clone());
+        let containers = self.containers.to_vec();
+        let uid = self.whose.uid.to_string();
+        let (dumpers, guard) = blocking(move || {
+            let dumpers = engine.prepare(&generation, &containers)?;
+            let words = [
+                engine.runtime.as_os_str(),
+                "guard".as_ref(),
+                "--record".as_ref(),
+                uid.as_ref(),
+            ];
+            let words: Vec<_> = words.into_iter().map(OsString::from).collect();
+            let mut guard = Poised::begin(&engine.enter, &words, Vec::new())?;
+            guard.is_there()?;
+            let guard = around(&GUARD, || guard.release());
+            let failed = |error| Failure::at("run", &engine.runtime, error);
+            Ok((dumpers, guard.map_err(failed)?))
+        })
+        .await?;
+        memory.is_ready(dumpers, guard);
         Ok(())
     }
 
-    /// All at once: what was born while the first one froze is in one of the others at most.
-    fn freeze(&self, hold: Option<&Hold>, memory: &mut Memory) {
-        memory.is_mine = true;
-        let containers = hold.map(|hold| hold.containers.as_slice());
-        let frozen = around(&FREEZE, || {
-            for held in containers.unwrap_or_default() {
-                pods::cgroups(&self.engine.host, held).freeze(FREEZING)?;
-            }
-            Ok::<(), Failure>(())
-        });
-        if let Err(failure) = frozen {
-            memory.failure = Some(failure.into());
-            return;
-        }
-        memory.frozen.get_or_insert_with(now);
+    async fn freeze(&self, hold: Option<&Hold>, memory: &mut Memory) -> Result<(), Failure> {
+        let cgroups = self.cgroups(hold);
+        blocking(move || {
+            around(&FREEZE, || {
+                let frozen = cgroups.iter().try_for_each(|one| one.freeze(FREEZING));
+                if frozen.is_err() {
+                    // What is on its way would stand still some time.
+                    cgroups.iter().try_for_each(Cgroups::thaw)?;
+                }
+                frozen
+            })
+        })
+        .await?;
+        memory.stands_still();
+        Ok(())
     }
 
-    async fn dump(&self, record: &Record, memory: &mut Memory) {
-        memory.is_mine = true;
-        let (_, taken_at) = *memory.frozen.get_or_insert_with(now);
-        let hold = record.hold.as_ref();
+    async fn dump(&self, record: &Record, memory: &mut Memory) -> Result<(), Failure> {
+        let Some(hold) = &record.hold else {
+            return Ok(());
+        };
         let manifest = Manifest {
             version: VERSION,
-            operation: hold.map_or_else(String::new, |hold| hold.operation.clone()),
+            operation: hold.operation.clone(),
             namespace: self.whose.namespace.clone(),
             pod: self.whose.pod.clone(),
             uid: self.whose.uid.to_string(),
             node: self.node.to_owned(),
             boot: self.boot.to_owned(),
-            taken_at: Time(taken_at),
+            taken_at: Time(memory.stands_still()),
             frozen_millis: 0,
             containers: Vec::new(),
             volumes: Vec::new(),
             files: Vec::new(),
         };
-        let (engine, generation) = (self.engine.clone(), self.generation.clone());
-        let (containers, dumpers) = (
-            self.containers.to_vec(),
-            std::mem::take(&mut memory.dumpers),
+        let (engine, generation) = (self.engine()?, self.generation.clone());
+        let (containers, dumpers) = (self.containers.to_vec(), memory.take_dumpers());
+        let (records, uid, operation) = (
+            self.records.clone(),
+            self.whose.uid.clone(),
+            hold.operation.clone(),
         );
         let cut = tokio::task::spawn_blocking(move || {
-            around(&DUMP, || {
-                engine.cut(&generation, &containers, manifest, dumpers)
-            })
+            let is_still = || records.is_frozen(&uid, &operation);
+            let cut = around(&DUMP, || {
+                engine.cut(&generation, &containers, (manifest, dumpers), is_still)
+            });
+            // The pod is let go next, and that is written down: there must be room for it.
+            cut.map_err(|no_cut| (no_cut, generation.empty()))
         });
         match cut.await {
-            Ok(Ok(())) => {}
-            Ok(Err(no_cut)) => memory.failure = Some(no_cut),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err((no_cut, emptied))) => {
+                memory.failure = Some(no_cut);
+                emptied
+            }
             // A panic of ours is not an answer.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
-    /// What is frozen runs, and hears what it was to be told while it could not.
-    fn thaw(&self, hold: Option<&Hold>, memory: &mut Memory) -> Result<(), Failure> {
-        let Some(hold) = hold else { return Ok(()) };
-        around(&THAW, || {
-            for held in &hold.containers {
-                pods::cgroups(&self.engine.host, held).thaw()?;
-            }
-            Ok::<(), Failure>(())
-        })?;
+    async fn thaw(&self, hold: Option<&Hold>, memory: &mut Memory) -> Result<(), Failure> {
+        let cgroups = self.cgroups(hold);
+        blocking(move || around(&THAW, || cgroups.iter().try_for_each(Cgroups::thaw))).await?;
         memory.runs_again();
         Ok(())
+    }
+
+    async fn seal(&self, found: &Found, memory: &Memory) -> Result<(), Failure> {
+        let Found::Cut(manifest) = found else {
+            return Ok(());
+        };
+        let (generation, mut manifest) = (self.generation.clone(), (**manifest).clone());
+        manifest.frozen_millis = memory.frozen_millis();
+        blocking(move || around(&SEAL, || generation.seal(manifest))).await
+    }
+
+    fn cgroups(&self, hold: Option<&Hold>) -> Vec<Cgroups> {
+        let containers = hold.map(|hold| hold.containers.as_slice());
+        let all = containers.unwrap_or_default().iter();
+        all.map(|held| pods::cgroups(self.host, held)).collect()
     }
 
     /// Signals that were asked for while it was frozen.
     async fn deliver(&self, hold: &Hold) {
         for held in &hold.containers {
-            for signal in &hold.wishes {
-                let mut command = self.engine.on_host();
-                command.arg(&self.engine.real).args(["--root", &held.root]);
-                command.args(["kill", &held.id, signal]);
-                command.stdout(Stdio::null()).stderr(Stdio::null());
-                let ended = tokio::process::Command::from(command).status().await;
-                if !ended.is_ok_and(|status| status.success()) {
+            for signal in wishes(hold, &held.id) {
+                if !self.send(held, signal).await {
                     tracing::warn!(
                         container = held.name,
                         signal,
@@ -261,22 +245,23 @@ impl Hands<'_> {
             }
         }
     }
+
+    async fn send(&self, held: &Held, signal: &str) -> bool {
+        let Some(engine) = self.engine else {
+            return false;
+        };
+        let mut command = on_host(&engine.enter, &[]);
+        command.arg(&engine.real).args(["--root", &held.root]);
+        command.args(["kill", &held.id, signal]);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let ended = tokio::process::Command::from(command).status().await;
+        ended.is_ok_and(|status| status.success())
+    }
 }
 
-fn is_end(change: &Change) -> bool {
-    let Change::Hold { step, .. } = change else {
-        return false;
-    };
-    *step == HoldStep::End
-}
-
-fn now() -> (Instant, Timestamp) {
-    (Instant::now(), clock::now())
-}
-
-async fn blocking(
-    work: impl FnOnce() -> Result<(), Failure> + Send + 'static,
-) -> Result<(), Failure> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

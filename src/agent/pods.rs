@@ -44,7 +44,9 @@ fn living_container(host: &Host, place: Place) -> Result<Option<Living>, Failure
         return Ok(None);
     };
     let cgroups = if state.cgroups.is_empty() {
-        Cgroups::of_process(pid)?.directories().to_vec()
+        let seen = Cgroups::of_process(pid)?;
+        let seen = seen.directories().iter();
+        seen.map(|path| host.without(path)).collect()
     } else {
         state.cgroups
     };
@@ -89,12 +91,21 @@ pub(crate) fn process(host: &Host, held: &Held) -> Result<Process, Failure> {
     if cgroups.is_empty()? {
         return Ok(Process::Dead);
     }
-    let is_frozen = cgroups.is_frozen()?;
+    // What is on its way to be frozen has to be thawed like what is.
+    let is_frozen = cgroups.is_ordered_to_freeze()?;
     Ok(if is_frozen {
         Process::Frozen
     } else {
         Process::Running
     })
+}
+
+/// The environments of all processes of the node.
+pub(crate) fn environments() -> impl Iterator<Item = Vec<u8>> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten();
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path().join("environ")));
+    // Who ends meanwhile has none.
+    paths.filter_map(|path| std::fs::read(path).ok())
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The records of this node, for many tasks: disk work stands on threads of its own, and who waits hears of each change.
 
 use crate::hold::change::Change;
-use crate::hold::record::Record;
+use crate::hold::record::{HoldState, Record};
 use crate::hold::shelf::{Found, Shelf, ShelfError, Whose};
 use crate::hold::uid::Uid;
 use std::path::Path;
@@ -37,6 +37,13 @@ impl Records {
     pub(crate) async fn read(&self, uid: &Uid) -> Result<Option<Record>, ShelfError> {
         let (this, uid) = (Arc::clone(&self.shelf), uid.clone());
         blocking(move || this.read(&uid)).await
+    }
+
+    /// Whether this operation keeps a pod frozen now, and nobody let it go. For a thread of its own.
+    pub(crate) fn is_frozen(&self, uid: &Uid, operation: &str) -> bool {
+        let record = self.shelf.read(uid).ok().flatten();
+        let hold = record.as_ref().and_then(|record| record.hold_of(operation));
+        hold.is_some_and(|hold| hold.state == HoldState::Frozen)
     }
 
     /// Changes the record of a pod.

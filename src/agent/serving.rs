@@ -8,6 +8,7 @@ use crate::kit::error::{Error, chain};
 use crate::oci::place::Places;
 use crate::process::health::Health;
 use crate::process::telemetry::AgentMetrics;
+use crate::runtime::api::evidence_folder;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,17 +61,21 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     let places = Places::below(&host.run());
     let answers = Arc::new(Answers::new(records.clone(), host.clone(), metrics.clone()));
     let listener = socket::listen(&host.run())?;
-    let tasks = client.map(|client| {
-        let means = tasks::Means {
-            client,
-            node,
-            records: records.clone(),
-            host: host.clone(),
-            prefixes,
-        };
-        tokio::spawn(tasks::run(means, stop.clone()))
+    let means = client.map(|client| tasks::Means {
+        client,
+        node,
+        records: records.clone(),
+        host: host.clone(),
+        prefixes,
     });
-    let sweeping = tokio::spawn(sweep::run(records, places, metrics, stop.clone()));
+    let tasks = tokio::spawn(orders(means, stop.clone()));
+    let sweeping = tokio::spawn(sweep::run(
+        records,
+        places,
+        evidence_folder(&host.run()),
+        metrics,
+        stop.clone(),
+    ));
     health.is_ready(PART);
     health.is_ready("start");
     let beating = async {
@@ -83,19 +88,24 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         () = socket::serve(listener, answers, stop.clone()) => {}
         () = beating => {}
     }
-    sweeping.await.map_err(|error| Error::Ended {
-        part: "the sweep of records",
-        why: error.to_string(),
-    })?;
-    if let Some(tasks) = tasks {
-        tasks.await.map_err(|error| Error::Ended {
-            part: "the node's orders",
-            why: error.to_string(),
-        })?;
-    }
+    sweeping.await.map_err(ended("the sweep of records"))?;
+    tasks.await.map_err(ended("the node's orders"))?;
     // Only now may another agent answer.
     drop(alone);
     Ok(())
+}
+
+fn ended(part: &'static str) -> impl Fn(tokio::task::JoinError) -> Error {
+    move |error| Error::Ended {
+        part,
+        why: error.to_string(),
+    }
+}
+
+async fn orders(means: Option<tasks::Means>, stop: CancellationToken) {
+    if let Some(means) = means {
+        tasks::run(means, stop).await;
+    }
 }
 
 async fn take(host: &Host, health: &Health) -> Result<own::Own, Error> {

@@ -102,14 +102,22 @@ impl Generation {
     /// It is there and cannot be read.
     pub(crate) fn look(&self) -> Result<Found, Failure> {
         if let Some(text) = files::read(&self.whole().join(MANIFEST))? {
-            let manifest = read(&self.whole(), &text)?;
-            return Ok(Found::Sealed(Box::new(manifest), sealing::digest(&text)));
+            return Ok(match read(&self.whole(), &text) {
+                Ok(manifest) => Found::Sealed(Box::new(manifest), sealing::digest(&text)),
+                Err(failure) => Found::Failed(failure.to_string()),
+            });
+        }
+        // Its manifest is the first to go.
+        if self.whole().exists() {
+            return Ok(Found::Part);
         }
         if let Some(why) = files::read(&self.why())? {
             return Ok(Found::Failed(String::from_utf8_lossy(&why).into_owned()));
         }
-        if let Some(text) = files::read(&self.part().join(CUT))? {
-            return Ok(Found::Cut(Box::new(read(&self.part(), &text)?)));
+        // One that is cut off was written when the node lost power.
+        let cut = files::read(&self.part().join(CUT))?;
+        if let Some(manifest) = cut.and_then(|text| read(&self.part(), &text).ok()) {
+            return Ok(Found::Cut(Box::new(manifest)));
         }
         Ok(if self.part().exists() {
             Found::Part
@@ -158,8 +166,22 @@ impl Generation {
     /// The disk says no.
     pub(crate) fn fail(&self, why: &str) -> Result<(), Failure> {
         make_folder(&self.folder)?;
-        files::put(&self.why(), why.as_bytes())?;
-        remove_folder(&self.part())
+        let said = files::put(&self.why(), why.as_bytes());
+        remove_folder(&self.part())?;
+        remove_folder(&self.whole())?;
+        // The disk may have been full with it.
+        said.or_else(|_full| files::put(&self.why(), why.as_bytes()))
+    }
+
+    /// What was dumped counts for nothing: it makes room at once, and its folder stays, so that it is not begun again.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn empty(&self) -> Result<(), Failure> {
+        for name in ["containers", "volumes"] {
+            remove_folder(&self.part().join(name))?;
+        }
+        Ok(())
     }
 
     /// Nothing of it stays.
@@ -167,6 +189,8 @@ impl Generation {
     /// # Errors
     /// The disk says no.
     pub(crate) fn forget(&self) -> Result<(), Failure> {
+        // Without its manifest it is a part. Who dies in the middle leaves one, and not memory that nobody knows of.
+        files::remove(&self.whole().join(MANIFEST))?;
         remove_folder(&self.part())?;
         remove_folder(&self.whole())?;
         files::remove(&self.why())?;

@@ -1,11 +1,15 @@
-//! Records of pods that are gone. A record that holds, or that waits for a state, is never swept: its operation ends it.
+//! Records of pods that are gone. A record that holds, or that waits for a state, is never swept: its operation ends it. And what the
+//! runtime left of containers that were deleted, where nobody will ask for it.
 
 use crate::agent::records::Records;
 use crate::hold::record::Record;
 use crate::kit::error::chain;
+use crate::oci::files;
 use crate::oci::place::Places;
 use crate::process::telemetry::AgentMetrics;
+use crate::runtime::api::Evidence;
 use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -16,12 +20,16 @@ const PERIOD: Duration = Duration::from_secs(60);
 pub(crate) async fn run(
     records: Records,
     places: Places,
+    evidence: PathBuf,
     metrics: AgentMetrics,
     stop: CancellationToken,
 ) {
     let mut gone = HashSet::new();
     loop {
         gone = look(&records, &places, &metrics, &gone).await;
+        if let Err(why) = sweep_evidence(&records, &evidence).await {
+            tracing::warn!(why, "what containers left behind stays");
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PERIOD) => {}
@@ -74,6 +82,34 @@ async fn look(
     gone
 }
 
+/// What became of a container is asked only of pods that wait for a state, or had one.
+async fn sweep_evidence(records: &Records, folder: &Path) -> Result<(), String> {
+    let listed = records.list().await.map_err(|error| chain(&error))?;
+    let is_asked = |record: &Record| record.admission.is_some();
+    let keeps = listed
+        .into_iter()
+        // Of a record that cannot be read nothing is known: its pod's is kept.
+        .filter(|(_, record)| record.as_ref().map_or(true, is_asked))
+        .map(|(uid, _)| uid.to_string());
+    let (keeps, folder): (HashSet<String>, _) = (keeps.collect(), folder.to_owned());
+    let swept = tokio::task::spawn_blocking(move || {
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            // No container was deleted since the boot.
+            return Ok(());
+        };
+        for entry in entries {
+            let path = entry.map_err(|error| error.to_string())?.path();
+            let left = files::read(&path).map_err(|failure| failure.to_string())?;
+            let left: Option<Evidence> = left.and_then(|text| serde_json::from_slice(&text).ok());
+            if left.is_some_and(|left| !keeps.contains(&left.place.uid)) {
+                files::remove(&path).map_err(|failure| failure.to_string())?;
+            }
+        }
+        Ok(())
+    });
+    swept.await.map_err(|error| error.to_string())?
+}
+
 fn kind(record: &Record) -> &'static str {
     match record {
         Record { hold: Some(_), .. } => "hold",
@@ -96,9 +132,10 @@ fn living(places: &Places) -> Result<HashSet<String>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hold::change::Change;
+    use crate::hold::change::{AdmissionStep, Change};
     use crate::hold::shelf::Whose;
     use crate::hold::uid::Uid;
+    use serde_json::json;
 
     #[tokio::test]
     async fn a_note_is_forgotten_when_its_pod_is_gone_at_two_looks() {
@@ -123,5 +160,40 @@ mod tests {
         assert!(look(&records, &places, &metrics, &first).await.is_empty());
         assert_eq!(records.read(&uid).await.unwrap(), None);
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_container_left_stays_while_its_pod_may_be_asked_for() {
+        let folder = crate::testkit::folder::Folder::new();
+        let records = Records::open(&folder.path().join("records")).unwrap();
+        let left = |name: &str, uid: &str| {
+            let place = json!({ "id": name, "root": "/r", "bundle": "/b", "namespace": "ns", "pod": "web", "uid": uid, "container": "c", "sandbox": false });
+            let text = json!({ "place": place, "boot": "b", "seen": "no-state" }).to_string();
+            folder.write(&format!("evidence/{name}.json"), &text);
+        };
+        left("c1", "u1");
+        left("c2", "u2");
+        folder.write("evidence/c3.json", "{");
+        let whose = Whose {
+            namespace: "ns".into(),
+            pod: "web".into(),
+            uid: Uid::try_from("u2").unwrap(),
+        };
+        let open = AdmissionStep::Open {
+            attempt: 1,
+            restores: ["c".to_owned()].into(),
+            finished: [].into(),
+            prepared: false,
+        };
+        let operation = "op".to_owned();
+        let admit = Change::Admit {
+            operation,
+            step: open,
+        };
+        records.change(&whose, &admit).await.unwrap();
+        let evidence = folder.path().join("evidence");
+        sweep_evidence(&records, &evidence).await.unwrap();
+        let stays = |name: &str| evidence.join(format!("{name}.json")).exists();
+        assert_eq!(["c1", "c2", "c3"].map(stays), [false, true, true]);
     }
 }

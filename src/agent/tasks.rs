@@ -3,7 +3,7 @@
 
 pub(crate) mod pass;
 
-use crate::agent::api::StateTask;
+use crate::agent::api::{CheckpointStanding, CheckpointWord, StateTask};
 use crate::agent::hands::Memory;
 use crate::agent::host::Host;
 use crate::agent::records::Records;
@@ -50,17 +50,22 @@ pub(crate) async fn run(means: Means, stop: CancellationToken) {
     let mut watch = Box::pin(watch.default_backoff().touched_objects());
     let mut memories = HashMap::new();
     let mut work = JoinSet::new();
-    loop {
+    'until_stopped: loop {
         begin(&means, &reader, &mut memories, &mut work).await;
-        tokio::select! {
-            () = stop.cancelled() => break,
-            seen = watch.next() => {
-                if let Some(Err(error)) = seen {
-                    tracing::warn!(error = %chain(&error), "the orders of this node are not seen; trying again");
+        let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break 'until_stopped,
+                seen = watch.next() => {
+                    if let Some(Err(error)) = seen {
+                        tracing::warn!(error = %chain(&error), "the orders of this node are not seen; trying again");
+                    }
+                    break;
                 }
+                // What has ended is looked at again at its time.
+                Some(_ended) = work.join_next() => {}
+                () = &mut look => break,
             }
-            Some(_ended) = work.join_next() => {}
-            () = tokio::time::sleep(LOOK) => {}
         }
     }
     // What is frozen is let go before this agent goes; if it is killed first, there is a guard.
@@ -74,7 +79,7 @@ async fn begin(
     memories: &mut HashMap<String, Arc<Mutex<Memory>>>,
     work: &mut JoinSet<()>,
 ) {
-    let jobs = jobs(means, reader).await;
+    let jobs = jobs(means, reader, memories).await;
     memories.retain(|operation, _| jobs.iter().any(|job| job.operation == *operation));
     for job in jobs {
         let memory = memories.entry(job.operation.clone()).or_default();
@@ -86,9 +91,12 @@ async fn begin(
 }
 
 /// What there is to be done: orders, and holds of which the order is gone.
-async fn jobs(means: &Means, reader: &Store<StateTask>) -> Vec<Job> {
-    let is_ours = |task: &Arc<StateTask>| task.spec.checkpoint.is_some();
-    let orders = reader.state().into_iter().filter(is_ours);
+async fn jobs(
+    means: &Means,
+    reader: &Store<StateTask>,
+    memories: &HashMap<String, Arc<Mutex<Memory>>>,
+) -> Vec<Job> {
+    let orders = reader.state().into_iter().filter(|task| is_open(task));
     let mut jobs: Vec<_> = orders
         .map(|order| Job {
             operation: order.spec.operation.clone(),
@@ -99,15 +107,20 @@ async fn jobs(means: &Means, reader: &Store<StateTask>) -> Vec<Job> {
     // Before the first list an order that is not seen is not known to be gone.
     let is_whole = futures::FutureExt::now_or_never(reader.wait_until_ready()).is_some();
     let records = match means.records.list().await {
-        Ok(records) if is_whole => records,
-        _ => return jobs,
+        Ok(records) => records,
+        Err(error) => {
+            tracing::warn!(error = %chain(&error), "the records of this node cannot be read");
+            return jobs;
+        }
     };
     for record in records.into_iter().filter_map(|(_, record)| record.ok()) {
         let hold = record.hold.as_ref();
         let Some(hold) = hold.filter(|hold| hold.role == Role::Checkpoint) else {
             continue;
         };
-        if jobs.iter().all(|job| job.operation != hold.operation) {
+        // What a former agent held is let go in any case, and that needs no order.
+        let is_orphan = is_whole || !memories.contains_key(&hold.operation);
+        if is_orphan && jobs.iter().all(|job| job.operation != hold.operation) {
             jobs.push(Job {
                 operation: hold.operation.clone(),
                 order: None,
@@ -116,4 +129,25 @@ async fn jobs(means: &Means, reader: &Store<StateTask>) -> Vec<Job> {
         }
     }
     jobs
+}
+
+/// Whether there is something to do, or to say, about an order.
+fn is_open(task: &StateTask) -> bool {
+    let Some(order) = &task.spec.checkpoint else {
+        return false;
+    };
+    let status = task.status.as_ref();
+    let is_answered =
+        status.and_then(|status| status.observed_generation) == task.metadata.generation;
+    let report = status.and_then(|status| status.checkpoint.as_ref());
+    let is_over = report.is_some_and(|report| {
+        matches!(
+            (order.word, report.standing),
+            (
+                CheckpointWord::Take,
+                CheckpointStanding::Kept | CheckpointStanding::Failed
+            )
+        )
+    });
+    !(is_over && is_answered) || task.metadata.deletion_timestamp.is_some()
 }

@@ -23,16 +23,27 @@ fn still(record: &Record) -> Option<&Hold> {
     record.hold.as_ref().filter(is_still)
 }
 
-/// What becomes of a signal, named without `SIG`.
+/// A signal that is wished for, and the runtime's id of the container that it is for.
 #[must_use]
-pub fn signal(record: &Record, signal: &str) -> Signalled {
+pub fn wish(signal: &str, id: &str) -> HoldStep {
+    HoldStep::Wish(format!("{signal} {id}"))
+}
+
+/// The signals that are wished for one container.
+pub fn wishes<'a>(hold: &'a Hold, id: &'a str) -> impl Iterator<Item = &'a str> {
+    let wishes = hold.wishes.iter().filter_map(|wish| wish.split_once(' '));
+    wishes
+        .filter(move |(_, of)| *of == id)
+        .map(|(signal, _)| signal)
+}
+
+/// What becomes of a signal for a container, named without `SIG`.
+#[must_use]
+pub fn signal(record: &Record, signal: &str, id: &str) -> Signalled {
     match still(record) {
         None => Signalled::Pass,
         Some(_) if signal == "KILL" => Signalled::Kill,
-        Some(hold) => {
-            let wish = HoldStep::Wish(signal.to_owned());
-            Signalled::Note(Change::hold(&hold.operation, wish))
-        }
+        Some(hold) => Signalled::Note(Change::hold(&hold.operation, wish(signal, id))),
     }
 }
 
@@ -77,20 +88,20 @@ mod tests {
     #[test]
     fn a_held_pod_hears_nothing_but_a_kill() {
         let record = held(&[]);
-        assert_eq!(signal(&record, "KILL"), Signalled::Kill);
-        let Signalled::Note(wish) = signal(&record, "TERM") else {
+        assert_eq!(signal(&record, "KILL", "c1"), Signalled::Kill);
+        let Signalled::Note(wish) = signal(&record, "TERM", "c1") else {
             panic!("it is noted");
         };
         let record = wish.apply(record, Rules::ALL).unwrap();
-        assert_eq!(record.hold.as_ref().unwrap().wishes, ["TERM"]);
+        assert_eq!(record.hold.as_ref().unwrap().wishes, ["TERM c1"]);
         assert!(refusal(&record).is_some());
     }
 
     #[test]
     fn a_pod_that_is_thawed_hears_all() {
         let back = [HoldStep::Withdraw, HoldStep::Thaw];
-        assert_ne!(signal(&held(&back[..1]), "TERM"), Signalled::Pass);
-        assert_eq!(signal(&held(&back), "TERM"), Signalled::Pass);
+        assert_ne!(signal(&held(&back[..1]), "TERM", "c1"), Signalled::Pass);
+        assert_eq!(signal(&held(&back), "TERM", "c1"), Signalled::Pass);
         assert_eq!(refusal(&held(&back)), None);
     }
 }

@@ -246,7 +246,11 @@ fn end(mut record: Record, operation: &str) -> Changed {
         proof: hold.proof.clone(),
         damaged: hold.damaged,
     });
-    record.hold = None;
+    let over = record.hold.take();
+    // It runs as it did before: its containers may start again without an agent.
+    let over = over.filter(|hold| hold.role == Role::Checkpoint && record.admission.is_none());
+    let names = over.into_iter().flat_map(|hold| hold.containers);
+    record.started.extend(names.map(|held| held.name));
     Ok(record)
 }
 

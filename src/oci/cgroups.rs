@@ -131,6 +131,24 @@ impl Cgroups {
         }
     }
 
+    /// Whether they stand still, or are on their way to it: some may never come to a stop, and are to be thawed all the same.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub fn is_ordered_to_freeze(&self) -> Result<bool, Failure> {
+        match &self.freezer {
+            None => Ok(false),
+            Some(Freezer::Old(path)) => {
+                let state = read(&path.join("freezer.state"))?.unwrap_or_default();
+                Ok(!matches!(state.trim_end(), "" | "THAWED"))
+            }
+            Some(Freezer::Unified(path)) => {
+                let order = read(&path.join("cgroup.freeze"))?.unwrap_or_default();
+                Ok(order.trim_end() == "1")
+            }
+        }
+    }
+
     /// The processes in them and in what the container made below them.
     ///
     /// # Errors

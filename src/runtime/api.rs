@@ -128,10 +128,16 @@ impl Seen {
     }
 }
 
+/// Where evidence lies.
+#[must_use]
+pub fn evidence_folder(run: &Path) -> PathBuf {
+    run.join("evidence")
+}
+
 /// Where the evidence of a container lies.
 #[must_use]
 pub fn evidence_path(run: &Path, id: &str) -> PathBuf {
-    run.join("evidence").join(format!("{id}.json"))
+    evidence_folder(run).join(format!("{id}.json"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use super::call::Call;
 use super::records::Records;
 use crate::hold::guard::{GuardAct, guard};
-use crate::hold::record::{Deadline, HoldState, Record};
+use crate::hold::record::{Deadline, HoldState, Record, Role};
 use crate::hold::rules::Rules;
 use crate::hold::uid::Uid;
 use crate::kit::faults::around;
@@ -73,7 +73,9 @@ pub(super) fn run(call: &Call) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         };
         let cgroups = cgroups(&record);
-        let is_frozen = cgroups.iter().any(|one| one.is_frozen().unwrap_or(true));
+        let is_frozen = cgroups
+            .iter()
+            .any(|one| one.is_ordered_to_freeze().unwrap_or(true));
         match guard(&record, operation, is_frozen, &now()?, Rules::ALL) {
             GuardAct::Wait => {
                 let deadline = record.hold.as_ref().map(|hold| &hold.deadline);
@@ -81,14 +83,17 @@ pub(super) fn run(call: &Call) -> Result<ExitCode, Failure> {
             }
             GuardAct::Change(change) => {
                 if let Err(failure) = around(&CHANGE, || records.change(&record, &change)) {
-                    complain(&failure);
+                    refused(&failure, &record, &cgroups);
                     watch.wait(None, AGAIN);
                 }
             }
             GuardAct::Thaw => {
                 thawed_since = None;
                 around(&THAW, || thaw(&cgroups));
-                if cgroups.iter().any(|one| one.is_frozen().unwrap_or(true)) {
+                if cgroups
+                    .iter()
+                    .any(|one| one.is_ordered_to_freeze().unwrap_or(true))
+                {
                     watch.wait(None, LOOK);
                 }
             }
@@ -108,6 +113,16 @@ pub(super) fn run(call: &Call) -> Result<ExitCode, Failure> {
 fn is_back(record: &Record, operation: &str) -> bool {
     let hold = record.hold_of(operation);
     hold.is_some_and(|hold| hold.state == HoldState::Withdrawn)
+}
+
+/// The record could not be changed. The disk may be full with the pod's own dump: a checkpoint is never released, so that letting it go
+/// makes no two.
+fn refused(failure: &Failure, record: &Record, cgroups: &[Cgroups]) {
+    complain(failure);
+    let hold = record.hold.as_ref();
+    if hold.is_some_and(|hold| hold.role == Role::Checkpoint) {
+        thaw(cgroups);
+    }
 }
 
 fn cgroups(record: &Record) -> Vec<Cgroups> {

@@ -65,7 +65,7 @@ fn kill_held(call: &Call, held: &Held, signal: &str) -> Result<ExitCode, Failure
         // Whether it is there: it is.
         return Ok(ExitCode::SUCCESS);
     }
-    match signal::signal(&held.record, signal) {
+    match signal::signal(&held.record, signal, &held.place.id) {
         Signalled::Pass => return Err(call.pass()),
         Signalled::Note(wish) => Records::at(&call.settings).change(&held.record, &wish)?,
         Signalled::Kill => die(held)?,

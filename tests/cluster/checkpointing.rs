@@ -1,9 +1,14 @@
 //! Checkpoints on real nodes: the state of a pod is kept, and the pod runs on as if nothing had been.
 
+mod dying;
+
 use crate::protecting::{protected, restarts};
 use crate::world::{World, eventually};
 use serde_json::{Value, json};
 use std::future::ready;
+
+/// The pod that counts.
+const COUNTED: &str = "counter";
 
 /// Counts ten times a second: in memory, in a file of its own, and in a volume. A second container looks on.
 const COUNTER: &str = "
@@ -71,6 +76,7 @@ async fn a_pods_state_is_kept_and_the_pod_runs_on() {
     let location = is_kept(&world).await;
     refuses_with_a_sentence(&world).await;
     outlives_its_agent(&world).await;
+    dying::dies_at_every_point(&world).await;
     goes_with_its_object(&world, &location);
     world.end();
 }

@@ -255,11 +255,11 @@ async fn finish_after(world: &World, point: &str, shares: &Shares) {
     );
 }
 
-/// The manager's points; those of nodes are visited elsewhere: an installation's in `host.rs`. Those of Checkpoints need an agent to
+/// The manager's points; those of nodes are visited elsewhere: in `host.rs` and `checkpointing/dying.rs`. Those of Checkpoints need an agent to
 /// answer: a plan's tests die after each of their writes.
 fn fault_points() -> Vec<String> {
     let all = succeed(Command::new(env!("CARGO_BIN_EXE_holdfast")).arg("faults"));
-    let of_nodes = ["host.", "hold.", "oci.", "runtime."];
+    let of_nodes = ["agent.", "host.", "hold.", "oci.", "runtime."];
     let is_of_manager = |point: &&str| {
         let elsewhere = of_nodes.iter().chain(&["checkpoint."]);
         !elsewhere

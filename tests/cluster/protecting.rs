@@ -4,7 +4,7 @@ use crate::world::{IMAGE, World, eventually, root};
 use serde_json::Value;
 use std::future::ready;
 
-const AGENTS: &str = "-n holdfast-system -l app.kubernetes.io/component=agent";
+pub(crate) const AGENTS: &str = "-n holdfast-system -l app.kubernetes.io/component=agent";
 
 fn pod(name: &str, command: &str, more: &str) -> String {
     format!(

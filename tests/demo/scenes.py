@@ -94,4 +94,53 @@ spec: {cpuPercentage: 10, minCPU: "2", maxCPU: "1"}
     raise TimeoutError("a template whose least CPU is above its most was accepted")
 
 
-ALL = [one_daemonset_on_nodes_of_three_sizes, a_template_that_cannot_be, two_managers]
+COUNTER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: counter}
+spec:
+  runtimeClassName: holdfast
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: c
+      image: localhost/busybox:1
+      imagePullPolicy: Never
+      command: [sh, -c, 'i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done']
+"""
+KEPT = """
+apiVersion: holdfast.dev/v1alpha1
+kind: Checkpoint
+metadata: {name: counted}
+spec: {podName: counter}
+"""
+
+
+def a_state_that_is_kept(stage):
+    """A program that counts is frozen, kept with its memory, and let go: it counts on as if nothing had been."""
+    stage.deploy("--set", "agent.enabled=true")
+    stage.kubectl("-n", stage.namespace, "rollout", "status", "daemonset/holdfast-agent", "--timeout=180s")
+    stage.kubectl("apply", "-f", "-", stdin=COUNTER)
+    stage.kubectl("wait", "pod/counter", "--for=condition=Ready", "--timeout=90s")
+
+    def count():
+        text = stage.kubectl("exec", "counter", "--", "cat", "/count").strip()
+        return int(text) if text else 0
+
+    stage.wait("it to count", 20, lambda: count() > 5)
+    before = count()
+    stage.kubectl("apply", "-f", "-", stdin=KEPT)
+
+    def kept():
+        status = stage.get("checkpoint", "counted").get("status", {})
+        if status.get("phase") == "Failed":
+            raise TimeoutError(f"the checkpoint failed: {status['conditions'][0]['message']}")
+        return status if status.get("phase") == "Succeeded" else None
+
+    status, _ = stage.wait("the checkpoint", 60, kept)
+    print("\n".join("  " + line for line in stage.kubectl("get", "checkpoints").splitlines()))
+    stage.wait("it to count on", 20, lambda: count() > before + 5)
+    print(f"  It stood still for {status['frozenMillis']} ms, had counted to {before} before, and is at {count()} now.")
+    stage.kubectl("delete", "checkpoint/counted", "pod/counter", "--timeout=60s")
+
+
+ALL = [one_daemonset_on_nodes_of_three_sizes, a_template_that_cannot_be, a_state_that_is_kept, two_managers]

@@ -15,6 +15,8 @@ def tell(line):
 
 
 class Stage:
+    namespace = NAMESPACE
+
     def __init__(self, root, name):
         self.root, self.name = root, name
         self.kubeconfig = self.kubectl_path = None
@@ -27,14 +29,18 @@ class Stage:
         self.world("load", "dist/holdfast.tar")
         self.kubeconfig = self.world("kubeconfig").strip()
         self.kubectl_path = self.world("tool", "kubectl").strip()
-        # The image's name stays the same from demo to demo; its content rolls the Deployment out anew.
-        content = hashlib.sha256((self.root / "dist/holdfast.tar").read_bytes()).hexdigest()[:16]
-        values = f"ARGS=--set-string podAnnotations.packed={content}"
-        self.run("make", "--no-print-directory", "deploy", f"IMG={IMAGE}", values)
+        self.deploy()
         self.kubectl("-n", NAMESPACE, "rollout", "status", "deployment/holdfast", "--timeout=120s")
         self.wait("a leader", 40, self.leader)
         # A pod that is Ready is in its Service a moment later; pods of a first DaemonSet should not be quicker.
         self.wait("an answer of the webhooks", 20, self.is_asked)
+
+    def deploy(self, *values):
+        """Installs the chart with these values, or changes it to them."""
+        # The image's name stays the same from demo to demo; its content rolls the Deployment out anew.
+        content = hashlib.sha256((self.root / "dist/holdfast.tar").read_bytes()).hexdigest()[:16]
+        values = " ".join(["--set-string", f"podAnnotations.packed={content}", *values])
+        self.run("make", "--no-print-directory", "deploy", f"IMG={IMAGE}", f"ARGS={values}")
 
     def run(self, *words):
         env = {"KUBECONFIG": self.kubeconfig} if self.kubeconfig else {}

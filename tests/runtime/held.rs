@@ -129,7 +129,7 @@ fn signals_that_can_be_caught_are_noted_and_not_sent() {
         run(&mut node.verb(&["kill", "c1", signal])).well();
     }
     run(&mut node.verb(&["kill", "--all", "c1"])).well();
-    assert_eq!(record(&node).hold.unwrap().wishes, ["TERM", "HUP"]);
+    assert_eq!(record(&node).hold.unwrap().wishes, ["TERM c1", "HUP c1"]);
     let pid = std::fs::read_to_string(node.path("c1.pid")).unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     assert!(status.contains("ShdPnd:\t0000000000000000"), "{status}");

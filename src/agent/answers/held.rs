@@ -2,9 +2,10 @@
 //! end of the container, frozen as it is.
 
 use crate::agent::answers::{Answers, whose};
-use crate::hold::change::{Change, HoldStep};
+use crate::hold::change::Change;
 use crate::hold::record::{Hold, HoldState};
 use crate::hold::shelf::Whose;
+use crate::hold::signal;
 use crate::kit::error::chain;
 use crate::oci::cgroups::Cgroups;
 use crate::runtime::api::Line;
@@ -27,7 +28,7 @@ impl Answers {
             // Whether it is there: it is.
             "0" => Line::Done,
             _ => {
-                let wish = Change::hold(&hold.operation, HoldStep::Wish(signal.to_owned()));
+                let wish = Change::hold(&hold.operation, signal::wish(signal, id));
                 match self.records.change(&whose, &wish).await {
                     Ok(_) => Line::Done,
                     Err(error) => Line::Refuse { why: chain(&error) },

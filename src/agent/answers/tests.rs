@@ -167,7 +167,7 @@ async fn a_signal_to_a_held_container_is_noted_and_others_pass() {
     node.change(beginning()).await;
     assert_eq!(node.answers.kill("c1", "TERM").await, Line::Done);
     assert_eq!(node.answers.kill("c1", "0").await, Line::Done);
-    assert_eq!(node.record().await.hold.unwrap().wishes, ["TERM"]);
+    assert_eq!(node.record().await.hold.unwrap().wishes, ["TERM c1"]);
     assert_eq!(node.answers.remove("c1", false).await, Line::Pass);
 }
 

@@ -18,6 +18,7 @@ struct Scene {
     failure: Option<NoCut>,
     is_guarded: bool,
     is_late: bool,
+    dumping: Dumping,
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a scene has one or none")]
@@ -73,6 +74,7 @@ impl Scene {
             failure: None,
             is_guarded: false,
             is_late: false,
+            dumping: Dumping::Not,
         }
     }
 
@@ -106,6 +108,7 @@ impl Scene {
             failure: self.failure.as_ref(),
             is_guarded: self.is_guarded,
             is_late: self.is_late,
+            dumping: self.dumping,
             boot: "boot",
             deadline: &deadline,
         })
@@ -197,6 +200,30 @@ fn what_criu_died_on_is_damaged_and_counts_for_nothing() {
     assert_eq!(scene.step(), HoldStep::Damage);
     scene.goes_home();
     assert_eq!(scene.why(), "CRIU was killed");
+}
+
+#[test]
+fn a_dump_that_goes_on_without_its_agent_is_waited_for() {
+    let mut scene = Scene::frozen();
+    (scene.found, scene.is_mine, scene.dumping) = (Found::Part, false, Dumping::Still);
+    // CRIU thaws what it dumps, and freezes it once more when it is done.
+    scene.processes = [Process::Running; 2];
+    assert_eq!(scene.step(), HoldStep::Withdraw);
+    assert_eq!(scene.next(), None);
+    scene.processes[0] = Process::Frozen;
+    assert_eq!(scene.step(), HoldStep::Thaw);
+    assert_eq!(scene.next(), Some(Act::Thaw));
+    (scene.processes[0], scene.dumping) = (Process::Running, Dumping::Not);
+    assert_eq!(scene.step(), HoldStep::End);
+}
+
+#[test]
+fn what_cannot_be_sealed_is_given_up() {
+    let mut scene = Scene::new();
+    scene.found = cut();
+    assert_eq!(scene.next(), Some(Act::Seal));
+    scene.failure = no_cut("the disk failed", false);
+    assert_eq!(scene.why(), "the disk failed");
 }
 
 #[test]

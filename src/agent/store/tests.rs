@@ -76,21 +76,46 @@ fn what_was_given_up_leaves_a_sentence_and_nothing_else() {
 }
 
 #[test]
-fn a_manifest_that_is_cut_off_or_newer_is_never_taken_for_none() {
+fn what_cannot_be_read_counts_for_nothing_and_can_be_forgotten() {
     let folder = Folder::new();
     let generation = generation(&folder);
-    folder.write("ns/u1/g/manifest.json", "{\"version\":1");
-    assert!(generation.look().is_err());
     let newer = Manifest {
         version: 2,
         ..manifest()
     };
-    folder.write(
-        "ns/u1/g/manifest.json",
-        &serde_json::to_string(&newer).unwrap(),
-    );
-    let why = generation.look().unwrap_err().to_string();
-    assert!(why.contains("version 2"), "{why}");
+    let newer = serde_json::to_string(&newer).unwrap();
+    for (text, says) in [("{\"version\":1", "EOF"), (&*newer, "version 2")] {
+        folder.write("ns/u1/g/manifest.json", text);
+        let Found::Failed(why) = generation.look().unwrap() else {
+            panic!("{text}");
+        };
+        assert!(why.contains(says), "{why}");
+    }
+    generation.forget().unwrap();
+    folder.write("ns/u1/g.part/cut.json", "");
+    assert_eq!(generation.look().unwrap(), Found::Part);
+}
+
+#[test]
+fn who_dies_over_forgetting_leaves_a_part_that_can_be_forgotten() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    folder.write("ns/u1/g/containers/c/images/pages-1.img", "secret");
+    assert_eq!(generation.look().unwrap(), Found::Part);
+    generation.fail("it is lost").unwrap();
+    assert!(!folder.path().join("ns/u1/g").exists());
+    generation.forget().unwrap();
+    assert_eq!(generation.look().unwrap(), Found::Nothing);
+}
+
+#[test]
+fn what_is_emptied_is_still_a_part() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    folder.write("ns/u1/g.part/containers/c/images/pages-1.img", "secret");
+    generation.empty().unwrap();
+    assert_eq!(generation.look().unwrap(), Found::Part);
+    assert!(!folder.path().join("ns/u1/g.part/containers").exists());
 }
 
 #[test]

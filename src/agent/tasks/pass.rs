@@ -1,13 +1,14 @@
 //! One look at one operation: acts until there is nothing to do, and then says how it stands.
 
 use super::{Job, Means};
-use crate::agent::api::{CheckpointOrder, StateTask, StateTaskStatus};
-use crate::agent::checkpoint::{self, Act, Seen};
+use crate::agent::api::{CheckpointOrder, CheckpointWord, StateTask, StateTaskStatus};
+use crate::agent::checkpoint::{self, Act, Dumping, Seen};
 use crate::agent::cut::Engine;
 use crate::agent::hands::{Hands, Memory};
 use crate::agent::pods::{self, Living};
 use crate::agent::source::Process;
 use crate::agent::store::{Found, Generation};
+use crate::hold::change::{Change, HoldStep};
 use crate::hold::record::{Deadline, Held, Record};
 use crate::hold::shelf::Whose;
 use crate::hold::uid::Uid;
@@ -16,6 +17,7 @@ use crate::oci::clock;
 use crate::process::writes;
 use crate::write_steps;
 use kube::{Api, ResourceExt};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 
@@ -64,9 +66,14 @@ fn subject(job: &Job) -> Result<(Whose, String), String> {
     Ok((whose, order.generation.clone()))
 }
 
-fn order(job: &Job) -> Option<(&StateTask, &CheckpointOrder)> {
+/// An order that is being deleted is answered until nothing of it is here.
+fn order(job: &Job) -> Option<(&StateTask, CheckpointOrder)> {
     let task = job.order.as_deref()?;
-    Some((task, task.spec.checkpoint.as_ref()?))
+    let mut order = task.spec.checkpoint.clone()?;
+    if task.metadata.deletion_timestamp.is_some() {
+        order.word = CheckpointWord::Forget;
+    }
+    Some((task, order))
 }
 
 /// What is to be seen, once.
@@ -86,18 +93,20 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
     let place = (whose.namespace.as_str(), whose.uid.as_str());
     let generation = Generation::of(&root, place, &name).map_err(said)?;
     let boot = clock::boot_id().map_err(said)?;
+    let ordered = order(job).map(|(_, order)| order);
     for _act in 0..MOST_ACTS {
         let sight = look(means, job, &whose, &generation, &boot).await?;
         let is_guarded = memory.is_guarded();
         let seen = Seen {
             operation: &job.operation,
-            order: order(job).map(|(_, order)| order),
+            order: ordered.as_ref(),
             record: &sight.record,
             containers: &sight.containers,
             found: &sight.found,
             is_mine: memory.is_mine,
             failure: memory.failure.as_ref(),
             is_guarded,
+            dumping: dumping(memory, &sight, job, &generation),
             is_late: sight.is_late,
             boot: &boot,
             deadline: &sight.deadline,
@@ -106,17 +115,16 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
             let path = generation.on_node();
             return tell(means, job, &seen, &path.to_string_lossy()).await;
         };
-        let engine = match Engine::find(&means.host, means.prefixes) {
-            Ok(engine) => engine,
-            // What is not begun needs more than what ends it.
-            Err(failure) if sight.record.hold.is_none() && !is_ending(&act) => {
-                generation.fail(&failure.to_string()).map_err(said)?;
-                continue;
-            }
-            Err(failure) => return Err(failure.to_string()),
-        };
+        let engine = Engine::find(&means.host, means.prefixes);
+        if let Err(failure) = &engine
+            && is_beginning(&act)
+        {
+            generation.fail(&failure.to_string()).map_err(said)?;
+            continue;
+        }
         let hands = Hands {
-            engine: &engine,
+            host: &means.host,
+            engine: engine.as_ref().ok(),
             records: &means.records,
             whose: &whose,
             node: &means.node,
@@ -129,8 +137,31 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
     Ok(())
 }
 
-fn is_ending(act: &Act) -> bool {
-    matches!(act, Act::Fail(_) | Act::Forget | Act::Seal)
+/// What is not begun needs more than what ends it.
+fn is_beginning(act: &Act) -> bool {
+    let Act::Change(Change::Hold { step, .. }) = act else {
+        return false;
+    };
+    matches!(step, HoldStep::Begin(_))
+}
+
+/// Whether a former agent's dump goes on. What it was started with names where it writes.
+fn dumping(memory: &Memory, sight: &Sight, job: &Job, generation: &Generation) -> Dumping {
+    if memory.is_mine || sight.record.hold_of(&job.operation).is_none() {
+        return Dumping::Not;
+    }
+    let names_it = |environment: &[u8]| {
+        let place = generation.part_on_node();
+        let place = place.as_os_str().as_bytes();
+        environment
+            .windows(place.len())
+            .any(|window| window == place)
+    };
+    if pods::environments().any(|environment| names_it(&environment)) {
+        Dumping::Still
+    } else {
+        Dumping::Not
+    }
 }
 
 async fn look(
@@ -147,7 +178,11 @@ async fn look(
         .unwrap_or_else(|| Record::blank(&whose.namespace, &whose.pod, whose.uid.clone()));
     let mut living = pods::living(&means.host, whose.uid.as_str()).map_err(said)?;
     let ours = match record.hold_of(&job.operation) {
-        Some(hold) => hold.containers.clone(),
+        Some(hold) => {
+            // One that began since then is not frozen.
+            living.retain(|one| hold.containers.iter().any(|held| held.id == one.held.id));
+            hold.containers.clone()
+        }
         None => living.iter().map(|one| one.held.clone()).collect(),
     };
     let mut containers = Vec::new();
@@ -155,7 +190,8 @@ async fn look(
         let process = pods::process(&means.host, &container).map_err(said)?;
         containers.push((container, process));
     }
-    let wanted = order(job).map_or(&[][..], |(_, order)| &order.containers);
+    let ordered = order(job).map(|(_, order)| order);
+    let wanted = ordered.as_ref().map_or(&[][..], |order| &order.containers);
     if !wanted.is_empty() {
         living.retain(|one| wanted.contains(&one.held.name));
     }
@@ -164,7 +200,9 @@ async fn look(
         boot: boot.to_owned(),
         nanos: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
     };
-    let seconds = order(job).map_or(0, |(_, order)| u64::from(order.deadline_seconds));
+    let seconds = ordered
+        .as_ref()
+        .map_or(0, |order| u64::from(order.deadline_seconds));
     let hold = record.hold_of(&job.operation);
     Ok(Sight {
         is_late: hold.is_some_and(|hold| hold.deadline.has_passed(&at(now))),

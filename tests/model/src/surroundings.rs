@@ -2,7 +2,7 @@
 
 use crate::agents::{claim, name};
 use crate::leader::{delete, is_alone};
-use crate::model::{Model, Nexts, OLDER, POD};
+use crate::model::{CONTAINER, Model, Nexts, OLDER, POD};
 use crate::world::{
     Api, CONTAINERS, Evidence, Live, Order as Object, Origin, Place, Pod, SOURCE, TARGET, TARGETS,
     World,
@@ -84,7 +84,7 @@ impl Model {
         let is_left = pod.any(Live::Running) || pod.any(Live::Frozen);
         if is_left {
             let record = self.records.get(pod.record);
-            if let Signalled::Pass | Signalled::Kill = signal(record, "KILL") {
+            if let Signalled::Pass | Signalled::Kill = signal(record, "KILL", CONTAINER[0]) {
                 for live in &mut next.pod_mut(place).live {
                     if *live != Live::Beginning {
                         *live = Live::Nothing;
