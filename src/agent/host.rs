@@ -1,5 +1,6 @@
 //! The node's own files, as the agent sees them from its container.
 
+use crate::oci::clock;
 use crate::oci::failure::Failure;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags, open, openat2};
@@ -59,6 +60,14 @@ impl Host {
 /// A process of the node, whose numbers we share.
 pub(crate) fn process(pid: i32) -> PathBuf {
     Path::new("/proc").join(pid.to_string())
+}
+
+/// This boot, as the guard on the node sees it too: both judge deadlines by it.
+///
+/// # Errors
+/// The kernel does not say.
+pub(crate) fn boot_id() -> Result<String, Failure> {
+    clock::boot_id_below(&process(1).join("root"))
 }
 
 /// A directory of the node, held open.

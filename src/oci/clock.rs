@@ -10,7 +10,15 @@ use std::time::Duration;
 /// # Errors
 /// If the kernel does not say.
 pub fn boot_id() -> Result<String, Failure> {
-    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    boot_id_below(Path::new("/"))
+}
+
+/// The same, as it is seen from another root directory.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn boot_id_below(root: &Path) -> Result<String, Failure> {
+    let path = &root.join("proc/sys/kernel/random/boot_id");
     let text = std::fs::read_to_string(path);
     let text = text.map_err(|error| Failure::at("read", path, error))?;
     Ok(text.trim_end().to_owned())

@@ -22,12 +22,12 @@ spec:
     - name: c
       image: localhost/busybox:1
       imagePullPolicy: Never
-      command: [sh, -c, 'i=0; while :; do i=$((i+1)); echo $i > /own; echo $i > /shared/count; echo $i; sleep 0.1; done']
+      command: [sh, -c, 'i=0; while :; do i=$((i+1)); echo $i > /new; mv /new /own; echo $i > /shared/new; mv /shared/new /shared/count; echo $i; sleep 0.1; done']
       volumeMounts: [{name: shared, mountPath: /shared}]
     - name: side
       image: localhost/busybox:1
       imagePullPolicy: Never
-      command: [sh, -c, 'while :; do cat /shared/count > /dev/shm/seen; sleep 0.1; done']
+      command: [sh, -c, 'while :; do cp /shared/count /dev/shm/new && mv /dev/shm/new /dev/shm/seen; sleep 0.1; done']
       volumeMounts: [{name: shared, mountPath: /shared}]
   volumes: [{name: shared, emptyDir: {}}]
 ";

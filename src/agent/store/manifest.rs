@@ -56,7 +56,8 @@ impl Manifest {
         CheckpointReport {
             standing,
             taken_at: Some(self.taken_at.clone()),
-            frozen_millis: Some(self.frozen_millis),
+            // Who sealed what another agent has dumped does not know.
+            frozen_millis: Some(self.frozen_millis).filter(|millis| *millis > 0),
             bytes: (standing == CheckpointStanding::Kept).then_some(bytes),
             containers: self.containers.clone(),
             ..CheckpointReport::default()

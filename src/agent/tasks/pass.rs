@@ -5,6 +5,7 @@ use crate::agent::api::{CheckpointOrder, CheckpointWord, StateTask, StateTaskSta
 use crate::agent::checkpoint::{self, Act, Dumping, Seen};
 use crate::agent::cut::Engine;
 use crate::agent::hands::{Hands, Memory};
+use crate::agent::host;
 use crate::agent::pods::{self, Living};
 use crate::agent::source::Process;
 use crate::agent::store::{Found, Generation};
@@ -92,7 +93,7 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
     let said = |failure: crate::oci::failure::Failure| failure.to_string();
     let place = (whose.namespace.as_str(), whose.uid.as_str());
     let generation = Generation::of(&root, place, &name).map_err(said)?;
-    let boot = clock::boot_id().map_err(said)?;
+    let boot = host::boot_id().map_err(said)?;
     let ordered = order(job).map(|(_, order)| order);
     for _act in 0..MOST_ACTS {
         let sight = look(means, job, &whose, &generation, &boot).await?;
