@@ -105,6 +105,9 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
 async fn reconcile(checkpoint: Arc<Checkpoint>, context: Arc<Context>) -> Result<Action, Error> {
     let key = checkpoint.name_any();
     let end = ends(&checkpoint);
+    let Some(checkpoint) = context.as_it_is(checkpoint).await? else {
+        return Ok(Action::await_change());
+    };
     let seen = context.observe(checkpoint).await?;
     for step in plan(&seen.observed()) {
         // Apart: each write has copies of its object in it.
@@ -142,6 +145,17 @@ fn unless_gone<T>(done: Result<T, Error>) -> Result<(), Error> {
 }
 
 impl Context {
+    /// What is being deleted may be gone since it was seen: then its order is gone too, and must not be given once more.
+    async fn as_it_is(&self, seen: Arc<Checkpoint>) -> Result<Option<Arc<Checkpoint>>, Error> {
+        if seen.metadata.deletion_timestamp.is_none() {
+            return Ok(Some(seen));
+        }
+        let namespace = seen.namespace().unwrap_or_default();
+        let all: Api<Checkpoint> = Api::namespaced(self.client.clone(), &namespace);
+        let now = get(&all, "checkpoint", &seen.name_any()).await?;
+        Ok(now.filter(|now| now.uid() == seen.uid()).map(Arc::new))
+    }
+
     async fn observe(&self, checkpoint: Arc<Checkpoint>) -> Result<Seen, Error> {
         let status = checkpoint.status.clone().unwrap_or_default();
         let namespace = checkpoint.namespace().unwrap_or_default();

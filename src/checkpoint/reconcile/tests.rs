@@ -194,6 +194,24 @@ async fn a_write_that_fails_is_done_by_the_next_pass() {
 }
 
 /// Everything in a namespace is deleted at once, and nothing can be made in it any more.
+/// A cache is behind: what it shows may be gone, and its order with it.
+#[tokio::test(start_paused = true)]
+async fn what_is_gone_is_not_asked_for_once_more() {
+    let scene = Scene::new();
+    scene.settle().await;
+    scene.answer(&kept());
+    scene.settle().await;
+    scene.delete();
+    let stale = Arc::new(scene.checkpoint().unwrap());
+    scene.settle().await;
+    scene.answer(&json!({ "standing": "Forgotten" }));
+    scene.settle().await;
+    assert_eq!(scene.server.stored(TASK), None);
+    let before = scene.writes();
+    reconcile(stale, scene.context()).await.unwrap();
+    assert_eq!((scene.server.stored(TASK), scene.writes()), (None, before));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_namespace_that_goes_does_not_keep_a_node_from_forgetting() {
     let scene = Scene::new();
