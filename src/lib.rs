@@ -13,12 +13,13 @@
 //!            hold (durable records of a node's pods)   tree (files as they travel)
 //!            engine (freezing, dumping, restoring)
 //!            oci (what is common to all who speak to a container runtime)
-//! 0 kit      names  conditions  events  error  faults  quantity  json
+//! 0 kit      names  conditions  events  error  faults  quantity  json  digest
 //! ```
 
 /// Values and rules that know no process and no cluster.
 pub mod kit {
     pub mod conditions;
+    pub(crate) mod digest;
     pub mod documents;
     pub mod error;
     pub mod events;
@@ -124,7 +125,6 @@ pub mod host {
     mod configure;
     mod containerd;
     mod crio;
-    mod digest;
     mod disk;
     mod edit;
     pub mod facts;

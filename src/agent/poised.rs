@@ -1,6 +1,7 @@
 //! A program of the host that stands where the host's programs run, and waits for a word. To go there takes time, and is done before
 //! anything is frozen.
 
+use crate::engine::dump::PROGRAMS;
 use crate::oci::failure::Failure;
 use std::ffi::OsString;
 use std::io::{Read, Write};
@@ -9,8 +10,6 @@ use std::process::{Child, Command, Output, Stdio};
 
 /// The cgroup on the host in which what we start there lives.
 const CGROUP: &str = "holdfast";
-/// What a program is told its programs by.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The end of what a program said.
 const TAIL: usize = 600;
 
@@ -24,7 +23,10 @@ pub(crate) fn on_host(enter: &Path, words: &[&str]) -> Command {
     let mut command = Command::new(enter);
     command.args(["enter", "--cgroup", CGROUP]);
     command.args(words).arg("--");
-    command.env_clear().env("PATH", PATH).stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("PATH", PROGRAMS)
+        .stdin(Stdio::null());
     command
 }
 

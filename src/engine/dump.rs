@@ -67,15 +67,17 @@ impl Dump<'_> {
     }
 }
 
-/// Where programs are looked for: ours before the host's.
+/// Where a host's programs are looked for.
+pub const PROGRAMS: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The same, and ours before the host's.
 fn path(criu: Option<&Path>) -> OsString {
-    let usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let mut path = OsString::new();
     if let Some(folder) = criu.and_then(Path::parent) {
         path.push(folder);
         path.push(":");
     }
-    path.push(usual);
+    path.push(PROGRAMS);
     path
 }
 

@@ -1,12 +1,12 @@
 //! Everything that an installation changes on a host, each between two fault points. What is as it should be is not touched.
 
-use super::digest::Digest;
 use super::disk;
 use super::parts::{self, Part};
 use super::plan::Content;
 use super::prefix::PROGRAMS;
 use super::record::{FILE, KEPT, Record};
 use super::service::Service;
+use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 use crate::process::faults::around;
 use crate::write_steps;

@@ -4,12 +4,12 @@
 use super::acts;
 use super::containerd::{Containerd, Proposal};
 use super::crio;
-use super::digest::Digest;
 use super::disk;
 use super::handler;
 use super::node::{Means, Node};
 use super::plan::{Content, without_us};
 use super::record::{Change, Record};
+use crate::kit::digest::Digest;
 use crate::kit::error::{Error, chain};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! The programs that we bring for nodes that lack them: a directory with `manifest.json`, which names each file with its digest. All
 //! of it is read and checked before anything is written.
 
-use super::digest::Digest;
 use super::disk;
+use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 use serde::Deserialize;
 use std::collections::BTreeMap;

@@ -1,10 +1,10 @@
 //! What becomes of the runtime's configuration file: pure, from the record and the bytes that are there to the bytes that shall be.
 
-use super::digest::Digest;
 use super::edit;
 use super::handler::Dialect;
 use super::record::Change;
 use super::values::read;
+use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 
 /// What a file shall hold; none for no file at all.

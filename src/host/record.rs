@@ -1,7 +1,7 @@
 //! What an installation did to a host, in `host.json` below the prefix: written before it is done, so that whoever comes after a
 //! death knows what to finish or to undo.
 
-use super::digest::Digest;
+use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};

@@ -256,11 +256,22 @@ impl<'a, T: Quick<'a>> Quick<'a> for Vec<T> {
 }
 
 /// Whether a text can be written as a string without escapes.
-#[must_use]
-pub fn is_plain(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     let odd = |byte: u8| u8::from(byte < b' ' || byte == b'"' || byte == b'\\');
     // Without a way out before the end, many bytes are looked at in one go.
     text.bytes().fold(0, |found, byte| found | odd(byte)) == 0
+}
+
+/// A text as it stands between the quotes of a string.
+#[must_use]
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if is_plain(text) {
+        return Cow::Borrowed(text);
+    }
+    // A text can always be written as JSON.
+    let written = serde_json::to_string(text).unwrap_or_default();
+    let within = written.get(1..written.len().saturating_sub(1));
+    Cow::Owned(within.unwrap_or_default().to_owned())
 }
 
 /// Reads a field that stands at most once in its object.

@@ -3,7 +3,7 @@
 //! It only adds, below parents that were seen to be there, and only what differs: a patch that does not apply would refuse the pod
 //! whatever the failure policy says, and a second look has to find nothing to do.
 
-use crate::kit::json::is_plain;
+use crate::kit::json::escaped;
 use crate::kit::names;
 use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Resource};
@@ -147,12 +147,7 @@ fn write_amount(text: &mut String, resource: Resource, amount: Quantity) {
 }
 
 fn write_text(text: &mut String, plain: &str) {
-    if !is_plain(plain) {
-        // A text can always be written as JSON.
-        text.push_str(&serde_json::to_string(plain).unwrap_or_else(|_| "\"\"".into()));
-        return;
-    }
     text.push('"');
-    text.push_str(plain);
+    text.push_str(&escaped(plain));
     text.push('"');
 }

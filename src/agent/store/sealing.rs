@@ -1,9 +1,9 @@
 //! Digests of files, and the disk's word that it has them.
 
 use crate::agent::store::manifest::FileNote;
+use crate::kit::digest::Digest;
 use crate::oci::failure::Failure;
-use ring::digest::{Context, SHA256, digest as sha256};
-use std::fmt::Write;
+use ring::digest::{Context, SHA256};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const PIECE: usize = 1 << 20;
 
 /// `sha256:…`, of some bytes.
 pub(super) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hexadecimal(sha256(&SHA256, bytes).as_ref()))
+    format!("sha256:{}", Digest::of(bytes).text())
 }
 
 /// Every file below a folder but these at its top, read to its end, and on disk.
@@ -46,7 +46,7 @@ fn note(path: &Path, name: String) -> Result<FileNote, Failure> {
     Ok(FileNote {
         path: name,
         bytes,
-        sha256: hexadecimal(context.finish().as_ref()),
+        sha256: Digest::made(&context.finish()).text().to_owned(),
     })
 }
 
@@ -78,12 +78,4 @@ fn below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     found.sort();
     Ok(found)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // A text takes whatever is written to it.
-        let _written = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -18,6 +18,7 @@ use crate::oci::clock;
 use crate::process::writes;
 use crate::write_steps;
 use kube::{Api, ResourceExt};
+use std::cell::OnceCell;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
@@ -95,6 +96,8 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
     let generation = Generation::of(&root, place, &name).map_err(said)?;
     let boot = host::boot_id().map_err(said)?;
     let ordered = order(job).map(|(_, order)| order);
+    // Looked for once, and only where there is something to do.
+    let engine = OnceCell::new();
     for _act in 0..MOST_ACTS {
         let sight = look(means, job, &whose, &generation, &boot).await?;
         let is_guarded = memory.is_guarded();
@@ -116,8 +119,8 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
             let path = generation.on_node();
             return tell(means, job, &seen, &path.to_string_lossy()).await;
         };
-        let engine = Engine::find(&means.host, means.prefixes);
-        if let Err(failure) = &engine
+        let engine = engine.get_or_init(|| Engine::find(&means.host, means.prefixes));
+        if let Err(failure) = engine
             && is_beginning(&act)
         {
             generation.fail(&failure.to_string()).map_err(said)?;

@@ -1,7 +1,7 @@
 //! What of a node is its kernel and its processor.
 
 use super::{FAULT, Fact, RESTORE, Seen, TIME, Verdict, either, fact};
-use crate::host::digest::Digest;
+use crate::kit::digest::Digest;
 
 const DIRTY: &str = "CONFIG_MEM_SOFT_DIRTY";
 

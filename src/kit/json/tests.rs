@@ -140,6 +140,14 @@ fn brackets_beyond_measure_are_left_to_the_oracle() {
 }
 
 #[test]
+fn what_is_escaped_is_what_the_oracle_writes() {
+    for text in ["", "plain ä", "a\"b\\c\n\u{1}", "\u{7f}"] {
+        let oracle = serde_json::to_string(text).unwrap();
+        assert_eq!(format!("\"{}\"", escaped(text)), oracle);
+    }
+}
+
+#[test]
 fn only_the_spaces_of_json_may_stand_behind() {
     for (space, is_read) in [(" \t\r\n", true), ("\u{c}", false), ("\u{b}", false)] {
         let text = format!(r#"{{"name":"a"}}{space}"#);

@@ -1,6 +1,6 @@
 //! What an API server is answered, and how it is written.
 
-use crate::kit::json::is_plain;
+use crate::kit::json::escaped;
 use crate::webhook::review::base64;
 use std::collections::BTreeMap;
 
@@ -82,14 +82,9 @@ impl Text {
     }
 
     fn escaped(&mut self, text: &str) {
-        if is_plain(text) {
-            self.0.push(b'"');
-            self.plain(text);
-            self.0.push(b'"');
-            return;
-        }
-        // A text can always be written as JSON.
-        let _written = serde_json::to_writer(&mut self.0, text);
+        self.0.push(b'"');
+        self.plain(&escaped(text));
+        self.0.push(b'"');
     }
 }
 

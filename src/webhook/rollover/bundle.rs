@@ -1,5 +1,6 @@
 //! Bundles of authorities, and the webhook configurations that hold them.
 
+use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 use crate::kit::names::{CERT_MANAGER_INJECTS, WRITTEN_BUNDLE};
 use crate::webhook::rollover::plan::Der;
@@ -8,12 +9,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
-use rustls::SupportedCipherSuite;
-use rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::fmt::Write;
 
 /// Certificates, each once, in the order in which they were added.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -98,18 +96,7 @@ fn parsed(pem: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
 #[must_use]
 pub fn fingerprint(bundle: &BTreeSet<Der>) -> String {
     let whole: Vec<u8> = bundle.iter().flatten().copied().collect();
-    let SupportedCipherSuite::Tls13(suite) = TLS13_AES_128_GCM_SHA256 else {
-        return String::new();
-    };
-    let digest = suite.common.hash_provider.hash(&whole);
-    digest
-        .as_ref()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _written = write!(text, "{byte:02x}");
-            text
-        })
+    Digest::of(&whole).text().to_owned()
 }
 
 /// A webhook configuration of ours.

@@ -1,4 +1,4 @@
-//! What a file held, in a few letters.
+//! What bytes are known again by, in a few letters.
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -12,17 +12,17 @@ pub(crate) struct Digest(String);
 impl Digest {
     /// Of some bytes.
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let digest = digest(&SHA256, bytes);
-        Self(
-            digest
-                .as_ref()
-                .iter()
-                .fold(String::new(), |mut text, byte| {
-                    // A text takes whatever is written to it.
-                    let _written = write!(text, "{byte:02x}");
-                    text
-                }),
-        )
+        Self::made(&digest(&SHA256, bytes))
+    }
+
+    /// Of what was read piece by piece.
+    pub(crate) fn made(digest: &ring::digest::Digest) -> Self {
+        let digits = digest.as_ref().iter();
+        Self(digits.fold(String::new(), |mut text, byte| {
+            // A text takes whatever is written to it.
+            let _written = write!(text, "{byte:02x}");
+            text
+        }))
     }
 
     /// The digits.
