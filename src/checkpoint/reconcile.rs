@@ -7,7 +7,7 @@ use crate::kit::error::Error;
 use crate::kit::names;
 use crate::process::clients::Clients;
 use crate::process::clock;
-use crate::process::runner::{Runner, slow_look};
+use crate::process::runner::{Runner, every, slow_look};
 use crate::process::telemetry::CheckpointMetrics;
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::write_steps;
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
-use kube::runtime::{Controller, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -94,8 +94,7 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
     });
     let checkpoints: Api<Checkpoint> = Api::all(client.clone());
     let tasks: Api<StateTask> = Api::all(client);
-    let controller = Controller::new(checkpoints, watcher::Config::default())
-        .owns(tasks, watcher::Config::default());
+    let controller = every(checkpoints).owns(tasks, watcher::Config::default());
     runner.run(NAME, controller, context, reconcile).await
 }
 

@@ -8,12 +8,14 @@ mod block;
 mod index;
 mod scalar;
 mod shapes;
+mod tape;
 
 pub use shapes::Shapes;
 
 use block::BLOCK;
 use index::Index;
 use std::borrow::Cow;
+use tape::{Mark, Place, Tape, Way};
 
 /// Longer lists are not read quickly.
 const LONGEST_LIST: usize = 1000;
@@ -26,6 +28,9 @@ pub struct Cursor<'a, 'i> {
     at: usize,
     /// How many brackets are before it.
     bracket: usize,
+    way: Way<'i>,
+    /// Behind the last field that nobody reads.
+    unread: usize,
 }
 
 /// What can be read quickly.
@@ -39,11 +44,15 @@ pub trait Quick<'a>: Sized {
 pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
     let text = trimmed(text);
     if let Some(shape) = shapes.of(text) {
-        return T::quick(&mut Cursor::new(text, &shape.index));
+        let way = shape.tape.way::<T>();
+        return T::quick(&mut Cursor::new(text, &shape.index, way));
     }
     let index = Index::of(text)?;
-    let read = T::quick(&mut Cursor::new(text, &index))?;
-    shapes.learn(text, index);
+    let mut cursor = Cursor::new(text, &index, Way::New(Vec::new()));
+    let read = T::quick(&mut cursor)?;
+    if let Way::New(marks) = cursor.way {
+        shapes.learn(text, index, Tape::of::<T>(marks));
+    }
     Some(read)
 }
 
@@ -55,13 +64,28 @@ fn trimmed(text: &[u8]) -> &[u8] {
 }
 
 impl<'a, 'i> Cursor<'a, 'i> {
-    fn new(text: &'a [u8], index: &'i Index) -> Self {
+    fn new(text: &'a [u8], index: &'i Index, way: Way<'i>) -> Self {
         Self {
             text,
             index,
             at: 0,
             bracket: 0,
+            way,
+            unread: usize::MAX,
         }
+    }
+
+    fn place(&self) -> Option<Place> {
+        Some(Place {
+            at: u32::try_from(self.at).ok()?,
+            bracket: u32::try_from(self.bracket).ok()?,
+        })
+    }
+
+    fn go_to(&mut self, place: Place) -> Option<()> {
+        self.at = usize::try_from(place.at).ok()?;
+        self.bracket = usize::try_from(place.bracket).ok()?;
+        Some(())
     }
 
     fn byte(&self) -> Option<u8> {
@@ -95,14 +119,24 @@ impl<'a, 'i> Cursor<'a, 'i> {
         is_closed
     }
 
-    /// Reads an object: each of its fields is handed over by its key, at its value, which has to be read or passed.
-    pub fn fields(
-        &mut self,
-        mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>,
-    ) -> Option<()> {
+    /// Reads an object: each of its fields is handed over by its key, at its value, which has to be read or passed. Which of them are
+    /// read must hang on the keys alone.
+    pub fn fields(&mut self, field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
         if self.byte() != Some(b'{') {
             return None;
         }
+        if matches!(self.way, Way::Known(_)) {
+            return self.known_fields(field);
+        }
+        self.new_fields(field)?;
+        self.way.note(Mark::End(self.place()?));
+        Some(())
+    }
+
+    fn new_fields(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>,
+    ) -> Option<()> {
         if !self.enters() {
             return Some(());
         }
@@ -112,12 +146,35 @@ impl<'a, 'i> Cursor<'a, 'i> {
             return Some(());
         }
         loop {
+            let noted = self.way.length();
+            self.way.note(Mark::Field(self.place()?));
             let key = self.plain()?;
             self.pass(1);
             field(self, key)?;
+            if self.unread == self.at {
+                self.way.back_to(noted);
+            }
             if self.closes(b'}') {
                 return Some(());
             }
+        }
+    }
+
+    fn known_fields(
+        &mut self,
+        mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>,
+    ) -> Option<()> {
+        loop {
+            let Way::Known(marks) = &mut self.way else {
+                return None;
+            };
+            match *marks.next()? {
+                Mark::End(place) => return self.go_to(place),
+                Mark::Field(place) => self.go_to(place)?,
+            }
+            let key = self.plain()?;
+            self.pass(1);
+            field(self, key)?;
         }
     }
 
@@ -202,8 +259,15 @@ impl<'a, 'i> Cursor<'a, 'i> {
         Some(plain)
     }
 
-    /// Passes a field that nobody reads.
+    /// Passes a field that nobody reads, and whose being there means nothing: nobody may be asked about it again.
     pub fn unread(&mut self, key: &[u8]) -> Option<()> {
+        self.passed(key)?;
+        self.unread = self.at;
+        Some(())
+    }
+
+    /// Passes a field that nobody reads.
+    pub fn passed(&mut self, key: &[u8]) -> Option<()> {
         // Keys have to be text, even if nobody reads them.
         if !(self.index.is_ascii || key.is_ascii()) {
             return None;

@@ -6,9 +6,9 @@ use crate::kit::error::{Error, chain};
 use crate::process::telemetry::Telemetry;
 use futures::{FutureExt, TryStreamExt};
 use kube::runtime::controller::{self, Action};
-use kube::runtime::reflector::ObjectRef;
-use kube::runtime::{Controller, watcher};
-use kube::{Resource, ResourceExt};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::{Controller, WatchStreamExt, watcher};
+use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::collections::HashMap;
@@ -37,6 +37,20 @@ pub struct Runner {
     pub telemetry: Arc<Telemetry>,
     /// Ends all reconcilers.
     pub stop: CancellationToken,
+}
+
+/// A controller of all objects of a kind. What is remembered of each is all but `managedFields`, which are larger than most objects and
+/// which nobody here reads.
+pub fn every<K>(api: Api<K>) -> Controller<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    let (reader, writer) = reflector::store();
+    let objects = watcher(api, watcher::Config::default())
+        .modify(|object| object.meta_mut().managed_fields = None)
+        .reflect(writer)
+        .applied_objects();
+    Controller::for_stream(objects, reader)
 }
 
 /// What one reconciler is given besides the object, and what the runner remembers for it.

@@ -152,6 +152,13 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_amount_that_nobody_reads_says_something_the_second_time_too() {
+        let body = br#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{"uid":"u","operation":"CREATE","object":{"spec":{"resources":{"requests":{"example.com/gpu":"1"}}}}}}"#;
+        assert!(is_usual::<Pod>(body));
+        let _judged = admission(body);
+    }
+
     proptest! {
         #[test]
         fn a_spoilt_review_is_read_quickly_as_it_is_read_slowly(

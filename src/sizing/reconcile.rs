@@ -3,7 +3,7 @@
 use crate::kit::error::Error;
 use crate::process::clients::Clients;
 use crate::process::clock;
-use crate::process::runner::{Runner, slow_look};
+use crate::process::runner::{Runner, every, slow_look};
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::sizing::acting::Hands;
 use crate::sizing::api::{FlexDaemonsetTemplate, PodCounts};
@@ -22,7 +22,6 @@ use k8s_openapi::api::core::v1::ResourceQuota;
 use kube::api::ListParams;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
-use kube::runtime::{Controller, watcher};
 use kube::{Api, Client, ResourceExt};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,8 +90,7 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         Arc::clone(&context.neighbourhood),
         heard,
     );
-    let controller = Controller::new(context.templates.clone(), watcher::Config::default())
-        .reconcile_on(triggers);
+    let controller = every(context.templates.clone()).reconcile_on(triggers);
     // Pods are forgotten only after the last pass: one that sees none would say so.
     let done = CancellationToken::new();
     let work = async {

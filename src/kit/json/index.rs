@@ -24,7 +24,7 @@ pub(super) struct Bracket {
 pub(super) struct Index {
     /// For each block: quotes at which a string begins or ends, and backslashes.
     pub(super) stops: Vec<u64>,
-    /// For each block: what may be any plain letter, for nothing hangs on it. See `shapes.rs`.
+    /// For each block: what may be any plain letter, for nothing hangs on it: letters of strings that are no keys. See `shapes.rs`.
     pub(super) free: Vec<u64>,
     pub(super) brackets: Vec<Bracket>,
     pub(super) is_ascii: bool,
@@ -35,6 +35,13 @@ impl Index {
     pub(super) fn tight(mut self) -> Self {
         self.brackets.shrink_to_fit();
         self
+    }
+
+    /// How much it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let words = self.stops.capacity().saturating_add(self.free.capacity());
+        let words = words.saturating_add(self.brackets.capacity());
+        words.saturating_mul(size_of::<u64>())
     }
 
     /// Reads a text without spaces between its parts; none where there are some, or where it is no object of JSON.
@@ -89,6 +96,9 @@ struct Carries {
     before_value: Carry,
     quoted: Carry,
     key: Carry,
+    key_begin: Carry,
+    /// Whether the block before ended within a key.
+    in_key: u64,
 }
 
 struct Reading<'a> {
@@ -148,7 +158,7 @@ impl<'a> Reading<'a> {
         self.index.stops.push(quotes | marks.backslashes);
         let strings = parity(quotes) ^ self.carries.string;
         self.carries.string = (strings >> 63).wrapping_neg();
-        self.index.free.push(strings & !quotes & !escapes);
+        let letters = strings & !quotes;
         let (begins, ends) = (quotes & strings, quotes & !strings);
         let outside = Outside {
             opens: marks.opens & !strings,
@@ -157,15 +167,32 @@ impl<'a> Reading<'a> {
             commas: marks.commas & !strings,
             colons: marks.colons & !strings,
         };
-        let scalars = self.grammar(outside, (begins, ends), valid)?;
+        let (scalars, keys) = self.grammar(outside, (begins, ends), valid)?;
+        let in_keys = self.in_keys(letters, keys);
+        self.index.free.push(letters & !escapes & !in_keys);
         self.scalars(scalars)?;
         self.base = self.base.checked_add(64)?;
         // A backslash out of a string would be part of a scalar, and so none.
         Some(())
     }
 
-    /// Where numbers and words begin; none where brackets, commas, colons and atoms do not follow each other as they should.
-    fn grammar(&mut self, outside: Outside, (begins, ends): (u64, u64), valid: u64) -> Option<u64> {
+    /// Which of the letters of strings are those of keys, that begin here or before.
+    fn in_keys(&mut self, letters: u64, keys: u64) -> u64 {
+        let carries = &mut self.carries;
+        let first = (carries.key_begin.behind(keys) | carries.in_key) & letters;
+        // What is added at its first letter is carried to its end.
+        let in_keys = letters & !letters.wrapping_add(first);
+        carries.in_key = in_keys >> 63;
+        in_keys
+    }
+
+    /// Where numbers and words begin, and where keys do; none where brackets, commas, colons and atoms do not follow each other as they should.
+    fn grammar(
+        &mut self,
+        outside: Outside,
+        (begins, ends): (u64, u64),
+        valid: u64,
+    ) -> Option<(u64, u64)> {
         let Outside {
             mut opens,
             mut closes,
@@ -197,7 +224,7 @@ impl<'a> Reading<'a> {
             | (opens & (after_atom | after_close))
             | (first & after_close)
             | (after_quoted & atoms);
-        (mistakes == 0).then_some(first & !begins & !pairs)
+        (mistakes == 0).then_some((first & !begins & !pairs, keys))
     }
 
     /// Notes the brackets of a block; which of its bytes belong to an object and not to an array.

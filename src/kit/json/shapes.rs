@@ -1,30 +1,42 @@
 //! Texts of one shape: as long as each other, and different only within strings, as reviews of pods of one DaemonSet are. The index of
 //! one is the index of all, so where one was read, another is only compared with it.
 //!
-//! What may differ is known letter by letter: within a string, not its quotes, no backslash and not what one escapes. Where both texts
-//! have a plain letter there, quotes, brackets, commas, colons, numbers and escapes are the same, and so is the answer to whether it is
-//! JSON.
+//! What may differ is known letter by letter: within a string that is no key, not its quotes, no backslash and not what one escapes.
+//! Where both texts have a plain letter there, keys, quotes, brackets, commas, colons, numbers and escapes are the same, and so is the
+//! answer to whether it is JSON, and which of its fields are read.
 
 use super::block::{BLOCK, different, odd};
 use super::index::Index;
+use super::tape::Tape;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// So many shapes are remembered: 3 MiB with usual pods, and 9 at most.
-const MOST: usize = 256;
+/// So much is remembered: the shapes of some 400 usual pods.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// So many of them are as long as each other: a text is compared with all that are as long.
 const MOST_OF_A_LENGTH: usize = 4;
+/// What each takes besides its bytes.
+const EACH: usize = 256;
 /// A longer text is not remembered.
 const LONGEST: usize = 16 * 1024;
-/// Where there are more shapes than are remembered, one of so many that were not known takes the place of another.
+/// Where there are more shapes than are remembered, one of so many that were not known takes the place of the oldest.
 const SELDOM: usize = 8;
 
 /// The shapes of texts that were read before.
 #[derive(Debug, Default)]
 pub struct Shapes {
-    /// With their lengths: most are told apart by those.
-    known: RwLock<Vec<(usize, Arc<Shape>)>>,
+    known: RwLock<Known>,
     unknown: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// By their length, by which most are told apart; the oldest of a length first.
+    by_length: HashMap<usize, VecDeque<Arc<Shape>>>,
+    /// The length of each, the oldest first.
+    lengths: VecDeque<usize>,
+    bytes: usize,
 }
 
 /// A text that was read, and what may be otherwise in another one.
@@ -32,50 +44,83 @@ pub struct Shapes {
 pub(super) struct Shape {
     text: Box<[u8]>,
     pub(super) index: Index,
+    pub(super) tape: Tape,
 }
 
 impl Shapes {
     /// One that the text has.
     pub(super) fn of(&self, text: &[u8]) -> Option<Arc<Shape>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut as_long = known.iter().filter(|(length, _)| *length == text.len());
-        let found = as_long.find(|(_, shape)| shape.fits(text));
-        found.map(|(_, shape)| Arc::clone(shape))
+        let mut as_long = known.by_length.get(&text.len())?.iter();
+        as_long.find(|shape| shape.fits(text)).map(Arc::clone)
     }
 
     /// Remembers the shape of a text, if it is worth it.
-    pub(super) fn learn(&self, text: &[u8], index: Index) {
-        let before = self.unknown.fetch_add(1, Ordering::Relaxed);
-        if text.len() > LONGEST || (before >= MOST && !before.is_multiple_of(SELDOM)) {
+    pub(super) fn learn(&self, text: &[u8], index: Index, tape: Tape) {
+        if text.len() > LONGEST || !self.is_worth_it() {
             return;
         }
-        let shape = Shape {
+        let shape = Arc::new(Shape {
             text: text.into(),
             index: index.tight(),
-        };
-        let shape = (text.len(), Arc::new(shape));
+            tape,
+        });
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        let is_as_long = |known: &&mut (usize, Arc<Shape>)| known.0 == text.len();
-        let as_long = known.iter_mut().filter(is_as_long).count();
-        let turn = before / SELDOM;
-        let place = if as_long >= MOST_OF_A_LENGTH {
-            known
-                .iter_mut()
-                .filter(is_as_long)
-                .nth(turn % MOST_OF_A_LENGTH)
-        } else if known.len() >= MOST {
-            known.get_mut(turn % MOST)
-        } else {
-            known.push(shape);
-            return;
-        };
-        if let Some(place) = place {
-            *place = shape;
+        known.add(shape);
+    }
+
+    /// Where all have room, each is; otherwise, one of some: pods whose shapes come in turn would else push each other out, and none
+    /// would ever be known.
+    fn is_worth_it(&self) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let has_room = known.bytes.saturating_add(LONGEST) <= MOST_BYTES;
+        has_room
+            || self
+                .unknown
+                .fetch_add(1, Ordering::Relaxed)
+                .is_multiple_of(SELDOM)
+    }
+}
+
+impl Known {
+    fn add(&mut self, shape: Arc<Shape>) {
+        let length = shape.text.len();
+        let as_long = self.by_length.get(&length).map_or(0, VecDeque::len);
+        if as_long >= MOST_OF_A_LENGTH {
+            self.forget(length);
+        }
+        self.bytes = self.bytes.saturating_add(shape.bytes());
+        self.by_length.entry(length).or_default().push_back(shape);
+        self.lengths.push_back(length);
+        while self.bytes > MOST_BYTES
+            && let Some(oldest) = self.lengths.front().copied()
+        {
+            self.forget(oldest);
+        }
+    }
+
+    /// Forgets the oldest of a length.
+    fn forget(&mut self, length: usize) {
+        if let Some(at) = self.lengths.iter().position(|one| *one == length) {
+            self.lengths.remove(at);
+        }
+        if let Some(as_long) = self.by_length.get_mut(&length) {
+            let bytes = as_long.pop_front().map_or(0, |shape| shape.bytes());
+            self.bytes = self.bytes.saturating_sub(bytes);
+            if as_long.is_empty() {
+                self.by_length.remove(&length);
+            }
         }
     }
 }
 
 impl Shape {
+    fn bytes(&self) -> usize {
+        let bytes = self.text.len().saturating_add(self.index.bytes());
+        let bytes = bytes.saturating_add(self.tape.bytes());
+        bytes.saturating_add(EACH)
+    }
+
     fn fits(&self, text: &[u8]) -> bool {
         if text.len() != self.text.len() {
             return false;

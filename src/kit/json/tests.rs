@@ -62,12 +62,7 @@ fn texts_have_the_shape_of_another_if_only_plain_letters_differ() {
         let has_its_shape = |from: &str, to: &str| {
             agrees_by_shape(known.as_bytes(), known.replacen(from, to, 1).as_bytes())
         };
-        for (from, to) in [
-            ("", ""),
-            ("node-1", "other["),
-            ("12345-", "6789+-"),
-            ("name", "word"),
-        ] {
+        for (from, to) in [("", ""), ("node-1", "other["), ("12345-", "6789+-")] {
             assert!(has_its_shape(from, to), "{from} {to} {known}");
         }
         for (from, to) in [
@@ -84,6 +79,8 @@ fn texts_have_the_shape_of_another_if_only_plain_letters_differ() {
             (",1,", ",2,"),
             ("{}", "[]"),
             ("[{", "{{"),
+            // Which of its fields are read hangs on its keys.
+            ("name", "word"),
         ] {
             assert!(!has_its_shape(from, to), "{from} {to} {known}");
         }
@@ -91,23 +88,81 @@ fn texts_have_the_shape_of_another_if_only_plain_letters_differ() {
 }
 
 #[test]
+fn the_letters_of_keys_are_those_of_the_shape() {
+    // Wherever in a block a key begins and ends, also one that is longer than a block.
+    for space in 0..140 {
+        let key = "k".repeat(space);
+        let known = format!(r#"{{"{key}":"{key}","x":["y{key}",{{"{key}z":"v"}}]}}"#);
+        for (at, letter) in known
+            .bytes()
+            .enumerate()
+            .filter(|(_, byte)| byte.is_ascii_lowercase())
+        {
+            let mut bytes = known.clone().into_bytes();
+            bytes[at] = letter ^ 1;
+            let end = known[at..].find('"').expect("it is in a string") + at;
+            let is_key = known[end..].starts_with("\":");
+            assert_eq!(
+                agrees_by_shape(known.as_bytes(), &bytes),
+                !is_key,
+                "{at} {known}"
+            );
+        }
+    }
+}
+
+#[test]
+fn another_reader_goes_another_way() {
+    #[derive(Debug, Default, PartialEq)]
+    struct Word<'a> {
+        word: Option<Cow<'a, str>>,
+    }
+    quick_fields!(Word { b"word" => word });
+    let shapes = Shapes::default();
+    let text = br#"{"name":"a","word":"b","list":[{"word":"c"}]}"#;
+    for _ in 0..2 {
+        let sample: Sample = quick(text, &shapes).unwrap();
+        assert_eq!(sample.name, "a");
+        let word: Word = quick(text, &shapes).unwrap();
+        assert_eq!(word.word.as_deref(), Some("b"));
+    }
+}
+
+#[test]
 fn few_shapes_are_remembered_and_new_ones_come_among_them() {
-    let (shapes, text) = (Shapes::default(), |length| {
-        format!(r#"{{"name":"{}"}}"#, "x".repeat(length))
+    let (shapes, text) = (Shapes::default(), |length: usize| {
+        format!(r#"{{"name":"{}"}}"#, "x".repeat(8000 + length))
     });
-    for length in 0..1000 {
+    for length in 0..2000 {
         quick::<Sample>(text(length).as_bytes(), &shapes).unwrap();
     }
-    let known = (0..1000).filter(|length| shapes.of(text(*length).as_bytes()).is_some());
+    let known = (0..2000).filter(|length| shapes.of(text(*length).as_bytes()).is_some());
     let known: Vec<_> = known.collect();
-    assert_eq!(known.len(), 256);
-    let recent = known.iter().filter(|length| **length >= 256).count();
-    assert!(recent > 50, "{known:?}");
+    // Each takes its letters, and a fourth of that for where is what.
+    assert!((350..450).contains(&known.len()), "{}", known.len());
+    let recent = known.iter().filter(|length| **length >= 450).count();
+    assert!(recent > 150, "{known:?}");
+    assert!(shapes.of(text(0).as_bytes()).is_none());
     let long = text(20_000);
     for _ in 0..100 {
         quick::<Sample>(long.as_bytes(), &shapes).unwrap();
     }
     assert!(shapes.of(long.as_bytes()).is_none());
+}
+
+#[test]
+fn of_texts_that_are_as_long_few_are_remembered() {
+    let shapes = Shapes::default();
+    // A bracket at another place each time.
+    let text = |at: usize| {
+        let (before, behind) = ("x".repeat(at), "x".repeat(50 - at));
+        format!(r#"{{"list":[{{"name":"{before}"}},{{"name":"{behind}"}}]}}"#)
+    };
+    for at in 0..20 {
+        quick::<Sample>(text(at).as_bytes(), &shapes).unwrap();
+    }
+    let known = (0..20).filter(|at| shapes.of(text(*at).as_bytes()).is_some());
+    assert_eq!(known.collect::<Vec<_>>(), [16, 17, 18, 19]);
 }
 
 fn lossy(bytes: &[u8]) -> String {

@@ -65,7 +65,8 @@ impl<'a> Quick<'a> for ResourceList<'a> {
                 b"cpu" => &mut list.amounts.cpu,
                 b"memory" => &mut list.amounts.memory,
                 b"ephemeral-storage" => &mut list.amounts.storage,
-                _ => return json.unread(key),
+                // That it is there says something.
+                _ => return json.passed(key),
             };
             *amount = Some(Written::Text(Cow::quick(json)?));
             Some(())

@@ -1,0 +1,80 @@
+//! The way of a reader through a text: which fields of which objects it read. It reads the same of every text of this shape, since
+//! their keys are the same too, and so passes all others without a look.
+
+/// A place on the way: of the text, and of its brackets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// Before the key of a field that was read.
+    Field(Place),
+    /// Behind an object.
+    End(Place),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) at: u32,
+    pub(super) bracket: u32,
+}
+
+/// How a text is gone through.
+#[derive(Debug)]
+pub(super) enum Way<'i> {
+    /// Field by field, and what is read is noted.
+    New(Vec<Mark>),
+    /// As another one before.
+    Known(std::slice::Iter<'i, Mark>),
+}
+
+/// A way that was gone.
+#[derive(Debug)]
+pub(super) struct Tape {
+    /// By whom: another reader reads other fields.
+    reader: &'static str,
+    marks: Box<[Mark]>,
+}
+
+impl Tape {
+    pub(super) fn of<T>(marks: Vec<Mark>) -> Self {
+        Self {
+            reader: std::any::type_name::<T>(),
+            marks: marks.into(),
+        }
+    }
+
+    /// The way for this reader.
+    pub(super) fn way<T>(&self) -> Way<'_> {
+        if self.reader == std::any::type_name::<T>() {
+            Way::Known(self.marks.iter())
+        } else {
+            Way::New(Vec::new())
+        }
+    }
+
+    /// How much it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.marks)
+    }
+}
+
+impl Way<'_> {
+    /// How much was noted.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::New(marks) => marks.len(),
+            Self::Known(_) => 0,
+        }
+    }
+
+    pub(super) fn note(&mut self, mark: Mark) {
+        if let Self::New(marks) = self {
+            marks.push(mark);
+        }
+    }
+
+    /// Nobody read what was noted since.
+    pub(super) fn back_to(&mut self, length: usize) {
+        if let Self::New(marks) = self {
+            marks.truncate(length);
+        }
+    }
+}
