@@ -23,6 +23,7 @@ impl Observed<'_> {
                     containers: spec.containers.clone(),
                     deadline_seconds: spec.deadline_seconds,
                     word,
+                    copies: Vec::new(),
                 }),
                 ..StateTaskSpec::default()
             },

@@ -127,6 +127,7 @@ impl Scene {
                 memory_bytes: 12_000_000,
                 ..ContainerReport::default()
             }],
+            copies: Vec::new(),
         };
         self.task.as_mut().unwrap().status = Some(StateTaskStatus {
             checkpoint: Some(report),

@@ -23,7 +23,27 @@ pub struct AgentFlags {
         default_value = ":8081"
     )]
     pub health_probe_bind_address: Listen,
+    /// How to speak with the agents of other nodes.
+    #[command(flatten)]
+    pub peers: PeerFlags,
     /// What to log.
     #[command(flatten)]
     pub logging: Logging,
+}
+
+/// Other agents.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Other agents")]
+pub struct PeerFlags {
+    /// Address on which agents of other nodes are answered, by TLS; `0` means off: no state comes to this node
+    #[arg(long, env = "HOLDFAST_PEER_BIND_ADDRESS", default_value = ":9447")]
+    pub peer_bind_address: Listen,
+    /// How many bytes of states are sent to other nodes in a second, at most; 0 means as many as go
+    #[arg(
+        long,
+        env = "HOLDFAST_PEER_RATE",
+        value_name = "BYTES",
+        default_value_t = 0
+    )]
+    pub peer_rate: u64,
 }
