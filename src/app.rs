@@ -15,6 +15,7 @@ use crate::agent::store::incoming;
 use crate::agent::tasks::pass;
 use crate::checkpoint;
 use crate::checkpoint::api::Checkpoint;
+use crate::checkpoint::looking::Agents;
 use crate::hold::shelf;
 use crate::host;
 use crate::kit::error::Error;
@@ -127,12 +128,23 @@ fn begin_sizing(ground: &Ground) -> Part {
 /// They are looked at by the leader alone, and nobody is asked about them at their admission: the rules stand in their schemas.
 fn begin_checkpoints(ground: &Ground) -> Part {
     let clients = ground.clients.clone();
+    let installation = ground
+        .installation
+        .as_ref()
+        .map_or("holdfast", Installation::name);
+    let agents = Agents {
+        namespace: ground.namespace.clone(),
+        account: format!("{installation}-agent"),
+    };
     Part {
         endpoints: Vec::new(),
         keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
         control: Box::new(move |runner, recorder| {
-            let clients = clients.clone();
-            let means = checkpoint::reconcile::Means { clients, recorder };
+            let means = checkpoint::reconcile::Means {
+                clients: clients.clone(),
+                recorder,
+                agents: agents.clone(),
+            };
             Box::pin(checkpoint::reconcile::run(runner, means))
         }),
     }

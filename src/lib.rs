@@ -234,9 +234,11 @@ pub mod migration {
 /// State that is kept: a Checkpoint names a pod, the leader asks the pod's node for it, and says what became of it.
 pub mod checkpoint {
     pub mod api;
+    pub(crate) mod looking;
     pub(crate) mod plan;
     pub(crate) mod reconcile;
     pub(crate) mod request;
+    mod seats;
 }
 
 /// State, on a node: what is held, dumped, sent, restored and killed there. The runtime asks before a container of a protected pod is
@@ -256,6 +258,8 @@ pub mod agent {
         pub(crate) mod desk;
         pub(crate) mod give;
         pub(crate) mod keep;
+        #[cfg(test)]
+        mod tests;
     }
     mod cut;
     pub(crate) mod hands;

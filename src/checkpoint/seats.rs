@@ -12,24 +12,33 @@ const PORT: &str = "peers";
 
 /// By what there is in the cluster. `account`: the agents' service account.
 pub(super) fn seats(pods: &[Pod], nodes: &[Node], tasks: &[StateTask], account: &str) -> Vec<Seat> {
-    let open: Vec<_> = nodes.iter().filter(|node| takes_pods(node)).map(ResourceExt::name_any).collect();
+    let open: Vec<_> = nodes
+        .iter()
+        .filter(|node| takes_pods(node))
+        .map(ResourceExt::name_any)
+        .collect();
     let mut used = BTreeMap::<&str, i64>::new();
     for task in tasks {
         let bytes = used.entry(&task.spec.node_name).or_default();
         *bytes = bytes.saturating_add(size(task));
     }
     let agents = pods.iter().filter_map(|pod| agent(pod, account));
-    let seats = agents.filter(|(node, _)| open.contains(node)).map(|(node, address)| Seat {
-        bytes: used.get(node.as_str()).copied().unwrap_or_default(),
-        address: address.to_string(),
-        node,
-    });
+    let seats = agents
+        .filter(|(node, _)| open.contains(node))
+        .map(|(node, address)| Seat {
+            bytes: used.get(node.as_str()).copied().unwrap_or_default(),
+            address: address.to_string(),
+            node,
+        });
     seats.collect()
 }
 
 fn takes_pods(node: &Node) -> bool {
     let is_cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable);
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref());
+    let conditions = node
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_deref());
     let mut conditions = conditions.unwrap_or_default().iter();
     let is_ready = conditions.any(|one| one.type_ == "Ready" && one.status == "True");
     is_ready && is_cordoned != Some(true) && node.metadata.deletion_timestamp.is_none()
@@ -38,7 +47,10 @@ fn takes_pods(node: &Node) -> bool {
 /// What states take on a node's disk for an order.
 fn size(task: &StateTask) -> i64 {
     let copy = task.spec.copy.as_ref().map(|copy| copy.bytes);
-    let report = task.status.as_ref().and_then(|status| status.checkpoint.as_ref());
+    let report = task
+        .status
+        .as_ref()
+        .and_then(|status| status.checkpoint.as_ref());
     copy.or_else(|| report?.bytes).unwrap_or_default()
 }
 
@@ -51,7 +63,10 @@ fn agent(pod: &Pod, account: &str) -> Option<(String, SocketAddr)> {
     if !is_ready || !is_ours || pod.metadata.deletion_timestamp.is_some() {
         return None;
     }
-    let mut ports = spec.containers.iter().flat_map(|one| one.ports.iter().flatten());
+    let mut ports = spec
+        .containers
+        .iter()
+        .flat_map(|one| one.ports.iter().flatten());
     let port = ports.find(|port| port.name.as_deref() == Some(PORT))?;
     let port = u16::try_from(port.container_port).ok()?;
     let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
@@ -64,7 +79,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn read<T: serde::de::DeserializeOwned>(objects: Vec<Value>) -> Vec<T> {
-        objects.into_iter().map(|object| serde_json::from_value(object).unwrap()).collect()
+        objects
+            .into_iter()
+            .map(|object| serde_json::from_value(object).unwrap())
+            .collect()
     }
 
     fn pod(node: &str, ip: &str, ready: &str, account: &str) -> Value {
@@ -113,7 +131,13 @@ mod tests {
             task(json!({ "nodeName": "n2", "operation": "b", "copy": copy })),
         ]);
         let found = seats(&pods, &nodes, &tasks, "holdfast-agent");
-        let found: Vec<_> = found.iter().map(|one| (&*one.node, &*one.address, one.bytes)).collect();
-        assert_eq!(found, [("n1", "10.0.0.1:9447", 0), ("n2", "[fd00::2]:9447", 14)]);
+        let found: Vec<_> = found
+            .iter()
+            .map(|one| (&*one.node, &*one.address, one.bytes))
+            .collect();
+        assert_eq!(
+            found,
+            [("n1", "10.0.0.1:9447", 0), ("n2", "[fd00::2]:9447", 14)]
+        );
     }
 }

@@ -38,7 +38,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps this agent's certificate fresh until the stop.
 pub(crate) async fn follow(identity: Arc<Identity>, client: Client, stop: CancellationToken) {
-    let mut said = String::new();
+    let (mut said, mut failures) = (String::new(), 0_u32);
     let mut is_doubted = false;
     loop {
         if is_doubted || is_due(&identity, clock::now()) {
@@ -47,8 +47,9 @@ pub(crate) async fn follow(identity: Arc<Identity>, client: Client, stop: Cancel
                 obtained = obtain(&identity, &client) => obtained,
             };
             match obtained {
-                Ok(()) => said.clear(),
+                Ok(()) => (said, failures) = (String::new(), 0),
                 Err(error) => {
+                    failures = failures.saturating_add(1);
                     let now = chain(&error);
                     if said != now {
                         tracing::warn!(
@@ -60,10 +61,11 @@ pub(crate) async fn follow(identity: Arc<Identity>, client: Client, stop: Cancel
                 }
             }
         }
-        // Whoever is doubted all the time asks once a minute.
+        // Whoever is doubted all the time asks once a minute; who is refused, more and more seldom.
+        let pause = PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(4)));
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(PAUSE) => {}
+            () = tokio::time::sleep(pause) => {}
         }
         is_doubted = futures::FutureExt::now_or_never(identity.doubted()).is_some();
     }

@@ -73,6 +73,13 @@ pub(crate) struct Ways {
 }
 
 impl Ways {
+    /// Of an agent, without a limit.
+    #[cfg(test)]
+    pub(crate) fn of(identity: Arc<Identity>) -> Self {
+        let pace = Arc::default();
+        Self { identity, pace }
+    }
+
     /// To the agent of a node, at this address.
     pub(crate) fn to(&self, node: &str, address: SocketAddr) -> Way {
         let (identity, pace) = (Arc::clone(&self.identity), Arc::clone(&self.pace));

@@ -2,6 +2,7 @@
 //! where it was sent before, also while it grows; the manifest ends it. A connection that is cut costs what was on it: the receiver says
 //! what it has, with digests, and it goes on from there.
 
+use crate::agent::peers::pace::Pace;
 use crate::agent::peers::path::Below;
 use crate::agent::peers::stream::{Begins, PIECE, Packer};
 use crate::agent::peers::way::{Failure, Sent, Way};
@@ -21,6 +22,8 @@ use tokio::sync::mpsc;
 
 /// What is read and not sent yet, in pieces.
 const WAITING: usize = 4;
+/// What is sent at once.
+const PART: usize = 64 << 10;
 /// For an answer, besides what its bytes take: the receiver reads them again, from a slow disk.
 const ANSWER: Duration = Duration::from_secs(30);
 const SLOWEST: u64 = 8 << 20;
@@ -308,17 +311,21 @@ fn fill(file: &mut File, piece: &mut [u8]) -> std::io::Result<usize> {
     Ok(filled)
 }
 
-/// What is read, as it may be sent.
-fn body(receiver: mpsc::Receiver<Bytes>, pace: Arc<crate::agent::peers::pace::Pace>) -> Sent {
-    let pieces = futures::stream::unfold((receiver, pace), |(mut receiver, pace)| async move {
-        let bytes = receiver.recv().await?;
-        pace.take(bytes.len()).await;
+/// What is read, as it may be sent: in parts so small that none waits long for its turn, however slow the pace is.
+fn body(receiver: mpsc::Receiver<Bytes>, pace: Arc<Pace>) -> Sent {
+    let begin = (receiver, pace, Bytes::new());
+    let parts = futures::stream::unfold(begin, |(mut receiver, pace, mut rest)| async move {
+        while rest.is_empty() {
+            rest = receiver.recv().await?;
+        }
+        let part = rest.split_to(rest.len().min(PART));
+        pace.take(part.len()).await;
         Some((
-            Ok::<_, std::io::Error>(Frame::data(bytes)),
-            (receiver, pace),
+            Ok::<_, std::io::Error>(Frame::data(part)),
+            (receiver, pace, rest),
         ))
     });
-    StreamBody::new(pieces).boxed_unsync()
+    StreamBody::new(parts).boxed_unsync()
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {

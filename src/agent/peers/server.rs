@@ -58,7 +58,12 @@ pub(crate) async fn serve(
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => accepted,
-            Some(_ended) = connections.join_next() => continue,
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "a question of another agent was not answered, by a fault of Holdfast");
+                }
+                continue;
+            }
         };
         match accepted {
             Ok((stream, address)) => {

@@ -16,7 +16,6 @@ use crate::agent::api::{
 use crate::checkpoint::api::{CheckpointStatus, Location, copied, reasons};
 use crate::kit::conditions::Finding;
 use crate::kit::digest::Digest;
-use kube::ResourceExt;
 
 /// A node that could have a copy: its agent answers, and pods may go there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +75,9 @@ pub(super) fn spread(seen: &Observed<'_>) -> Vec<Step> {
         return Vec::new();
     }
     let lost = seen.copies.iter().filter(|copy| copy.node_is_gone);
-    let lost: Vec<_> = lost.map(|copy| Step::DropCopy(Box::new(copy.task.clone()))).collect();
+    let lost: Vec<_> = lost
+        .map(|copy| Step::DropCopy(Box::new(copy.task.clone())))
+        .collect();
     or(lost, || or(ask(seen), || or(ship(seen), || tell(seen))))
 }
 
@@ -84,11 +85,18 @@ pub(super) fn spread(seen: &Observed<'_>) -> Vec<Step> {
 pub(super) fn outlives(seen: &Observed<'_>, node: &str) -> Option<Vec<Step>> {
     let mut status = seen.status();
     status.locations = seen.copies.iter().filter_map(Copied::location).collect();
-    let others: Vec<_> = status.locations.iter().map(|one| one.node.as_str()).collect();
+    let others: Vec<_> = status
+        .locations
+        .iter()
+        .map(|one| one.node.as_str())
+        .collect();
     if others.is_empty() {
         return None;
     }
-    let message = format!("node {node}, which took it, is gone; it is on {}", others.join(", "));
+    let message = format!(
+        "node {node}, which took it, is gone; it is on {}",
+        others.join(", ")
+    );
     let found = [standing::finding(reasons::TAKEN, message)];
     Some(seen.say_all(status, &found))
 }
@@ -117,11 +125,17 @@ fn ask(seen: &Observed<'_>) -> Vec<Step> {
         return Vec::new();
     };
     let lacking = seen.wanted().saturating_sub(seen.copies.len());
-    let mut seats: Vec<_> = seen.seats.iter().filter(|seat| is_free(seen, seat, source)).collect();
+    let mut seats: Vec<_> = seen
+        .seats
+        .iter()
+        .filter(|seat| is_free(seen, seat, source))
+        .collect();
     seats.sort_by(|a, b| (a.bytes, &a.node).cmp(&(b.bytes, &b.node)));
     let chosen = seats.into_iter().take(lacking);
     let orders = chosen.filter_map(|seat| order(seen, (uid, source), &seat.node));
-    orders.map(|task| Step::CreateTask(Box::new(task))).collect()
+    orders
+        .map(|task| Step::CreateTask(Box::new(task)))
+        .collect()
 }
 
 fn is_free(seen: &Observed<'_>, seat: &Seat, source: &str) -> bool {
@@ -151,19 +165,26 @@ fn order(seen: &Observed<'_>, (uid, source): (&str, &str), node: &str) -> Option
         copy: Some(copy),
         ..StateTaskSpec::default()
     };
-    Some(seen.owned(StateTask::new(&format!("copy-{}-{short}", seen.operation()), spec)))
+    Some(seen.owned(StateTask::new(
+        &format!("copy-{}-{short}", seen.operation()),
+        spec,
+    )))
 }
 
 /// The node that has it is told where the others are.
 fn ship(seen: &Observed<'_>) -> Vec<Step> {
-    let told = seen.own_task().and_then(|task| task.spec.checkpoint.as_ref());
+    let told = seen
+        .own_task()
+        .and_then(|task| task.spec.checkpoint.as_ref());
     let Some(told) = told else {
-        return Vec::new();
+        return ask_again(seen);
     };
     let target = |copy: &Copied| {
         let seat = seen.seats.iter().find(|seat| seat.node == copy.node());
         let known = told.copies.iter().find(|known| known.node == copy.node());
-        let address = seat.map(|seat| &seat.address).or(known.map(|known| &known.address))?;
+        let address = seat
+            .map(|seat| &seat.address)
+            .or(known.map(|known| &known.address))?;
         Some(CopyTarget {
             node: copy.node().to_owned(),
             address: address.clone(),
@@ -175,6 +196,17 @@ fn ship(seen: &Observed<'_>) -> Vec<Step> {
         return Vec::new();
     }
     vec![Step::Ship(targets)]
+}
+
+/// Without its order the node that has it sends nothing. To one who has it already the order says no more than that.
+fn ask_again(seen: &Observed<'_>) -> Vec<Step> {
+    let lacks = seen.copies.iter().any(|copy| copy.location().is_none());
+    let begun = seen.begun().filter(|_| lacks && seen.task.is_none());
+    let order = begun.map(|begun| seen.order(begun, CheckpointWord::Take));
+    order
+        .into_iter()
+        .map(|task| Step::CreateTask(Box::new(task)))
+        .collect()
 }
 
 fn tell(seen: &Observed<'_>) -> Vec<Step> {
@@ -200,11 +232,16 @@ fn finding(seen: &Observed<'_>, there: &[Location]) -> Finding {
     let lacks = seen.copies.iter().filter(|copy| copy.location().is_none());
     let lacks: Vec<_> = lacks.map(|copy| why(seen, copy)).collect();
     if asked < wanted {
-        let so_far = format!("{wanted} copies are wanted, and {asked} other nodes can have one: a node needs an agent that is ready, and must take pods");
+        let so_far = format!(
+            "{wanted} copies are wanted, and {asked} other nodes can have one: a node needs an agent that is ready, and must take pods"
+        );
         let message = [vec![so_far], lacks].concat().join("; ");
         return copied(reasons::TOO_FEW_NODES, message);
     }
-    copied(reasons::COPYING, format!("it is on its way: {}", lacks.join("; ")))
+    copied(
+        reasons::COPYING,
+        format!("it is on its way: {}", lacks.join("; ")),
+    )
 }
 
 /// Why a node has no copy yet.

@@ -1,5 +1,7 @@
 //! Whole passes over an API server in memory.
 
+mod copying;
+
 use super::*;
 use crate::process::telemetry::Telemetry;
 use crate::testkit::api_server::ApiServer;
@@ -54,6 +56,10 @@ impl Scene {
         };
         Arc::new(Context {
             client: self.server.client(),
+            agents: Agents {
+                namespace: "holdfast".into(),
+                account: "holdfast-agent".into(),
+            },
             recorder: Recorder::new(self.server.client(), reporter),
             metrics: self.telemetry.checkpoints.clone(),
         })

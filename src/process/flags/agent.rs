@@ -43,7 +43,30 @@ pub struct PeerFlags {
         long,
         env = "HOLDFAST_PEER_RATE",
         value_name = "BYTES",
-        default_value_t = 0
+        default_value = "0",
+        value_parser = rate
     )]
     pub peer_rate: u64,
+}
+
+/// Slower than that a node would be given up before it has said anything.
+const SLOWEST_RATE: u64 = 64 << 10;
+
+fn rate(text: &str) -> Result<u64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate| *rate == 0 || *rate >= SLOWEST_RATE)
+        .ok_or_else(|| format!("{text:?} is no rate: write bytes a second, {SLOWEST_RATE} or more, or 0 for as many as go"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn a_rate_is_none_or_enough() {
+        assert_eq!((rate("0"), rate("65536")), (Ok(0), Ok(65536)));
+        for text in ["1", "65535", "-1", "fast", ""] {
+            assert!(rate(text).unwrap_err().contains("65536 or more"), "{text}");
+        }
+    }
 }
