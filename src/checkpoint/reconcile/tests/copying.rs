@@ -75,7 +75,7 @@ async fn a_copy_is_asked_for_sent_told_and_forgotten() {
         .collect();
     assert_eq!(nodes, ["n1", "n2"]);
     assert_eq!(scene.told(), ["Taken", "Copied"]);
-    scene.delete();
+    scene.vanish();
     scene.settle().await;
     let word =
         |path: &str, kind: &str| scene.server.stored(path).unwrap()["spec"][kind]["word"].clone();
