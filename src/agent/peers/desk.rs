@@ -67,12 +67,24 @@ pub(crate) struct PeerStanding {
     /// The whole state is here, and was read again.
     #[serde(default)]
     pub(crate) has_verified: bool,
-    /// The release is here, for the pod that is meant.
+    /// To whom it was released here.
     #[serde(default)]
-    pub(crate) has_release: bool,
+    pub(crate) released: Released,
     /// The operation's pods.
     #[serde(default)]
     pub(crate) pods: Vec<TargetPod>,
+}
+
+/// To whom a state was released: what its target has on disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Released {
+    /// To these pods, one after the other.
+    #[serde(default)]
+    pub(crate) pods: Vec<String>,
+    /// To whichever pod the leader allows.
+    #[serde(default)]
+    pub(crate) anybody: bool,
 }
 
 /// Answers for operations of one kind. Before each of the others, `admits` is asked.

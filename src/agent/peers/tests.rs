@@ -15,14 +15,16 @@ async fn the_five_questions_are_answered_on_one_connection() {
     let mut way = lab.way();
     assert!(way.ready(OPERATION, "u1", 2).await.unwrap());
     assert!(!way.ready(OPERATION, "u1", 3).await.unwrap());
-    assert!(!way.standing(OPERATION).await.unwrap().has_release);
+    let before = way.standing(OPERATION).await.unwrap().released;
+    assert!(before.pods.is_empty() && !before.anybody);
     way.release(OPERATION, Some("u1"), "sha256:1")
         .await
         .unwrap();
     way.release(OPERATION, Some("u1"), "sha256:1")
         .await
         .unwrap();
-    assert!(way.standing(OPERATION).await.unwrap().has_release);
+    let released = way.standing(OPERATION).await.unwrap().released;
+    assert_eq!(released.pods[0], "u1");
     let pod = way.revoke(OPERATION, "u1").await.unwrap().unwrap();
     assert_eq!(
         (pod.uid.as_str(), pod.standing),

@@ -1,7 +1,7 @@
 //! Node `n1` has a state, and node `n2` expects it. Between them is a wire that can be cut.
 
 use crate::agent::api::{TargetPod, TargetStanding};
-use crate::agent::peers::desk::{Desk, Desks, Expected, PeerStanding, Refusal};
+use crate::agent::peers::desk::{Desk, Desks, Expected, PeerStanding, Refusal, Released};
 use crate::agent::peers::identity::Identity;
 use crate::agent::peers::identity::tests::{agent, authority};
 use crate::agent::peers::pace::Pace;
@@ -95,7 +95,10 @@ impl Desk for Records {
 
     fn standing<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<PeerStanding, Refusal>> {
         let standing = PeerStanding {
-            has_release: !self.released.lock().unwrap().is_empty(),
+            released: Released {
+                pods: self.released.lock().unwrap().clone(),
+                anybody: false,
+            },
             ..PeerStanding::default()
         };
         Box::pin(ready(Ok(standing)))
