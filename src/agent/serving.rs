@@ -82,8 +82,9 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         ways: peers.as_ref().map(Peers::ways),
         receiving: Arc::new(Receiving::new(host.checkpoints())),
         prefixes,
+        stop: stop.clone(),
     });
-    let tasks = tokio::spawn(orders((means, peers), watched, stop.clone()));
+    let tasks = tokio::spawn(orders((means, peers), watched));
     let sweeping = tokio::spawn(sweep::run(
         records,
         places,
@@ -127,23 +128,19 @@ fn open(node: &str, flags: &PeerFlags) -> Option<Peers> {
     opened.inspect_err(failed).ok()
 }
 
-async fn orders(
-    (means, peers): (Option<tasks::Means>, Option<Peers>),
-    watched: Writer<StateTask>,
-    stop: CancellationToken,
-) {
+async fn orders((means, peers): (Option<tasks::Means>, Option<Peers>), watched: Writer<StateTask>) {
     let Some(means) = means else {
         return;
     };
     let copies: Arc<dyn Desk> = Arc::new(CopyDesk::new(means.orders.clone()));
     let answering = (Desks::new(vec![copies]), Arc::clone(&means.receiving));
-    let client = means.client.clone();
+    let (client, stop) = (means.client.clone(), means.stop.clone());
     let speaking = async {
         if let Some(peers) = peers {
-            peers.run(client, answering, stop.clone()).await;
+            peers.run(client, answering, stop).await;
         }
     };
-    tokio::join!(speaking, tasks::run(means, watched, stop.clone()));
+    tokio::join!(speaking, tasks::run(means, watched));
 }
 
 async fn take(host: &Host, health: &Health) -> Result<own::Own, Error> {

@@ -41,6 +41,8 @@ pub(crate) struct Means {
     pub(crate) receiving: Arc<Receiving>,
     /// Where an installation may be.
     pub(crate) prefixes: &'static [&'static str],
+    /// What takes long, and can be gone on with by the next agent, ends with it too.
+    pub(crate) stop: CancellationToken,
 }
 
 /// An operation on this node: its order, or the record of it where that is gone.
@@ -51,7 +53,8 @@ struct Job {
 }
 
 /// Works until the stop. What is seen of the orders stands in the store.
-pub(crate) async fn run(means: Means, writer: Writer<StateTask>, stop: CancellationToken) {
+pub(crate) async fn run(means: Means, writer: Writer<StateTask>) {
+    let stop = means.stop.clone();
     let means = Arc::new(means);
     let orders: Api<StateTask> = Api::all(means.client.clone());
     let ours = watcher::Config::default().fields(&format!("spec.nodeName={}", means.node));

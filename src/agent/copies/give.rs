@@ -82,6 +82,7 @@ pub(crate) async fn give(
 ) {
     while let Some(target) = given.next(order, Instant::now()) {
         let done = tokio::select! {
+            () = means.stop.cancelled() => return,
             () = called_off(means, operation) => return,
             done = send(means, target, (operation, generation)) => done,
         };

@@ -50,6 +50,7 @@ impl Node {
             receiving: Arc::new(Receiving::new(host.checkpoints())),
             host,
             prefixes: &[],
+            stop: CancellationToken::new(),
         };
         Self { means, api, folder }
     }
