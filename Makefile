@@ -77,7 +77,7 @@ still_held := It did not end. If a finalizer of ours holds something and no mana
 
 # Fuzzing needs a nightly toolchain, for its instrumentation of the code; cargo-fuzz itself is installed below the cache.
 SECONDS = 60
-TARGETS ?= admission quantity
+TARGETS ?= admission quantity peers
 FUZZ_TOOLCHAIN ?= nightly
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz/bin/cargo-fuzz

@@ -8,10 +8,14 @@ mod parts;
 pub mod serve;
 
 use crate::agent::api::StateTask;
+use crate::agent::copies::keep;
 use crate::agent::hands;
+use crate::agent::peers::certificate;
+use crate::agent::store::incoming;
 use crate::agent::tasks::pass;
 use crate::checkpoint;
 use crate::checkpoint::api::Checkpoint;
+use crate::checkpoint::looking::Agents;
 use crate::hold::shelf;
 use crate::host;
 use crate::kit::error::Error;
@@ -25,6 +29,7 @@ use crate::process::runner::Runner;
 use crate::process::telemetry::Telemetry;
 use crate::process::{installation, leader, teardown};
 use crate::runtime::{asking, create, delete, guard};
+use crate::signer;
 use crate::sizing;
 use crate::sizing::api::FlexDaemonsetTemplate;
 use crate::sizing::cache::Caches;
@@ -87,6 +92,11 @@ const SLICES: &[Slice] = &[
         begin: begin_checkpoints,
         steps: &[checkpoint::reconcile::STEPS, checkpoint::request::STEPS],
     },
+    Slice {
+        crds: Vec::new,
+        begin: begin_signing,
+        steps: &[signer::reconcile::STEPS],
+    },
 ];
 
 fn begin_sizing(ground: &Ground) -> Part {
@@ -118,13 +128,42 @@ fn begin_sizing(ground: &Ground) -> Part {
 /// They are looked at by the leader alone, and nobody is asked about them at their admission: the rules stand in their schemas.
 fn begin_checkpoints(ground: &Ground) -> Part {
     let clients = ground.clients.clone();
+    let installation = ground
+        .installation
+        .as_ref()
+        .map_or("holdfast", Installation::name);
+    let agents = Agents {
+        namespace: ground.namespace.clone(),
+        account: format!("{installation}-agent"),
+    };
     Part {
         endpoints: Vec::new(),
         keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
         control: Box::new(move |runner, recorder| {
-            let clients = clients.clone();
-            let means = checkpoint::reconcile::Means { clients, recorder };
+            let means = checkpoint::reconcile::Means {
+                clients: clients.clone(),
+                recorder,
+                agents: agents.clone(),
+            };
             Box::pin(checkpoint::reconcile::run(runner, means))
+        }),
+    }
+}
+
+/// One signs at a time: a roll-over of the authority is decided from what was signed.
+fn begin_signing(ground: &Ground) -> Part {
+    let (client, namespace) = (ground.clients.once.clone(), ground.namespace.clone());
+    let installation = ground.installation.clone();
+    Part {
+        endpoints: Vec::new(),
+        keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
+        control: Box::new(move |runner, _recorder| {
+            let means = signer::reconcile::Means {
+                client: client.clone(),
+                namespace: namespace.clone(),
+                installation: installation.clone(),
+            };
+            Box::pin(signer::reconcile::run(runner, means))
         }),
     }
 }
@@ -150,6 +189,9 @@ const NODE_STEPS: &[&[Step]] = &[
     guard::STEPS,
     hands::STEPS,
     pass::STEPS,
+    certificate::STEPS,
+    incoming::STEPS,
+    keep::STEPS,
 ];
 
 /// All CRDs, in the order in which they are printed and installed.

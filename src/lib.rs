@@ -6,7 +6,7 @@
 //! ```text
 //! 5 mains    main.rs  bin/holdfast-runtime.rs
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
-//! 3 slices   sizing  migration (what the leader decides)  checkpoint  agent (what a node does)
+//! 3 slices   sizing  migration (what the leader decides)  checkpoint  agent (what a node does)  signer (who is which node's agent)
 //!            runtime (the OCI runtime on a node)  host (what lies on a node: programs, the runtime's handler)
 //! 2 door     webhook (server, certificates, reviews)
 //! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   cri (calls to a node's container runtime)
@@ -18,6 +18,7 @@
 
 /// Values and rules that know no process and no cluster.
 pub mod kit {
+    pub mod agents;
     pub mod conditions;
     pub(crate) mod digest;
     pub mod documents;
@@ -233,9 +234,11 @@ pub mod migration {
 /// State that is kept: a Checkpoint names a pod, the leader asks the pod's node for it, and says what became of it.
 pub mod checkpoint {
     pub mod api;
+    pub(crate) mod looking;
     pub(crate) mod plan;
     pub(crate) mod reconcile;
     pub(crate) mod request;
+    mod seats;
 }
 
 /// State, on a node: what is held, dumped, sent, restored and killed there. The runtime asks before a container of a protected pod is
@@ -250,20 +253,36 @@ pub mod agent {
     mod answers;
     pub mod api;
     mod checkpoint;
+    /// Copies of states that are kept, on other nodes.
+    pub(crate) mod copies {
+        pub(crate) mod desk;
+        pub(crate) mod give;
+        pub(crate) mod keep;
+        #[cfg(test)]
+        mod tests;
+    }
     mod cut;
     pub(crate) mod hands;
     mod host;
     mod own;
+    pub mod peers;
     mod pods;
     mod poised;
     mod records;
     pub mod serving;
     mod socket;
     pub mod source;
-    mod store;
+    pub(crate) mod store;
     mod sweep;
     pub mod target;
     pub(crate) mod tasks;
+}
+
+/// Certificates for the agents of nodes: an agent asks for one by a `CertificateSigningRequest`, the leader judges, and signs.
+pub mod signer {
+    pub(crate) mod plan;
+    pub(crate) mod reconcile;
+    pub(crate) mod rolling;
 }
 
 pub mod app;

@@ -9,6 +9,7 @@ mod report;
 use crate::migration::api::Decision;
 pub use checkpoint::{
     CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, ContainerReport,
+    CopyOrder, CopyReport, CopyTarget, SendingReport,
 };
 use kube::CustomResource;
 pub use report::{
@@ -79,6 +80,9 @@ pub struct StateTaskSpec {
     /// The pod whose state is to be kept here, while it runs on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointOrder>,
+    /// The state that is to come here from another node, and be kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyOrder>,
 }
 
 /// What is asked of the node where the state is.

@@ -1,14 +1,21 @@
 //! What an agent runs, from its start to its stop.
 
 use crate::agent::answers::Answers;
+use crate::agent::api::StateTask;
+use crate::agent::copies::desk::CopyDesk;
 use crate::agent::host::Host;
+use crate::agent::peers::desk::{Desk, Desks};
+use crate::agent::peers::receiving::Receiving;
+use crate::agent::peers::running::Peers;
 use crate::agent::records::Records;
 use crate::agent::{own, socket, sweep, tasks};
 use crate::kit::error::{Error, chain};
 use crate::oci::place::Places;
+use crate::process::flags::PeerFlags;
 use crate::process::health::Health;
 use crate::process::telemetry::AgentMetrics;
 use crate::runtime::api::evidence_folder;
+use kube::runtime::reflector::{self, store::Writer};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +37,8 @@ pub struct Setup {
     pub node: String,
     /// The way to the API server, if there is one. Without it no orders are seen; what protects pods goes on.
     pub client: Option<kube::Client>,
+    /// How other agents are spoken with, where there is a way to the API server.
+    pub peers: PeerFlags,
     /// Where an installation may be on the node.
     pub prefixes: &'static [&'static str],
 }
@@ -45,6 +54,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         metrics,
         node,
         client,
+        peers,
         prefixes,
     } = setup;
     health.waits(PART, "the agent does not answer yet".into());
@@ -61,14 +71,20 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     let places = Places::below(&host.run());
     let answers = Arc::new(Answers::new(records.clone(), host.clone(), metrics.clone()));
     let listener = socket::listen(&host.run())?;
+    let (seen, watched) = reflector::store();
+    let peers = client.as_ref().and_then(|_| open(&node, &peers));
     let means = client.map(|client| tasks::Means {
         client,
         node,
+        orders: seen,
         records: records.clone(),
         host: host.clone(),
+        ways: peers.as_ref().map(Peers::ways),
+        receiving: Arc::new(Receiving::new(host.checkpoints())),
         prefixes,
+        stop: stop.clone(),
     });
-    let tasks = tokio::spawn(orders(means, stop.clone()));
+    let tasks = tokio::spawn(orders((means, peers), watched));
     let sweeping = tokio::spawn(sweep::run(
         records,
         places,
@@ -78,21 +94,22 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     ));
     health.is_ready(PART);
     health.is_ready("start");
-    let beating = async {
-        loop {
-            health.beats();
-            tokio::time::sleep(LOOK).await;
-        }
-    };
     tokio::select! {
         () = socket::serve(listener, answers, stop.clone()) => {}
-        () = beating => {}
+        () = beat(&health) => {}
     }
     sweeping.await.map_err(ended("the sweep of records"))?;
     tasks.await.map_err(ended("the node's orders"))?;
     // Only now may another agent answer.
     drop(alone);
     Ok(())
+}
+
+async fn beat(health: &Health) {
+    loop {
+        health.beats();
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn ended(part: &'static str) -> impl Fn(tokio::task::JoinError) -> Error {
@@ -102,10 +119,28 @@ fn ended(part: &'static str) -> impl Fn(tokio::task::JoinError) -> Error {
     }
 }
 
-async fn orders(means: Option<tasks::Means>, stop: CancellationToken) {
-    if let Some(means) = means {
-        tasks::run(means, stop).await;
-    }
+/// What protects pods needs no other agent.
+fn open(node: &str, flags: &PeerFlags) -> Option<Peers> {
+    let opened = Peers::open(node, flags);
+    let failed = |error: &Error| {
+        tracing::error!(error = %chain(error), "no state comes to this node or goes from it; what protects its pods goes on");
+    };
+    opened.inspect_err(failed).ok()
+}
+
+async fn orders((means, peers): (Option<tasks::Means>, Option<Peers>), watched: Writer<StateTask>) {
+    let Some(means) = means else {
+        return;
+    };
+    let copies: Arc<dyn Desk> = Arc::new(CopyDesk::new(means.orders.clone()));
+    let answering = (Desks::new(vec![copies]), Arc::clone(&means.receiving));
+    let (client, stop) = (means.client.clone(), means.stop.clone());
+    let speaking = async {
+        if let Some(peers) = peers {
+            peers.run(client, answering, stop).await;
+        }
+    };
+    tokio::join!(speaking, tasks::run(means, watched));
 }
 
 async fn take(host: &Host, health: &Health) -> Result<own::Own, Error> {

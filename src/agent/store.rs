@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! /var/lib/holdfast/checkpoints/<namespace>/<pod uid>/
+//!     <generation>.incoming/    comes from another node (`incoming.rs`)
 //!     <generation>.part/    being written. cut.json, the last file, says that all of it was dumped
 //!     <generation>/         sealed: manifest.json has the digest of every file
 //!     <generation>.why      why there is none: a sentence
@@ -10,6 +11,7 @@
 //! After a crash at any point there is nothing, a part, or the whole; a part without its last file counts for nothing. Memory is in
 //! there, with every secret that a program had: readable by root alone.
 
+pub(crate) mod incoming;
 pub(crate) mod manifest;
 mod sealing;
 
@@ -96,6 +98,23 @@ impl Generation {
         self.on_node().with_file_name(format!("{}.part", self.name))
     }
 
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it lies, its manifest, and that byte for byte.
+    ///
+    /// # Errors
+    /// It is not sealed, or cannot be read.
+    pub(crate) fn sealed(&self) -> Result<(PathBuf, Manifest, Vec<u8>), Failure> {
+        let whole = self.whole();
+        let text = files::read(&whole.join(MANIFEST))?;
+        let text = text.ok_or_else(|| Failure::at("find", &whole, "it is not sealed"))?;
+        let manifest = read(&whole, &text)?;
+        Ok((whole, manifest, text))
+    }
+
     /// What there is of it.
     ///
     /// # Errors
@@ -167,6 +186,7 @@ impl Generation {
     pub(crate) fn fail(&self, why: &str) -> Result<(), Failure> {
         make_folder(&self.folder)?;
         let said = files::put(&self.why(), why.as_bytes());
+        remove_folder(&self.incoming())?;
         remove_folder(&self.part())?;
         remove_folder(&self.whole())?;
         // The disk may have been full with it.
@@ -192,6 +212,7 @@ impl Generation {
         // Without its manifest it is a part. Who dies in the middle leaves one, and not memory that nobody knows of.
         files::remove(&self.whole().join(MANIFEST))?;
         remove_folder(&self.part())?;
+        remove_folder(&self.incoming())?;
         remove_folder(&self.whole())?;
         files::remove(&self.why())?;
         // The pod's folder and its namespace's, where they are empty now.
@@ -200,6 +221,24 @@ impl Generation {
         }
         Ok(())
     }
+}
+
+/// `sha256:…` of a manifest.
+pub(crate) fn digest(manifest: &[u8]) -> String {
+    sealing::digest(manifest)
+}
+
+/// Whether a file below this folder begins with what is noted.
+pub(crate) fn begins_with(folder: &Path, noted: &manifest::FileNote) -> bool {
+    sealing::begins_with(folder, noted)
+}
+
+/// What a manifest says, wherever it comes from.
+///
+/// # Errors
+/// It is none, or of another version.
+pub(crate) fn understood(manifest: &[u8]) -> Result<Manifest, Failure> {
+    read(Path::new("a manifest"), manifest)
 }
 
 fn read(at: &Path, text: &[u8]) -> Result<Manifest, Failure> {
@@ -217,6 +256,11 @@ fn read(at: &Path, text: &[u8]) -> Result<Manifest, Failure> {
 
 fn write(at: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec_pretty(manifest).map_err(|error| Failure::at("describe", at, error))
+}
+
+/// A file of a generation that says what it is: of these none comes from elsewhere.
+pub(crate) fn is_reserved(path: &str) -> bool {
+    [CUT, MANIFEST].contains(&path)
 }
 
 /// Makes a folder that root alone may enter, and those above it.

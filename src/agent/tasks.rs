@@ -4,12 +4,16 @@
 pub(crate) mod pass;
 
 use crate::agent::api::{CheckpointStanding, CheckpointWord, StateTask};
+use crate::agent::copies::{give, keep};
 use crate::agent::hands::Memory;
 use crate::agent::host::Host;
+use crate::agent::peers::receiving::Receiving;
+use crate::agent::peers::running::Ways;
 use crate::agent::records::Records;
 use crate::hold::record::{Record, Role};
 use crate::kit::error::chain;
 use futures::StreamExt;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client};
@@ -27,10 +31,18 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Means {
     pub(crate) client: Client,
     pub(crate) node: String,
+    /// What is seen of this node's orders.
+    pub(crate) orders: Store<StateTask>,
     pub(crate) records: Records,
     pub(crate) host: Host,
+    /// To other agents, where they are spoken with.
+    pub(crate) ways: Option<Ways>,
+    /// What comes from them.
+    pub(crate) receiving: Arc<Receiving>,
     /// Where an installation may be.
     pub(crate) prefixes: &'static [&'static str],
+    /// What takes long, and can be gone on with by the next agent, ends with it too.
+    pub(crate) stop: CancellationToken,
 }
 
 /// An operation on this node: its order, or the record of it where that is gone.
@@ -40,18 +52,18 @@ struct Job {
     record: Option<Record>,
 }
 
-/// Works until the stop.
-pub(crate) async fn run(means: Means, stop: CancellationToken) {
+/// Works until the stop. What is seen of the orders stands in the store.
+pub(crate) async fn run(means: Means, writer: Writer<StateTask>) {
+    let stop = means.stop.clone();
     let means = Arc::new(means);
     let orders: Api<StateTask> = Api::all(means.client.clone());
-    let (reader, writer) = reflector::store();
     let ours = watcher::Config::default().fields(&format!("spec.nodeName={}", means.node));
     let watch = reflector::reflector(writer, watcher(orders, ours));
     let mut watch = Box::pin(watch.default_backoff().touched_objects());
     let mut memories = HashMap::new();
     let mut work = JoinSet::new();
     'until_stopped: loop {
-        begin(&means, &reader, &mut memories, &mut work).await;
+        begin(&means, &mut memories, &mut work).await;
         let mut look = std::pin::pin!(tokio::time::sleep(LOOK));
         loop {
             tokio::select! {
@@ -75,11 +87,10 @@ pub(crate) async fn run(means: Means, stop: CancellationToken) {
 /// Each operation is worked at by one task at a time.
 async fn begin(
     means: &Arc<Means>,
-    reader: &Store<StateTask>,
     memories: &mut HashMap<String, Arc<Mutex<Memory>>>,
     work: &mut JoinSet<()>,
 ) {
-    let jobs = jobs(means, reader, memories).await;
+    let jobs = jobs(means, memories).await;
     memories.retain(|operation, _| jobs.iter().any(|job| job.operation == *operation));
     for job in jobs {
         let memory = memories.entry(job.operation.clone()).or_default();
@@ -91,11 +102,8 @@ async fn begin(
 }
 
 /// What there is to be done: orders, and holds of which the order is gone.
-async fn jobs(
-    means: &Means,
-    reader: &Store<StateTask>,
-    memories: &HashMap<String, Arc<Mutex<Memory>>>,
-) -> Vec<Job> {
+async fn jobs(means: &Means, memories: &HashMap<String, Arc<Mutex<Memory>>>) -> Vec<Job> {
+    let reader = &means.orders;
     let orders = reader.state().into_iter().filter(|task| is_open(task));
     let mut jobs: Vec<_> = orders
         .map(|order| Job {
@@ -133,6 +141,9 @@ async fn jobs(
 
 /// Whether there is something to do, or to say, about an order.
 fn is_open(task: &StateTask) -> bool {
+    if let Some(order) = &task.spec.copy {
+        return keep::is_open(task, order);
+    }
     let Some(order) = &task.spec.checkpoint else {
         return false;
     };
@@ -140,14 +151,10 @@ fn is_open(task: &StateTask) -> bool {
     let is_answered =
         status.and_then(|status| status.observed_generation) == task.metadata.generation;
     let report = status.and_then(|status| status.checkpoint.as_ref());
-    let is_over = report.is_some_and(|report| {
-        matches!(
-            (order.word, report.standing),
-            (
-                CheckpointWord::Take,
-                CheckpointStanding::Kept | CheckpointStanding::Failed
-            )
-        )
+    let is_over = report.is_some_and(|report| match (order.word, report.standing) {
+        (CheckpointWord::Take, CheckpointStanding::Failed) => true,
+        (CheckpointWord::Take, CheckpointStanding::Kept) => give::is_done(order, &report.copies),
+        _ => false,
     });
     !(is_over && is_answered) || task.metadata.deletion_timestamp.is_some()
 }

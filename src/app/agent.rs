@@ -25,6 +25,7 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
         root,
         metrics_bind_address,
         health_probe_bind_address,
+        peers,
         logging: Logging {
             log_level,
             log_format,
@@ -50,6 +51,7 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
         metrics: telemetry.agent.clone(),
         node,
         client,
+        peers,
         prefixes: &host::prefix::PREFIXES,
     };
     let ended = tokio::select! {

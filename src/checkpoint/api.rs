@@ -6,10 +6,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub use status::{CheckpointStatus, Location, Phase, SUCCEEDED, reasons};
+pub(crate) use status::copied;
+pub use status::{COPIED, CheckpointStatus, Location, Phase, SUCCEEDED, reasons};
 
 /// How long a pod may be frozen where nothing else is said.
 pub const DEADLINE_SECONDS: u32 = 120;
+
+/// More would be a waste of disks.
+pub const MOST_COPIES: u32 = 8;
 
 /// Ten years.
 pub const LONGEST_TTL: u32 = 315_360_000;
@@ -40,6 +44,12 @@ pub const LONGEST_TTL: u32 = 315_360_000;
     ),
     printcolumn(name = "Taken", type_ = "date", json_path = ".status.takenAt"),
     printcolumn(
+        name = "Copied",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.conditions[?(@.type=='Copied')].status"
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         priority = 1,
@@ -49,7 +59,7 @@ pub const LONGEST_TTL: u32 = 315_360_000;
 #[serde(rename_all = "camelCase")]
 #[allow(clippy::duplicated_attributes, reason = "columns share their type")]
 #[schemars(extend("x-kubernetes-validations" = [
-    { "rule": "self.podName == oldSelf.podName && has(self.podUid) == has(oldSelf.podUid) && (!has(self.podUid) || self.podUid == oldSelf.podUid) && self.deadlineSeconds == oldSelf.deadlineSeconds && self.containers == oldSelf.containers", "message": "what was taken is not changed afterwards: only ttlSeconds and pinned may be" },
+    { "rule": "self.podName == oldSelf.podName && has(self.podUid) == has(oldSelf.podUid) && (!has(self.podUid) || self.podUid == oldSelf.podUid) && self.deadlineSeconds == oldSelf.deadlineSeconds && self.containers == oldSelf.containers && self.copies == oldSelf.copies", "message": "what was taken is not changed afterwards: only ttlSeconds and pinned may be" },
 ]))]
 pub struct CheckpointSpec {
     /// The pod, in the same namespace.
@@ -67,6 +77,10 @@ pub struct CheckpointSpec {
     #[serde(default = "deadline")]
     #[schemars(range(min = 1, max = 3600), extend("format" = "int64"))]
     pub deadline_seconds: u32,
+    /// On so many other nodes it is kept too.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = MOST_COPIES), extend("format" = "int64"))]
+    pub copies: u32,
     /// So long after it was taken the Checkpoint is deleted, and its data with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = LONGEST_TTL), extend("format" = "int64"))]

@@ -4,6 +4,7 @@
 //! ```text
 //! refused ◄─ the pod ─► held (finalizer) ─► begun: pod, node (status) ─► StateTask: Take ─► Frozen ─► Dumped ─► Succeeded ─► Lost
 //!                                                                             └─► Failed ─► StateTask: Forget ─► let go
+//! Succeeded: StateTasks of copies ─► the node that has it sends ─► Copied
 //! deleted: StateTask: Forget ─► Forgotten ─► StateTask deleted ─► let go
 //! ```
 //!
@@ -15,16 +16,20 @@
 //! | it is being deleted, or failed | the node deletes what it has; held until it says so |
 //! | its time is over | it is deleted |
 
+mod copies;
 mod going;
 mod order;
 mod refusal;
 mod standing;
 
-use crate::agent::api::{CheckpointReport, CheckpointStanding, CheckpointWord, StateTask};
+use crate::agent::api::{
+    CheckpointReport, CheckpointStanding, CheckpointWord, CopyTarget, StateTask,
+};
 use crate::checkpoint::api::{Checkpoint, CheckpointStatus, Phase, reasons};
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::events::Notice;
 use crate::kit::names;
+pub(crate) use copies::{Copied, Seat, is_settled};
 use going::let_go;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -45,6 +50,10 @@ pub(crate) struct Observed<'a> {
     pub(crate) node_is_gone: bool,
     /// The object that has our `StateTask`'s name.
     pub(crate) task: Option<&'a StateTask>,
+    /// Nodes that were asked to have a copy.
+    pub(crate) copies: &'a [Copied],
+    /// Nodes that could have one. Looked for while some are wanting.
+    pub(crate) seats: &'a [Seat],
     /// The time of day.
     pub(crate) now: Timestamp,
 }
@@ -62,6 +71,12 @@ pub(crate) enum Step {
     CreateTask(Box<StateTask>),
     /// The node is asked to forget.
     Forget,
+    /// The node is told where copies are to go.
+    Ship(Vec<CopyTarget>),
+    /// A node is asked to forget its copy.
+    ForgetCopy(Box<StateTask>),
+    /// What a node was asked about a copy is let go, and deleted, this uid alone.
+    DropCopy(Box<StateTask>),
     /// The `StateTask` is let go, and deleted, this uid alone.
     DeleteTask,
     /// Our finalizer is taken away.
@@ -151,30 +166,35 @@ impl<'a> Observed<'a> {
     }
 
     /// A new status with what was found, and an event if that is news. Nothing where all is said already.
-    fn say(&self, mut status: CheckpointStatus, found: Finding) -> Vec<Step> {
+    fn say(&self, status: CheckpointStatus, found: Finding) -> Vec<Step> {
+        self.say_all(status, &[found])
+    }
+
+    /// The same of several.
+    fn say_all(&self, mut status: CheckpointStatus, found: &[Finding]) -> Vec<Step> {
         let former = self.status();
         let generation = self.checkpoint.metadata.generation;
-        let is_news = former
-            .conditions
-            .iter()
-            .all(|known| known.type_ != found.kind || known.reason != found.reason);
-        let notice = Notice {
-            is_warning: found.reason != reasons::TAKEN,
-            reason: found.reason,
-            action: ACTION,
-            note: found.message.clone(),
+        let is_news = |found: &&Finding| {
+            let mut known = former.conditions.iter();
+            let is_new = known.all(|one| one.type_ != found.kind || one.reason != found.reason);
+            // That a node is at it is no news for anybody: what comes of it is.
+            is_new && ![reasons::RUNNING, reasons::COPYING].contains(&found.reason)
         };
+        let notices = found.iter().filter(is_news).map(|found| {
+            Step::Tell(Notice {
+                is_warning: ![reasons::TAKEN, reasons::COPIED].contains(&found.reason),
+                reason: found.reason,
+                action: ACTION,
+                note: found.message.clone(),
+            })
+        });
         status.observed_generation = generation;
-        status.conditions = merge(&former.conditions, &[found], generation, self.now);
+        status.conditions = merge(&former.conditions, found, generation, self.now);
         if self.checkpoint.status.as_ref() == Some(&status) {
             return Vec::new();
         }
-        let mut steps = vec![Step::Status(Box::new(status))];
-        // That a node is at it is no news for anybody: what comes of it is.
-        if is_news && notice.reason != reasons::RUNNING {
-            steps.push(Step::Tell(notice));
-        }
-        steps
+        let told = std::iter::once(Step::Status(Box::new(status)));
+        told.chain(notices).collect()
     }
 }
 
@@ -264,6 +284,9 @@ fn fail(seen: &Observed<'_>, why: String) -> Vec<Step> {
 /// It lies on its node, whether or not its `StateTask` is still there.
 fn kept(seen: &Observed<'_>) -> Vec<Step> {
     if let (true, Some((_, node))) = (seen.node_is_gone, seen.begun()) {
+        if let Some(steps) = copies::outlives(seen, node) {
+            return steps;
+        }
         let why = format!("node {node}, which had it, is gone: take another one");
         let mut status = seen.status();
         status.phase = Phase::Lost;
@@ -273,7 +296,7 @@ fn kept(seen: &Observed<'_>) -> Vec<Step> {
     if !seen.is_held() {
         return vec![Step::Hold];
     }
-    acknowledge(seen)
+    or(copies::spread(seen), || acknowledge(seen))
 }
 
 /// What can be changed was changed: the status says that it was seen.

@@ -1,15 +1,16 @@
 //! Asks nodes for the state of their pods, and says what became of it: observe, plan, act.
 
 use crate::agent::api::{CheckpointWord, StateTask};
-use crate::checkpoint::api::{Checkpoint, Phase, reasons};
-use crate::checkpoint::plan::{Observed, Step, ends, plan, task_name};
+use crate::checkpoint::api::{Checkpoint, CheckpointStatus, Phase, reasons};
+use crate::checkpoint::looking::{Agents, Copies, get};
+use crate::checkpoint::plan::{Observed, Step, ends, is_settled, plan, task_name};
 use crate::kit::error::Error;
 use crate::kit::names;
 use crate::process::clients::Clients;
 use crate::process::clock;
 use crate::process::runner::{Runner, every, slow_look};
 use crate::process::telemetry::CheckpointMetrics;
-use crate::process::writes::{self, CALL_LIMIT, bounded};
+use crate::process::writes;
 use crate::write_steps;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -38,6 +39,14 @@ write_steps! {
     RELEASE_TASK,
     /// What a node was asked is deleted.
     DELETE_TASK,
+    /// A node is told where copies are to go.
+    SHIP,
+    /// A node is asked to forget its copy.
+    FORGET_COPY,
+    /// What a node was asked about a copy is let go.
+    RELEASE_COPY,
+    /// What a node was asked about a copy is deleted.
+    DELETE_COPY,
     /// The finalizer, when nothing is on the node any more.
     RELEASE,
     /// A Checkpoint whose time is over.
@@ -45,15 +54,20 @@ write_steps! {
 }
 
 const NAME: &str = "checkpoint";
+/// How often it is looked again while copies are wanting.
+const COPYING_LOOK: Duration = Duration::from_secs(10);
 
 /// What the controller works with.
 pub(crate) struct Means {
     pub(crate) clients: Clients,
     pub(crate) recorder: Recorder,
+    /// Where agents are.
+    pub(crate) agents: Agents,
 }
 
 struct Context {
     client: Client,
+    agents: Agents,
     recorder: Recorder,
     metrics: CheckpointMetrics,
 }
@@ -64,6 +78,7 @@ struct Seen {
     pod: Option<Pod>,
     node_is_gone: bool,
     task: Option<StateTask>,
+    copies: Copies,
     now: Timestamp,
 }
 
@@ -74,6 +89,8 @@ impl Seen {
             pod: self.pod.as_ref(),
             node_is_gone: self.node_is_gone,
             task: self.task.as_ref(),
+            copies: &self.copies.copies,
+            seats: &self.copies.seats,
             now: self.now,
         }
     }
@@ -85,10 +102,15 @@ impl Seen {
 
 /// Runs until the runner stops.
 pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
-    let Means { clients, recorder } = means;
+    let Means {
+        clients,
+        recorder,
+        agents,
+    } = means;
     let client = clients.api;
     let context = Arc::new(Context {
         client: client.clone(),
+        agents,
         recorder,
         metrics: runner.telemetry.checkpoints.clone(),
     });
@@ -115,8 +137,19 @@ async fn reconcile(checkpoint: Arc<Checkpoint>, context: Arc<Context>) -> Result
     // A moment later, so that the time has surely come.
     let left = end.and_then(|end| Duration::try_from(end.duration_since(seen.now)).ok());
     let left = left.map(|left| left.saturating_add(Duration::from_secs(1)));
-    let slow = slow_look(&key);
+    let slow = if lacks_copies(&seen.checkpoint) {
+        COPYING_LOOK
+    } else {
+        slow_look(&key)
+    };
     Ok(Action::requeue(left.map_or(slow, |left| slow.min(left))))
+}
+
+/// Nothing tells of an agent that is made anew, or of a node that takes pods again.
+fn lacks_copies(checkpoint: &Checkpoint) -> bool {
+    let status = checkpoint.status.as_ref();
+    let lacks = |status: &CheckpointStatus| status.phase == Phase::Succeeded && !is_settled(status);
+    checkpoint.spec.copies > 0 && status.is_some_and(lacks)
 }
 
 /// The finalizers of an object, with ours or without it.
@@ -172,7 +205,9 @@ impl Context {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
             pod = get(&pods, "pod", &checkpoint.spec.pod_name).await?;
         }
+        let copies = self.agents.look(&self.client, &checkpoint).await?;
         Ok(Seen {
+            copies,
             checkpoint,
             pod,
             node_is_gone,
@@ -224,6 +259,9 @@ impl Context {
                     writes::merge(&tasks, (&FORGET).into(), task, fields).await?;
                 }
             }
+            Step::Ship(_) | Step::ForgetCopy(_) | Step::DropCopy(_) => {
+                act_on_copies(seen, step, &tasks).await?;
+            }
             Step::DeleteTask => {
                 if let Some(task) = &seen.task {
                     release(&tasks, (&RELEASE_TASK).into(), task).await?;
@@ -241,6 +279,30 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// What is done about copies.
+async fn act_on_copies(seen: &Seen, step: Step, tasks: &Api<StateTask>) -> Result<(), Error> {
+    match step {
+        Step::Ship(targets) => {
+            if let Some(task) = &seen.task {
+                let fields = json!({ "spec": { "checkpoint": { "copies": targets } } });
+                writes::merge(tasks, (&SHIP).into(), task, fields).await?;
+            }
+        }
+        Step::ForgetCopy(task) => {
+            let fields = json!({ "spec": { "copy": { "word": CheckpointWord::Forget } } });
+            writes::merge(tasks, (&FORGET_COPY).into(), task.as_ref(), fields).await?;
+        }
+        Step::DropCopy(task) => {
+            release(tasks, (&RELEASE_COPY).into(), task.as_ref()).await?;
+            let (name, uid) = (task.name_any(), task.uid().unwrap_or_default());
+            let call = (&DELETE_COPY).into();
+            unless_gone(writes::delete(tasks, call, (&name, &uid)).await)?;
+        }
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Takes our finalizer from what has it.
@@ -265,19 +327,6 @@ fn outcome(reason: &'static str) -> Option<&'static str> {
         reasons::LOST => Some("lost"),
         _ => None,
     }
-}
-
-async fn get<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, Error>
-where
-    K: Clone + Debug + DeserializeOwned,
-{
-    bounded(
-        CALL_LIMIT,
-        "get",
-        format!("{kind} {name}"),
-        api.get_opt(name),
-    )
-    .await
 }
 
 #[cfg(test)]

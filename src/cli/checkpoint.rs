@@ -2,7 +2,7 @@
 
 mod view;
 
-use crate::checkpoint::api::{Checkpoint, CheckpointSpec, LONGEST_TTL, Phase};
+use crate::checkpoint::api::{Checkpoint, CheckpointSpec, LONGEST_TTL, MOST_COPIES, Phase};
 use crate::checkpoint::request::{missing, name_of, request, uid_of};
 use crate::cli::checkpoints::{Row, row, table};
 use crate::cli::table::{Form, answer};
@@ -52,6 +52,9 @@ pub struct MakeCheckpoint {
     /// How long the pod may be frozen; then it is given up, and the pod runs on
     #[arg(long, default_value = "120s", value_parser = deadline)]
     pub deadline: u32,
+    /// Keep it on so many other nodes too
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=i64::from(MOST_COPIES)))]
+    pub copies: u32,
     /// Delete it, and its data, so long after it was taken
     #[arg(long, value_parser = ttl)]
     pub ttl: Option<u32>,
@@ -130,6 +133,7 @@ fn checkpoint(arguments: MakeCheckpoint) -> Checkpoint {
         name,
         containers,
         deadline,
+        copies,
         ttl,
         pin,
         no_wait: _,
@@ -145,6 +149,7 @@ fn checkpoint(arguments: MakeCheckpoint) -> Checkpoint {
         pod_uid: None,
         containers,
         deadline_seconds: deadline,
+        copies,
         ttl_seconds: ttl,
         pinned: pin,
     };

@@ -3,7 +3,7 @@
 mod agent;
 mod webhooks;
 
-pub use agent::AgentFlags;
+pub use agent::{AgentFlags, PeerFlags};
 pub use webhooks::{Lifetimes, OldestTls, WebhookFlags};
 
 use crate::process::lease::Settings;

@@ -2,7 +2,7 @@
 //!
 //! Whoever connects may be anybody: a connection has to say what it wants within [`Limits`], and may not take another one's seat.
 
-mod seats;
+pub(crate) mod seats;
 
 use crate::kit::error::Error;
 use crate::process::flags::Listen;

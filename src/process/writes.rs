@@ -300,6 +300,19 @@ pub async fn replace_status<K: Stored>(
     .await
 }
 
+/// Writes whether a request for a certificate is approved, over the one that was read; if somebody else wrote since, a 409.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn approve<K: Stored>(api: &Api<K>, call: Call<'_>, object: &K) -> Result<K, Error> {
+    let name = object.name_any();
+    let what = describe::<K>(api.namespace(), &name);
+    let params = PostParams::default();
+    let written = api.replace_subresource("approval", &name, &params, object);
+    let verb = "write the approval of";
+    around(call.step, bounded(call.limit, verb, what, written)).await
+}
+
 /// Applies the status that `manager` (`<group>/<controller>`) alone owns.
 ///
 /// # Errors

@@ -231,7 +231,10 @@ impl State {
                 self.resize(path.trim_end_matches("/resize"), &sent)
             }
             Method::PUT | Method::PATCH => {
-                self.change(method, path.trim_end_matches("/status"), sent)
+                let path = path
+                    .trim_end_matches("/status")
+                    .trim_end_matches("/approval");
+                self.change(method, path, sent)
             }
             Method::DELETE => self.delete(path, &sent),
             _ => refusal(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed"),
@@ -243,7 +246,7 @@ impl State {
         self.forbidden.iter().any(|prefix| call.starts_with(prefix))
     }
 
-    fn create(&mut self, path: &str, sent: Value) -> (StatusCode, Value) {
+    fn create(&mut self, path: &str, mut sent: Value) -> (StatusCode, Value) {
         let name = sent["metadata"]["name"]
             .as_str()
             .map_or_else(|| format!("generated-{}", self.version), str::to_owned);
@@ -251,6 +254,7 @@ impl State {
         if self.objects.contains_key(&path) {
             return refusal(StatusCode::CONFLICT, "AlreadyExists");
         }
+        sent["metadata"]["name"] = name.into();
         self.store(&path, sent);
         (StatusCode::CREATED, self.objects[&path].clone())
     }

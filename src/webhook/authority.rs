@@ -3,6 +3,8 @@
 //!
 //! Keys are P-256 throughout: an API server does a full handshake for every connection, and these are the cheapest to verify.
 
+pub mod request;
+
 use crate::kit::error::Error;
 use jiff::Timestamp;
 use rcgen::{

@@ -15,7 +15,7 @@ use crate::process::clock;
 use crate::process::flags::Lifetimes;
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::webhook::rollover::bundle::{Bundle, Configuration, ders, fingerprint};
-use crate::webhook::rollover::plan::{Authorities, Der, Seen, Step, plan};
+use crate::webhook::rollover::plan::{Der, Seen, Step, plan};
 use crate::webhook::store::{Kept, Store};
 use crate::webhook::tls::Pair;
 use crate::write_steps;
@@ -185,7 +185,7 @@ impl Keeper {
             (Some(Step::Publish), _) | (_, None) => {
                 self.tell(&wanted, &former, &configurations).await?;
             }
-            (Some(step), Some(kept)) => self.change(step, kept, now).await?,
+            (Some(step), Some(kept)) => drop(self.setup.store.take(step, &kept, now).await?),
         }
         Ok(true)
     }
@@ -240,22 +240,6 @@ impl Keeper {
             grace: self.setup.lifetimes.grace,
             now,
         }))
-    }
-
-    async fn change(&self, step: Step, kept: Kept, now: Timestamp) -> Result<(), Error> {
-        let store = &self.setup.store;
-        let authorities: Authorities = kept.authorities.clone();
-        let changed = match step {
-            Step::Prepare => authorities.prepared(store.create_authority(now)?),
-            Step::Announce => authorities.announced(Some(now)),
-            Step::Retract => authorities.announced(None),
-            Step::Promote => authorities.promoted(now),
-            Step::Forget => authorities.forgetting(),
-            Step::Publish => return Ok(()),
-        };
-        store.change(&kept, changed).await?;
-        tracing::info!(step = ?step, "the webhooks' authority rolls over");
-        Ok(())
     }
 
     /// What stands in our bundles, is not needed by what this process knows, and may still be served by another replica from files.

@@ -12,7 +12,7 @@ use crate::kit::error::Error;
 use crate::kit::names::{NEXT_ANNOUNCED, RETIRED_SINCE, ROLL_OVER};
 use crate::process::writes::{self, CALL_LIMIT, bounded};
 use crate::webhook::authority::Authority;
-use crate::webhook::rollover::plan::{Authorities, Next, Retired};
+use crate::webhook::rollover::plan::{Authorities, Next, Retired, Step};
 use crate::write_steps;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -34,6 +34,8 @@ write_steps! {
 pub struct Store {
     secrets: Api<Secret>,
     installation: String,
+    /// Whose certificates its authorities sign.
+    what: &'static str,
     name: String,
     life: Duration,
 }
@@ -47,14 +49,25 @@ pub struct Kept {
 }
 
 impl Store {
-    /// The Secret of an installation.
+    /// The Secret of an installation, for its webhooks.
     #[must_use]
     pub fn new(client: Client, namespace: &str, installation: &str, life: Duration) -> Self {
         Self {
             secrets: Api::namespaced(client, namespace),
             installation: installation.to_owned(),
+            what: "webhooks",
             name: format!("{installation}-webhook-ca"),
             life,
+        }
+    }
+
+    /// Another one, for its agents. Neither authority is trusted where the other one is.
+    #[must_use]
+    pub fn of_agents(client: Client, namespace: &str, installation: &str, life: Duration) -> Self {
+        Self {
+            what: "agents",
+            name: format!("{installation}-agent-ca"),
+            ..Self::new(client, namespace, installation, life)
         }
     }
 
@@ -63,7 +76,7 @@ impl Store {
     /// # Errors
     /// The cryptography failed.
     pub fn create_authority(&self, now: Timestamp) -> Result<Authority, Error> {
-        let name = format!("{} webhooks", shortened(&self.installation));
+        let name = format!("{} {}", shortened(&self.installation), self.what);
         Authority::create(&name, self.life, now)
     }
 
@@ -120,7 +133,7 @@ impl Store {
         write(&mut secret, &authorities);
         match writes::create(&self.secrets, (&KEEP).into(), &secret).await {
             Ok(secret) => {
-                tracing::info!(secret = self.name, until = %authorities.current.validity().until, "the webhooks' authority is kept");
+                tracing::info!(secret = self.name, of = self.what, until = %authorities.current.validity().until, "an authority is kept");
                 Ok(Kept {
                     authorities,
                     secret,
@@ -144,6 +157,25 @@ impl Store {
     /// The API server's answer.
     pub async fn change(&self, kept: &Kept, authorities: Authorities) -> Result<Kept, Error> {
         self.put(&kept.secret, authorities).await
+    }
+
+    /// Keeps what comes of a step of a roll-over. What is published is not kept here.
+    ///
+    /// # Errors
+    /// The API server's answer, or a failure of the cryptography.
+    pub async fn take(&self, step: Step, kept: &Kept, now: Timestamp) -> Result<(), Error> {
+        let authorities = kept.authorities.clone();
+        let changed = match step {
+            Step::Prepare => authorities.prepared(self.create_authority(now)?),
+            Step::Announce => authorities.announced(Some(now)),
+            Step::Retract => authorities.announced(None),
+            Step::Promote => authorities.promoted(now),
+            Step::Forget => authorities.forgetting(),
+            Step::Publish => return Ok(()),
+        };
+        self.change(kept, changed).await?;
+        tracing::info!(of = self.what, step = ?step, "an authority rolls over");
+        Ok(())
     }
 
     async fn put(&self, secret: &Secret, authorities: Authorities) -> Result<Kept, Error> {

@@ -7,7 +7,7 @@ fn floor(module: &str) -> Option<u8> {
     Some(match module {
         "main" => 5,
         "app" | "cli" => 4,
-        "sizing" | "runtime" | "migration" | "checkpoint" | "agent" | "host" => 3,
+        "sizing" | "runtime" | "migration" | "checkpoint" | "agent" | "host" | "signer" => 3,
         "webhook" => 2,
         "process" | "hold" | "tree" | "oci" | "engine" | "cri" => 1,
         "kit" => 0,

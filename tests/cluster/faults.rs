@@ -116,6 +116,17 @@ webhooks:
     admissionReviewVersions: [v1]
 ";
 
+/// Asked by somebody who is no agent: it is denied.
+const REQUEST: &str = "
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: faults}
+spec:
+  signerName: holdfast.dev/agent
+  usages: [digital signature, server auth, client auth]
+  request: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIdk1JR1dBZ0VBTUFBd1dUQVRCZ2NxaGtqT1BRSUJCZ2dxaGtqT1BRTUJCd05DQUFTaGZSZG12bkZTQlBUdQpBQWZ3eFFqZGJuZjd3b2FSWmRpYnBxd2doOXIveVpidjdCdlczeVJveDFoM3MyZC9MT0FNWnorelRzbWtHV0VpCjBtZ2UwZVJHb0RRd01nWUpLb1pJaHZjTkFRa09NU1V3SXpBaEJnTlZIUkVFR2pBWWdoWnVNUzVoWjJWdWRITXUKYUc5c1pHWmhjM1F1WkdWMk1Bb0dDQ3FHU000OUJBTUNBMGdBTUVVQ0lRRHp3OHZJcEJRdHhRWTBwb0IvTSs1Rgp5Nyt2ak9Wb3RKM2FISjBaOVVNMXhBSWdkbnArTVd1ZFl3eFJtUGlTc1kyK2tZcGFZbTZYRzR5Y1BuSW02QzNoCkhQRT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==
+";
+
 /// Authorities that cannot be used: whoever finds them puts others there.
 const SPOILT: &str = "
 apiVersion: v1
@@ -133,12 +144,19 @@ fn clean(world: &World) {
             .output();
     }
     world.kubectl(
-        "delete lease/faults serviceaccount/faults deployment/faults fdt/faults secret/faults-webhook-ca validatingwebhookconfiguration/faults --ignore-not-found",
+        "delete lease/faults serviceaccount/faults deployment/faults fdt/faults secret/faults-webhook-ca csr/faults validatingwebhookconfiguration/faults --ignore-not-found",
     );
 }
 
 /// What a manager needs to do all of its writes: a lease to take, objects to hold, a template to judge.
 fn provoke(world: &World, point: &str) {
+    if point.starts_with("signer.") {
+        assert!(world.apply(REQUEST).status.success());
+    }
+    if point.contains("signer.reconcile.answer") {
+        // By a person who should not: it is marked as failed.
+        world.kubectl("certificate approve faults");
+    }
     if point.contains("leader.take") {
         assert!(world.apply(FREE_LEASE).status.success());
     }
@@ -152,6 +170,11 @@ fn provoke(world: &World, point: &str) {
 
 fn is_judged(world: &World) -> bool {
     world.kubectl("get fdt faults -o jsonpath={.status.conditions[0].reason}") == "Unusable"
+}
+
+fn is_refused(world: &World) -> bool {
+    let kinds = world.kubectl("get csr faults -o jsonpath={.status.conditions[*].type}");
+    kinds.contains("Denied") || kinds.contains("Failed")
 }
 
 fn is_held(world: &World) -> bool {
@@ -186,7 +209,8 @@ async fn die_at(world: &World, point: &str) {
     eventually(&format!("{point}: it has worked, or is dead"), 30, || {
         let is_dead = dying.0.try_wait().unwrap().is_some();
         // What is done for shares comes later than that.
-        let may_be_past = !point.contains("renew") && !point.starts_with("sizing.");
+        let is_of_a_slice = point.starts_with("sizing.") || point.starts_with("signer.");
+        let may_be_past = !point.contains("renew") && !is_of_a_slice;
         let has_worked = may_be_past && is_held(world) && is_judged(world) && is_trusted(world);
         ready((is_dead || has_worked).then_some(()))
     })
@@ -246,6 +270,12 @@ async fn finish_after(world: &World, point: &str, shares: &Shares) {
         .await;
         if point.starts_with("sizing.") {
             shares.are_finished(world, point).await;
+        }
+        if point.starts_with("signer.") {
+            eventually(&format!("{point}: the request is answered"), 30, || {
+                ready(is_refused(world).then_some(()))
+            })
+            .await;
         }
     }
     next.terminate();

@@ -24,6 +24,76 @@ pub struct CheckpointOrder {
     /// What is to be done now.
     #[serde(default)]
     pub word: CheckpointWord,
+    /// To which nodes it is sent when it is kept here.
+    #[serde(default)]
+    #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node"]))]
+    pub copies: Vec<CopyTarget>,
+}
+
+/// A node that is to have a copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyTarget {
+    /// The node.
+    pub node: String,
+    /// Where its agent is: `IP:port`. Its certificate says whether it is that node's.
+    #[schemars(length(min = 1, max = 64))]
+    pub address: String,
+}
+
+/// A state that comes from another node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyOrder {
+    /// The pod.
+    pub pod: PodName,
+    /// What its state is called.
+    #[schemars(length(min = 1, max = 64))]
+    pub generation: String,
+    /// The one node from which it is taken.
+    #[schemars(length(min = 1, max = 253))]
+    pub source_node: String,
+    /// Of its manifest: no other state is taken.
+    #[schemars(length(min = 1, max = 128))]
+    pub digest: String,
+    /// Of all its files: no more are taken.
+    #[serde(default)]
+    pub bytes: i64,
+    /// What is to be done now: `Take` it, or `Forget`.
+    #[serde(default)]
+    pub word: CheckpointWord,
+}
+
+/// How a copy stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CopyReport {
+    /// How far it is: `Idle` until it is `Kept`.
+    #[serde(default)]
+    pub standing: CheckpointStanding,
+    /// Why it failed: a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Where it lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// Of its manifest: `sha256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// How the sending of a copy stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SendingReport {
+    /// The node.
+    pub node: String,
+    /// It is verified there.
+    #[serde(default)]
+    pub is_sent: bool,
+    /// Why it is not, yet: a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What a node is to do about a checkpoint.
@@ -68,6 +138,10 @@ pub struct CheckpointReport {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub containers: Vec<ContainerReport>,
+    /// To which nodes it was sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node"]))]
+    pub copies: Vec<SendingReport>,
 }
 
 /// What a container takes.

@@ -1,6 +1,6 @@
 //! What an agent answers: from its records, after the fact.
 
-use super::checkpoint::CheckpointReport;
+use super::checkpoint::{CheckpointReport, CopyReport};
 use crate::migration::api::ProofNote;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -22,6 +22,9 @@ pub struct StateTaskStatus {
     /// Of the state that is kept here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint: Option<CheckpointReport>,
+    /// Of the copy that is kept here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy: Option<CopyReport>,
     /// What keeps it from going on.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]

@@ -1,5 +1,6 @@
 //! What this process remembers of a checkpoint that it takes. What must outlive it stands in the pod's record and on disk.
 
+use crate::agent::copies::give::Given;
 use crate::agent::cut::{Dumpers, NoCut};
 use crate::oci::failure::Failure;
 use crate::process::clock;
@@ -19,6 +20,8 @@ pub(crate) struct Memory {
     /// It dumps it itself, or is about to.
     pub(crate) is_mine: bool,
     pub(crate) failure: Option<NoCut>,
+    /// How far its copies are.
+    pub(crate) given: Given,
     /// What was said last of why it does not go on.
     pub(crate) said: Option<String>,
 }

@@ -49,6 +49,7 @@ impl Scene {
             }),
             target: None,
             checkpoint: None,
+            copy: None,
         };
         Self {
             record: Record::blank("ns", "web", uid("s")),

@@ -32,22 +32,51 @@ pub(super) fn notes(folder: &Path, but: &[&str]) -> Result<Vec<FileNote>, Failur
 fn note(path: &Path, name: String) -> Result<FileNote, Failure> {
     let failed = |error| Failure::at("read", path, error);
     let mut file = File::open(path).map_err(failed)?;
+    let note = noted(&mut file, name).map_err(failed)?;
+    file.sync_all()
+        .map_err(|error| Failure::at("sync", path, error))?;
+    Ok(note)
+}
+
+/// What is read, to its end.
+fn noted(from: &mut impl Read, name: String) -> std::io::Result<FileNote> {
     let (mut context, mut bytes, mut piece) = (Context::new(&SHA256), 0_i64, vec![0; PIECE]);
     loop {
-        let read = file.read(&mut piece).map_err(failed)?;
+        let read = from.read(&mut piece)?;
         if read == 0 {
             break;
         }
         context.update(piece.get(..read).unwrap_or_default());
         bytes = bytes.saturating_add(i64::try_from(read).unwrap_or(i64::MAX));
     }
-    file.sync_all()
-        .map_err(|error| Failure::at("sync", path, error))?;
     Ok(FileNote {
         path: name,
         bytes,
         sha256: Digest::made(&context.finish()).text().to_owned(),
     })
+}
+
+/// Whether a file below this folder begins with what is noted.
+pub(super) fn begins_with(folder: &Path, noted_there: &FileNote) -> bool {
+    let bytes = u64::try_from(noted_there.bytes).unwrap_or_default();
+    let here = File::open(folder.join(&noted_there.path))
+        .and_then(|file| noted(&mut file.take(bytes), noted_there.path.clone()));
+    // One that is gone, or cannot be read, does not.
+    here.is_ok_and(|here| here == *noted_there)
+}
+
+/// How many files there are below a folder, and how many bytes they have.
+pub(super) fn count(folder: &Path) -> Result<(usize, u64), Failure> {
+    let (mut files, mut bytes) = (0_usize, 0_u64);
+    for path in below(folder)? {
+        let found = std::fs::symlink_metadata(&path);
+        let found = found.map_err(|error| Failure::at("read", &path, error))?;
+        if found.is_file() {
+            files = files.saturating_add(1);
+            bytes = bytes.saturating_add(found.len());
+        }
+    }
+    Ok((files, bytes))
 }
 
 /// What a folder holds is on disk.

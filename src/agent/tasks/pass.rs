@@ -1,8 +1,12 @@
 //! One look at one operation: acts until there is nothing to do, and then says how it stands.
 
 use super::{Job, Means};
-use crate::agent::api::{CheckpointOrder, CheckpointWord, StateTask, StateTaskStatus};
+use crate::agent::api::{
+    CheckpointOrder, CheckpointReport, CheckpointWord, StateTask, StateTaskStatus,
+};
 use crate::agent::checkpoint::{self, Act, Dumping, Seen};
+use crate::agent::copies::give::{self, Given};
+use crate::agent::copies::keep;
 use crate::agent::cut::Engine;
 use crate::agent::hands::{Hands, Memory};
 use crate::agent::host;
@@ -34,7 +38,12 @@ const MOST_ACTS: u32 = 40;
 
 pub(super) async fn run(means: &Means, job: &Job, memory: OwnedMutexGuard<Memory>) {
     let mut memory = memory;
-    let failed = work(means, job, &mut memory).await.err();
+    let copy = job.order.as_deref();
+    let copy = copy.and_then(|task| Some((task, task.spec.copy.as_ref()?)));
+    let failed = match copy {
+        Some((task, order)) => keep::look(means, task, order).await.err(),
+        None => work(means, job, &mut memory).await.err(),
+    };
     // Said once, though it is tried again and again.
     if memory.said != failed {
         if let Some(why) = &failed {
@@ -116,8 +125,17 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
             deadline: &sight.deadline,
         };
         let Some(act) = checkpoint::plan(&seen) else {
+            let is_kept = matches!(sight.found, Found::Sealed(..));
+            let wanted = ordered
+                .as_ref()
+                .filter(|order| order.word == CheckpointWord::Take);
+            if let Some(order) = wanted.filter(|_| is_kept) {
+                let what = (job.operation.as_str(), order);
+                give::give(means, what, &generation, &mut memory.given).await;
+            }
             let path = generation.on_node();
-            return tell(means, job, &seen, &path.to_string_lossy()).await;
+            let report = checkpoint::report(&seen, &path.to_string_lossy());
+            return tell(means, job, report, &memory.given).await;
         };
         let engine = engine.get_or_init(|| Engine::find(&means.host, means.prefixes));
         if let Err(failure) = engine
@@ -219,10 +237,18 @@ async fn look(
 }
 
 /// Tells the leader, if it is not told that already.
-async fn tell(means: &Means, job: &Job, seen: &Seen<'_>, path: &str) -> Result<(), String> {
-    let (Some(task), Some(report)) = (job.order.as_deref(), checkpoint::report(seen, path)) else {
+async fn tell(
+    means: &Means,
+    job: &Job,
+    report: Option<CheckpointReport>,
+    given: &Given,
+) -> Result<(), String> {
+    let (Some(task), Some(mut report)) = (job.order.as_deref(), report) else {
         return Ok(());
     };
+    if let Some(order) = &task.spec.checkpoint {
+        report.copies = given.report(order);
+    }
     let told = task
         .status
         .as_ref()

@@ -1,6 +1,7 @@
 //! What a Checkpoint's status says.
 
 use crate::agent::api::ContainerReport;
+use crate::kit::conditions::Finding;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -38,7 +39,7 @@ pub struct CheckpointStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node"]))]
     pub locations: Vec<Location>,
-    /// `Succeeded`.
+    /// `Succeeded`, and `Copied` where copies are wanted.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
@@ -79,10 +80,22 @@ pub enum Phase {
     Unknown,
 }
 
-/// The one condition.
+/// Whether it was taken, and can be used.
 pub const SUCCEEDED: &str = "Succeeded";
+/// Whether as many other nodes have it as are wanted; absent where none is.
+pub const COPIED: &str = "Copied";
 
-/// Why `Succeeded` is what it is.
+/// What is said of the copies.
+pub(crate) fn copied(reason: &'static str, message: String) -> Finding {
+    Finding {
+        kind: COPIED,
+        holds: reason == reasons::COPIED,
+        reason,
+        message,
+    }
+}
+
+/// Why `Succeeded` and `Copied` are what they are.
 pub mod reasons {
     /// The node is at it.
     pub const RUNNING: &str = "Running";
@@ -94,6 +107,12 @@ pub mod reasons {
     pub const FAILED: &str = "Failed";
     /// The node that has it is gone.
     pub const LOST: &str = "NodeGone";
+    /// All copies are there, and were read again.
+    pub const COPIED: &str = "Copied";
+    /// They are on their way.
+    pub const COPYING: &str = "Copying";
+    /// There are not enough nodes that could have one.
+    pub const TOO_FEW_NODES: &str = "TooFewNodes";
     /// Not of the condition, of an event: the node was asked to delete what it has.
     pub const FORGETTING: &str = "Forgetting";
 }

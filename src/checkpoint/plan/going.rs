@@ -1,6 +1,6 @@
 //! How a Checkpoint is let go: its node forgets first.
 
-use super::{ACTION, Observed, Step};
+use super::{ACTION, Observed, Step, copies};
 use crate::agent::api::{CheckpointStanding, CheckpointWord, StateTask};
 use crate::checkpoint::api::reasons;
 use crate::kit::events::Notice;
@@ -11,6 +11,15 @@ pub(super) fn let_go(seen: &Observed<'_>) -> Vec<Step> {
     let Some(begun) = seen.begun() else {
         return release.into_iter().collect();
     };
+    if !seen.copies.is_empty() {
+        // All nodes at once; its own order stays until the others are gone, since without it all would seem to be over.
+        let own = seen
+            .own_task()
+            .filter(|task| word(task) != Some(CheckpointWord::Forget));
+        let own = own.filter(|_| !seen.node_is_gone);
+        let own = own.map(|_| forget(seen, begun.1)).unwrap_or_default();
+        return copies::forget(seen).into_iter().chain(own).collect();
+    }
     let own = seen.own_task();
     let is_anothers = seen.task.is_some() && own.is_none();
     if seen.node_is_gone || is_anothers || own.is_some_and(is_forgotten) {

@@ -9,7 +9,7 @@ impl Observed<'_> {
     /// The `StateTask`, with this word.
     pub(super) fn order(&self, (uid, node): (&str, &str), word: CheckpointWord) -> StateTask {
         let spec = &self.checkpoint.spec;
-        let mut task = StateTask::new(
+        let task = StateTask::new(
             &task_name(self.checkpoint),
             StateTaskSpec {
                 node_name: node.to_owned(),
@@ -23,10 +23,16 @@ impl Observed<'_> {
                     containers: spec.containers.clone(),
                     deadline_seconds: spec.deadline_seconds,
                     word,
+                    copies: Vec::new(),
                 }),
                 ..StateTaskSpec::default()
             },
         );
+        self.owned(task)
+    }
+
+    /// The Checkpoint's, and held.
+    pub(super) fn owned(&self, mut task: StateTask) -> StateTask {
         task.metadata.namespace = self.checkpoint.namespace();
         // Not one that blocks its owner's deletion: a deletion in the foreground would delete it before the node has forgotten.
         task.metadata.owner_references = self

@@ -1,6 +1,8 @@
 //! What is decided and done in one pass.
 
+mod copying;
 mod ends;
+mod failures;
 mod refusals;
 
 use super::*;
@@ -15,6 +17,8 @@ struct Scene {
     pod: Option<Pod>,
     node_is_gone: bool,
     task: Option<StateTask>,
+    copies: Vec<Copied>,
+    seats: Vec<Seat>,
 }
 
 fn at(second: i64) -> Timestamp {
@@ -50,6 +54,8 @@ impl Scene {
             pod: serde_json::from_value(web()).unwrap(),
             node_is_gone: false,
             task: None,
+            copies: Vec::new(),
+            seats: Vec::new(),
         }
     }
 
@@ -72,6 +78,8 @@ impl Scene {
             pod: self.pod.as_ref(),
             node_is_gone: self.node_is_gone,
             task: self.task.as_ref(),
+            copies: &self.copies,
+            seats: &self.seats,
             now: at(second),
         })
     }
@@ -83,6 +91,19 @@ impl Scene {
             Step::Hold => *finalizers = Some(vec![names::CHECKPOINT_FINALIZER.into()]),
             Step::Release => *finalizers = None,
             Step::Status(status) => self.checkpoint.status = Some((**status).clone()),
+            Step::CreateTask(task) if task.spec.copy.is_some() => self.copies.push(Copied {
+                task: (**task).clone(),
+                node_is_gone: false,
+            }),
+            Step::Ship(targets) => self.order().copies.clone_from(targets),
+            Step::ForgetCopy(task) => {
+                let copy = self.copy(&task.spec.node_name);
+                copy.task.spec.copy.as_mut().unwrap().word = CheckpointWord::Forget;
+            }
+            Step::DropCopy(task) => {
+                let node = &task.spec.node_name;
+                self.copies.retain(|copy| copy.task.spec.node_name != *node);
+            }
             Step::CreateTask(task) => {
                 assert!(self.task.is_none(), "there is one");
                 self.task = Some((**task).clone());
@@ -91,6 +112,13 @@ impl Scene {
             Step::DeleteTask => self.task = None,
             Step::Tell(_) | Step::Expire => {}
         }
+    }
+
+    fn copy(&mut self, node: &str) -> &mut Copied {
+        let mut copies = self.copies.iter_mut();
+        copies
+            .find(|copy| copy.task.spec.node_name == node)
+            .unwrap()
     }
 
     fn order(&mut self) -> &mut CheckpointOrder {
@@ -127,6 +155,7 @@ impl Scene {
                 memory_bytes: 12_000_000,
                 ..ContainerReport::default()
             }],
+            copies: Vec::new(),
         };
         self.task.as_mut().unwrap().status = Some(StateTaskStatus {
             checkpoint: Some(report),
@@ -169,6 +198,9 @@ fn name(step: &Step) -> &'static str {
         Step::DeleteTask => "delete the task",
         Step::Release => "release",
         Step::Expire => "expire",
+        Step::Ship(_) => "ship",
+        Step::ForgetCopy(_) => "forget-copy",
+        Step::DropCopy(_) => "drop",
     }
 }
 
@@ -291,93 +323,4 @@ fn a_phase_that_nobody_here_knows_is_found_out_anew() {
     scene.checkpoint.status.as_mut().unwrap().phase = Phase::Unknown;
     scene.settle();
     assert_eq!(scene.phase(), Phase::Dumped);
-}
-
-#[test]
-fn a_failure_is_said_and_the_node_keeps_no_remains() {
-    let mut scene = Scene::new();
-    scene.settle();
-    scene.answer(CheckpointStanding::Failed);
-    assert_eq!(told(&scene.plan()), [reasons::FAILED]);
-    assert_eq!(scene.settle(), ["status", "forget"]);
-    assert_eq!(
-        (scene.phase(), scene.message().as_str()),
-        (Phase::Failed, "the disk is full")
-    );
-    assert!(scene.is_held(), "until the node says that nothing is there");
-    scene.answer(CheckpointStanding::Forgotten);
-    assert_eq!(
-        scene.settle(),
-        ["delete the task", "create"],
-        "it died before it let go"
-    );
-    scene.answer(CheckpointStanding::Forgotten);
-    assert_eq!(scene.plan(), [Step::DeleteTask, Step::Release]);
-    for step in scene.plan() {
-        scene.write(&step);
-    }
-    assert_eq!(scene.plan(), []);
-    assert_eq!(
-        (scene.phase(), scene.message().as_str()),
-        (Phase::Failed, "the disk is full")
-    );
-}
-
-#[test]
-fn a_failure_without_words_says_where_to_look() {
-    let mut scene = Scene::new();
-    scene.settle();
-    scene.answer(CheckpointStanding::Failed);
-    let task = scene.task.as_mut().unwrap().status.as_mut().unwrap();
-    task.checkpoint.as_mut().unwrap().why = None;
-    scene.settle();
-    assert!(
-        scene.message().contains("the log of its agent"),
-        "{}",
-        scene.message()
-    );
-}
-
-#[test]
-fn a_node_that_forgot_what_it_should_keep_has_failed() {
-    let mut scene = Scene::new();
-    scene.settle();
-    scene.answer(CheckpointStanding::Forgotten);
-    assert_eq!(told(&scene.plan()), [reasons::FAILED]);
-    for step in [scene.plan(), vec![Step::Forget]].concat() {
-        scene.write(&step);
-    }
-    assert_eq!(scene.phase(), Phase::Failed);
-    assert_eq!(scene.plan(), [Step::DeleteTask, Step::Release]);
-}
-
-#[test]
-fn a_task_of_another_operation_is_left_alone() {
-    let mut scene = Scene::new();
-    scene.settle();
-    scene.task.as_mut().unwrap().spec.operation = "another".into();
-    assert_eq!(scene.settle(), ["status", "release"]);
-    assert_eq!(scene.phase(), Phase::Failed);
-    assert!(
-        scene.message().contains("delete it, and make another"),
-        "{}",
-        scene.message()
-    );
-    assert_eq!(scene.task.unwrap().spec.operation, "another");
-}
-
-#[test]
-fn a_task_that_is_lost_after_it_was_kept_is_no_harm() {
-    let mut scene = Scene::answered(CheckpointStanding::Kept);
-    scene.task = None;
-    assert_eq!(scene.plan(), []);
-}
-
-#[test]
-fn whoever_took_our_finalizer_away_finds_it_again() {
-    for standing in [CheckpointStanding::Frozen, CheckpointStanding::Kept] {
-        let mut scene = Scene::answered(standing);
-        scene.checkpoint.metadata.finalizers = None;
-        assert_eq!(scene.settle(), ["hold"], "{standing:?}");
-    }
 }

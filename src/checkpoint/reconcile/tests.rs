@@ -1,5 +1,7 @@
 //! Whole passes over an API server in memory.
 
+mod copying;
+
 use super::*;
 use crate::process::telemetry::Telemetry;
 use crate::testkit::api_server::ApiServer;
@@ -54,6 +56,10 @@ impl Scene {
         };
         Arc::new(Context {
             client: self.server.client(),
+            agents: Agents {
+                namespace: "holdfast".into(),
+                account: "holdfast-agent".into(),
+            },
             recorder: Recorder::new(self.server.client(), reporter),
             metrics: self.telemetry.checkpoints.clone(),
         })
@@ -95,7 +101,7 @@ impl Scene {
         self.server.put(TASK, task);
     }
 
-    fn delete(&self) {
+    fn vanish(&self) {
         let mut object = self.server.stored(CHECKPOINT).unwrap();
         object["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         self.server.put(CHECKPOINT, object);
@@ -126,7 +132,7 @@ async fn whole_life(scene: &Scene) {
     scene.answer(&kept());
     scene.settle().await;
     assert_eq!(scene.phase(), Phase::Succeeded);
-    scene.delete();
+    scene.vanish();
     scene.settle().await;
     let task = scene.server.stored(TASK).unwrap();
     assert_eq!(task["spec"]["checkpoint"]["word"], "Forget");
@@ -201,7 +207,7 @@ async fn what_is_gone_is_not_asked_for_once_more() {
     scene.settle().await;
     scene.answer(&kept());
     scene.settle().await;
-    scene.delete();
+    scene.vanish();
     let stale = Arc::new(scene.checkpoint().unwrap());
     scene.settle().await;
     scene.answer(&json!({ "standing": "Forgotten" }));
@@ -221,7 +227,7 @@ async fn a_namespace_that_goes_does_not_keep_a_node_from_forgetting() {
     let mut task = scene.server.stored(TASK).unwrap();
     task["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
     scene.server.put(TASK, task);
-    scene.delete();
+    scene.vanish();
     let (tasks, _) = TASK.rsplit_once('/').unwrap();
     scene.server.forbid(&format!("POST {tasks}"));
     scene.settle().await;
@@ -261,7 +267,7 @@ async fn where_nobody_can_be_asked_any_more_it_is_let_go() {
             scene.pass().await.is_err(),
             "as long as it is not being deleted"
         );
-        scene.delete();
+        scene.vanish();
         scene.server.refuse_saying(&call, code, said);
         scene.settle().await;
         assert!(scene.checkpoint().is_none(), "{said}");
@@ -273,7 +279,7 @@ async fn a_missing_right_is_no_reason_to_let_it_go() {
     let scene = Scene::new();
     scene.pass().await.unwrap();
     scene.pass().await.unwrap();
-    scene.delete();
+    scene.vanish();
     scene.server.forbid("POST /apis/holdfast.dev");
     assert!(scene.pass().await.unwrap_err().is_forbidden());
     assert!(!scene.server.finalizers(CHECKPOINT).is_empty());
@@ -283,7 +289,7 @@ async fn a_missing_right_is_no_reason_to_let_it_go() {
 async fn the_last_write_may_fail_after_the_task_is_deleted() {
     let scene = Scene::new();
     scene.settle().await;
-    scene.delete();
+    scene.vanish();
     scene.settle().await;
     scene.answer(&json!({ "standing": "Forgotten" }));
     let release = format!("PATCH {CHECKPOINT}");

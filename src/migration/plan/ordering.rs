@@ -53,6 +53,7 @@ fn source_task(seen: &Observed<'_>) -> StateTaskSpec {
         }),
         target: is_back_home(seen).then(|| target_order(seen, &course.source_node)),
         checkpoint: None,
+        copy: None,
     }
 }
 
@@ -96,6 +97,7 @@ fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
         source: None,
         target: Some(target_order(seen, &course.target_node)),
         checkpoint: None,
+        copy: None,
     }
 }
 

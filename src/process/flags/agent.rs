@@ -23,7 +23,50 @@ pub struct AgentFlags {
         default_value = ":8081"
     )]
     pub health_probe_bind_address: Listen,
+    /// How to speak with the agents of other nodes.
+    #[command(flatten)]
+    pub peers: PeerFlags,
     /// What to log.
     #[command(flatten)]
     pub logging: Logging,
+}
+
+/// Other agents.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Other agents")]
+pub struct PeerFlags {
+    /// Address on which agents of other nodes are answered, by TLS; `0` means off: no state comes to this node
+    #[arg(long, env = "HOLDFAST_PEER_BIND_ADDRESS", default_value = ":9447")]
+    pub peer_bind_address: Listen,
+    /// How many bytes of states are sent to other nodes in a second, at most; 0 means as many as go
+    #[arg(
+        long,
+        env = "HOLDFAST_PEER_RATE",
+        value_name = "BYTES",
+        default_value = "0",
+        value_parser = rate
+    )]
+    pub peer_rate: u64,
+}
+
+/// Slower than that a node would be given up before it has said anything.
+const SLOWEST_RATE: u64 = 64 << 10;
+
+fn rate(text: &str) -> Result<u64, String> {
+    let rate = text.parse().ok();
+    rate.filter(|rate| *rate == 0 || *rate >= SLOWEST_RATE)
+        .ok_or_else(|| format!("{text:?} is no rate: write bytes a second, {SLOWEST_RATE} or more, or 0 for as many as go"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rate;
+
+    #[test]
+    fn a_rate_is_none_or_enough() {
+        assert_eq!((rate("0"), rate("65536")), (Ok(0), Ok(65536)));
+        for text in ["1", "65535", "-1", "fast", ""] {
+            assert!(rate(text).unwrap_err().contains("65536 or more"), "{text}");
+        }
+    }
 }

@@ -14,14 +14,15 @@ use tokio::net::TcpStream;
 
 /// The seats of one listener. As an acceptor it stands below TLS: a handshake that does not go on holds a seat too.
 #[derive(Clone)]
-pub(super) struct Seats {
+pub(crate) struct Seats {
     of_all: usize,
     of_one: usize,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
 impl Seats {
-    pub(super) fn new(of_all: usize, of_one: usize) -> Self {
+    /// So many in all, so many of one address.
+    pub(crate) fn new(of_all: usize, of_one: usize) -> Self {
         Self {
             of_all,
             of_one,
@@ -29,7 +30,8 @@ impl Seats {
         }
     }
 
-    fn take(&self, client: IpAddr) -> Option<Seat> {
+    /// A seat, for as long as it is kept; none where all are taken.
+    pub(crate) fn take(&self, client: IpAddr) -> Option<Seat> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let of_all: usize = taken.values().sum();
         let of_one = taken.get(&client).copied().unwrap_or_default();
@@ -64,7 +66,8 @@ impl<S> Accept<TcpStream, S> for Seats {
     }
 }
 
-struct Seat {
+/// A seat that is taken.
+pub(crate) struct Seat {
     client: IpAddr,
     taken: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
@@ -84,7 +87,7 @@ impl Drop for Seat {
 }
 
 /// A connection on its seat.
-pub(super) struct Seated {
+pub(crate) struct Seated {
     stream: TcpStream,
     _seat: Seat,
 }

@@ -3,6 +3,7 @@ use crate::kit::names::WRITTEN_BUNDLE;
 use crate::process::health::Health;
 use crate::testkit::api_server::ApiServer;
 use crate::webhook::authority::{Authority, Validity};
+use crate::webhook::rollover::plan::Authorities;
 use crate::webhook::tls::certificates;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -1,0 +1,183 @@
+//! A copy from one agent to another, by their orders: over real TLS, onto real disks.
+
+use crate::agent::api::{
+    CheckpointOrder, CheckpointWord, CopyOrder, CopyTarget, PodName, StateTask, StateTaskSpec,
+};
+use crate::agent::copies::desk::CopyDesk;
+use crate::agent::copies::give::{self, Given};
+use crate::agent::copies::keep;
+use crate::agent::host::Host;
+use crate::agent::peers::desk::{Desk, Desks};
+use crate::agent::peers::identity::Identity;
+use crate::agent::peers::identity::tests::{agent, authority};
+use crate::agent::peers::receiving::Receiving;
+use crate::agent::peers::running::Ways;
+use crate::agent::peers::{server, service};
+use crate::agent::records::Records;
+use crate::agent::store::manifest::{Manifest, VERSION};
+use crate::agent::store::{Found, Generation};
+use crate::agent::tasks::Means;
+use crate::testkit::api_server::ApiServer;
+use crate::testkit::folder::Folder;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::runtime::{reflector, watcher};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+const COPY: &str = "/apis/holdfast.dev/v1alpha1/namespaces/ns/statetasks/copy";
+
+/// An agent, and the one order that it sees.
+struct Node {
+    means: Means,
+    api: ApiServer,
+    folder: Folder,
+}
+
+impl Node {
+    fn new(identity: &Arc<Identity>, node: &str, task: &StateTask) -> Self {
+        let (folder, api) = (Folder::new(), ApiServer::default());
+        let (orders, mut writer) = reflector::store();
+        writer.apply_watcher_event(&watcher::Event::Apply(task.clone()));
+        let host = Host::at(folder.path().to_owned());
+        let means = Means {
+            client: api.client(),
+            node: node.to_owned(),
+            orders,
+            records: Records::open(&host.records()).unwrap(),
+            ways: Some(Ways::of(Arc::clone(identity))),
+            receiving: Arc::new(Receiving::new(host.checkpoints())),
+            host,
+            prefixes: &[],
+            stop: CancellationToken::new(),
+        };
+        Self { means, api, folder }
+    }
+
+    fn generation(&self) -> Generation {
+        Generation::of(&self.means.host.checkpoints(), ("ns", "u1"), "g").unwrap()
+    }
+
+    /// What the leader is told of the copy.
+    async fn looks(&self, task: &StateTask) -> Value {
+        self.api.put(COPY, serde_json::to_value(task).unwrap());
+        let order = task.spec.copy.as_ref().unwrap();
+        keep::look(&self.means, task, order).await.unwrap();
+        self.api.stored(COPY).unwrap()["status"]["copy"].clone()
+    }
+}
+
+fn task(name: &str, node: &str, spec: StateTaskSpec) -> StateTask {
+    let mut task = StateTask::new(
+        name,
+        StateTaskSpec {
+            node_name: node.into(),
+            operation: "op".into(),
+            ..spec
+        },
+    );
+    task.metadata.namespace = Some("ns".into());
+    task
+}
+
+fn pod() -> PodName {
+    PodName {
+        name: "web".into(),
+        uid: "u1".into(),
+    }
+}
+
+/// A state that is kept on the node; its digest.
+fn seal(generation: &Generation) -> String {
+    generation.begin().unwrap();
+    let images = generation.part().join("containers/web/images");
+    std::fs::create_dir_all(&images).unwrap();
+    std::fs::write(images.join("pages-1.img"), vec![7; 3_000_000]).unwrap();
+    let manifest = Manifest {
+        version: VERSION,
+        operation: "op".into(),
+        namespace: "ns".into(),
+        pod: "web".into(),
+        uid: "u1".into(),
+        node: "n1".into(),
+        boot: "boot".into(),
+        taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
+        frozen_millis: 7,
+        containers: Vec::new(),
+        volumes: Vec::new(),
+        files: Vec::new(),
+    };
+    generation.cut(&manifest).unwrap();
+    generation.seal(manifest).unwrap();
+    digest(generation)
+}
+
+fn digest(generation: &Generation) -> String {
+    match generation.look().unwrap() {
+        Found::Sealed(_, digest) => digest,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_copy_goes_where_the_orders_say_and_goes_away_when_it_is_not_wanted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let order = CheckpointOrder {
+        pod: pod(),
+        generation: "g".into(),
+        copies: vec![CopyTarget {
+            node: "n2".into(),
+            address: listener.local_addr().unwrap().to_string(),
+        }],
+        ..CheckpointOrder::default()
+    };
+    let authority = authority();
+    let [one, two] = ["n1", "n2"].map(|node| agent(node, &authority, &[&authority]));
+    let taking = StateTaskSpec {
+        checkpoint: Some(order.clone()),
+        ..StateTaskSpec::default()
+    };
+    let source = Node::new(&one, "n1", &task("checkpoint-op", "n1", taking));
+    let digest_here = seal(&source.generation());
+    let keeping = StateTaskSpec {
+        copy: Some(CopyOrder {
+            pod: pod(),
+            generation: "g".into(),
+            source_node: "n1".into(),
+            digest: digest_here.clone(),
+            bytes: 3_000_000,
+            word: CheckpointWord::Take,
+        }),
+        ..StateTaskSpec::default()
+    };
+    let mut copy = task("copy", "n2", keeping);
+    let target = Node::new(&two, "n2", &copy);
+    let desk: Arc<dyn Desk> = Arc::new(CopyDesk::new(target.means.orders.clone()));
+    let service = service::shared(Desks::new(vec![desk]), Arc::clone(&target.means.receiving));
+    let stop = CancellationToken::new();
+    let _stops = stop.clone().drop_guard();
+    tokio::spawn(server::serve(listener, two, service, stop));
+    assert_eq!(target.looks(&copy).await["standing"], "Idle");
+    let mut given = Given::default();
+    let what = ("op", &order);
+    give::give(&source.means, what, &source.generation(), &mut given).await;
+    let told = given.report(&order);
+    assert!(told[0].is_sent && give::is_done(&order, &told), "{told:?}");
+    let kept = target.looks(&copy).await;
+    assert_eq!(
+        (&kept["standing"], &kept["digest"]),
+        (&"Kept".into(), &digest_here.clone().into())
+    );
+    assert_eq!(digest(&target.generation()), digest_here);
+    copy.spec.copy.as_mut().unwrap().word = CheckpointWord::Forget;
+    assert_eq!(target.looks(&copy).await["standing"], "Forgotten");
+    assert!(
+        !target
+            .folder
+            .path()
+            .join("var/lib/holdfast/checkpoints/ns")
+            .exists()
+    );
+    assert_eq!(digest(&source.generation()), digest_here, "one's own stays");
+}

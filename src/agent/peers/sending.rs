@@ -1,0 +1,336 @@
+//! A generation on its way to another node. It may be begun while the dump goes on: what is there is sent, file by file, and each from
+//! where it was sent before, also while it grows; the manifest ends it. A connection that is cut costs what was on it: the receiver says
+//! what it has, with digests, and it goes on from there.
+
+use crate::agent::peers::pace::Pace;
+use crate::agent::peers::path::Below;
+use crate::agent::peers::stream::{Begins, PIECE, Packer};
+use crate::agent::peers::way::{Failure, Sent, Way};
+use crate::agent::peers::wire::{self, Ended, Held, Received, Which};
+use crate::agent::store::Generation;
+use crate::agent::store::manifest::{FileNote, Manifest};
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// What is read and not sent yet, in pieces.
+const WAITING: usize = 4;
+/// What is sent at once.
+const PART: usize = 64 << 10;
+/// For an answer, besides what its bytes take: the receiver reads them again, from a slow disk.
+const ANSWER: Duration = Duration::from_secs(30);
+const SLOWEST: u64 = 8 << 20;
+/// No transfer of one question takes longer, however slow; it goes on with the next one.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Without any progress so often, it is given up.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+const FILES_AT_ONCE: usize = 256;
+
+/// How a shipment begins.
+pub(crate) enum Begun {
+    /// All of it is there already, and verified: its manifest's digest.
+    Verified(String),
+    /// There is something to send.
+    Shipment(Shipment),
+}
+
+/// A generation that is being sent.
+pub(crate) struct Shipment {
+    which: Which,
+    /// Where its files are, as this process sees it.
+    folder: PathBuf,
+    /// How much of each file is there.
+    sent: BTreeMap<String, u64>,
+}
+
+/// What came of a whole shipment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arrived {
+    /// Of its manifest: the receiver has read all of it again.
+    pub(crate) digest: String,
+    /// How many bytes of files were sent for it now, before they were compressed.
+    pub(crate) bytes: u64,
+}
+
+impl Shipment {
+    /// Asks the receiver what it has. Beginnings of files that are as ours are not sent again.
+    ///
+    /// # Errors
+    /// It does not answer, or says no.
+    pub(crate) async fn begin(
+        way: &mut Way,
+        operation: &str,
+        generation: &str,
+        folder: PathBuf,
+    ) -> Result<Begun, Failure> {
+        let which = Which {
+            operation: operation.to_owned(),
+            generation: generation.to_owned(),
+        };
+        // It reads all that it has.
+        let held: Held = way.ask(wire::HELD, &which, LONGEST).await?;
+        if let Some(digest) = held.verified {
+            return Ok(Begun::Verified(digest));
+        }
+        let at = folder.clone();
+        let same = blocking(move || {
+            let is_ours = |note: &FileNote| crate::agent::store::begins_with(&at, note);
+            held.files.into_iter().filter(is_ours).collect::<Vec<_>>()
+        });
+        let sent = same.await.into_iter().map(|note| {
+            let bytes = u64::try_from(note.bytes).unwrap_or_default();
+            (note.path, bytes)
+        });
+        Ok(Begun::Shipment(Self {
+            which,
+            sent: sent.collect(),
+            folder,
+        }))
+    }
+
+    /// Sends what the receiver lacks of these files, as they are now. How many bytes that were.
+    ///
+    /// # Errors
+    /// It does not answer, or says no: then this shipment is over, and another one begins. Or a file cannot be read.
+    pub(crate) async fn carry(&mut self, way: &mut Way, files: &[String]) -> Result<u64, Failure> {
+        let mut wanted = Vec::new();
+        for path in files {
+            let below = Below::try_from(path.clone()).map_err(Failure::Ours)?;
+            wanted.push((below, self.sent.get(path).copied().unwrap_or_default()));
+        }
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let (which, folder) = (self.which.clone(), self.folder.clone());
+        let reading = tokio::task::spawn_blocking(move || read(&which, &folder, wanted, &sender));
+        let told =
+            way.tell::<Received>(wire::FILES, body(receiver, Arc::clone(&way.pace)), LONGEST);
+        let told = told.await;
+        // It ends by itself when nobody takes what it reads.
+        let read = match reading.await {
+            Ok(read) => read,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let lengths = match (told, read) {
+            // Our own disk first: what the receiver says follows from it.
+            (_, Err(why)) => return Err(Failure::Ours(why)),
+            (Err(failure), _) => return Err(failure),
+            (Ok(_), Ok(lengths)) => lengths,
+        };
+        let mut bytes = 0_u64;
+        for (path, from, to) in lengths {
+            bytes = bytes.saturating_add(to.saturating_sub(from));
+            self.sent.insert(path, to);
+        }
+        Ok(bytes)
+    }
+
+    /// The manifest, byte for byte; the receiver reads all files again. Those that are not as it says are to be sent once more.
+    ///
+    /// # Errors
+    /// It does not answer, or says no.
+    pub(crate) async fn end(&mut self, way: &mut Way, manifest: &[u8]) -> Result<Ended, Failure> {
+        let mut text = line(&self.which)?;
+        text.extend_from_slice(manifest);
+        let all: u64 = self.sent.values().sum();
+        let takes = Duration::from_secs(all.checked_div(SLOWEST).unwrap_or_default());
+        let limit = ANSWER.saturating_add(takes);
+        let ended = way.ask_with(wire::END, text.into(), limit).await?;
+        if let Ended::Wrong(files) = &ended {
+            for path in files {
+                self.sent.remove(path);
+            }
+        }
+        Ok(ended)
+    }
+}
+
+impl Way {
+    /// Sends a whole generation that is sealed here, over as many connections as it takes, and ends when it is verified there.
+    ///
+    /// # Errors
+    /// It does not answer for a while, or says no, or something here cannot be read.
+    pub(crate) async fn send(
+        &mut self,
+        operation: &str,
+        generation: &Generation,
+    ) -> Result<Arrived, Failure> {
+        let ours = |failure: crate::oci::failure::Failure| Failure::Ours(failure.to_string());
+        let (folder, manifest, text) = generation.sealed().map_err(ours)?;
+        let (mut bytes, mut reached, mut tries) = (0_u64, 0_u64, 0_u32);
+        loop {
+            let before = reached;
+            let name = generation.name();
+            let mut sent = Sending {
+                way: self,
+                manifest: &manifest,
+                text: &text,
+                bytes: &mut bytes,
+                reached: &mut reached,
+            };
+            let failure = match sent.try_once((operation, name), folder.clone()).await {
+                Ok(digest) => return Ok(Arrived { digest, bytes }),
+                Err(failure) => failure,
+            };
+            // A connection that was cut may not have been noticed there yet: that is a 409.
+            let is_passing = matches!(failure, Failure::Away(_) | Failure::Refused(409, _));
+            tries = if reached > before {
+                0
+            } else {
+                tries.saturating_add(1)
+            };
+            if !is_passing || tries >= TRIES {
+                return Err(failure);
+            }
+            tracing::debug!(operation, why = %failure, "a state is on its way once more");
+            tokio::time::sleep(PAUSE.saturating_mul(1 << tries)).await;
+        }
+    }
+}
+
+/// One try of a whole generation.
+struct Sending<'a> {
+    way: &'a mut Way,
+    manifest: &'a Manifest,
+    text: &'a [u8],
+    bytes: &'a mut u64,
+    /// The most that the receiver ever had.
+    reached: &'a mut u64,
+}
+
+impl Sending<'_> {
+    async fn try_once(
+        &mut self,
+        (operation, name): (&str, &str),
+        folder: PathBuf,
+    ) -> Result<String, Failure> {
+        let mut shipment = match Shipment::begin(self.way, operation, name, folder).await? {
+            Begun::Verified(digest) => return Ok(digest),
+            Begun::Shipment(shipment) => shipment,
+        };
+        self.count(&shipment, 0);
+        let all = self.manifest.files.iter();
+        let is_there = |shipment: &Shipment, note: &FileNote| {
+            let sent = shipment.sent.get(&note.path);
+            sent.is_some_and(|sent| i64::try_from(*sent) == Ok(note.bytes))
+        };
+        let lacks: Vec<_> = all.filter(|note| !is_there(&shipment, note)).collect();
+        // Some files a question: what has come of those before is not in doubt.
+        for some in lacks.chunks(FILES_AT_ONCE) {
+            let paths: Vec<_> = some.iter().map(|note| note.path.clone()).collect();
+            let carried = shipment.carry(self.way, &paths).await?;
+            self.count(&shipment, carried);
+        }
+        match shipment.end(self.way, self.text).await? {
+            Ended::Verified(digest) => Ok(digest),
+            Ended::Wrong(files) => {
+                let carried = shipment.carry(self.way, &files).await?;
+                self.count(&shipment, carried);
+                match shipment.end(self.way, self.text).await? {
+                    Ended::Verified(digest) => Ok(digest),
+                    Ended::Wrong(files) => Err(Failure::Ours(format!(
+                        "what is on this node's disk is not what its manifest says, or something between the nodes changes it: {}",
+                        files.join(", ")
+                    ))),
+                }
+            }
+        }
+    }
+
+    fn count(&mut self, shipment: &Shipment, carried: u64) {
+        *self.bytes = self.bytes.saturating_add(carried);
+        *self.reached = shipment.sent.values().sum::<u64>().max(*self.reached);
+    }
+}
+
+fn line(which: &Which) -> Result<Vec<u8>, Failure> {
+    let mut line = serde_json::to_vec(which).map_err(|error| Failure::Ours(error.to_string()))?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Reads files and makes pieces of them, for as long as somebody takes them. From where to where each was read.
+fn read(
+    which: &Which,
+    folder: &std::path::Path,
+    wanted: Vec<(Below, u64)>,
+    to: &mpsc::Sender<Bytes>,
+) -> Result<Vec<(String, u64, u64)>, String> {
+    let mut packer = Packer::new().map_err(|error| error.to_string())?;
+    let first = line(which).map_err(|failure| failure.to_string())?;
+    let mut lengths = Vec::new();
+    if to.blocking_send(first.into()).is_err() {
+        return Ok(lengths);
+    }
+    let mut piece = vec![0; PIECE];
+    for (path, offset) in wanted {
+        let at = folder.join(path.text());
+        let failed = |error: std::io::Error| format!("cannot read {}: {error}", at.display());
+        let mut file = File::open(&at).map_err(failed)?;
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        let mut length = offset;
+        let name = path.text().to_owned();
+        if to
+            .blocking_send(Packer::file(&Begins { path, offset }))
+            .is_err()
+        {
+            return Ok(lengths);
+        }
+        loop {
+            let read = fill(&mut file, &mut piece).map_err(failed)?;
+            if read == 0 {
+                break;
+            }
+            length = length.saturating_add(u64::try_from(read).unwrap_or_default());
+            let bytes = packer.data(piece.get(..read).unwrap_or_default());
+            if to.blocking_send(bytes).is_err() {
+                return Ok(lengths);
+            }
+        }
+        lengths.push((name, offset, length));
+    }
+    Ok(lengths)
+}
+
+/// As much as there is, up to a piece.
+fn fill(file: &mut File, piece: &mut [u8]) -> std::io::Result<usize> {
+    let mut filled = 0_usize;
+    while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        let read = file.read(rest)?;
+        if read == 0 {
+            break;
+        }
+        filled = filled.saturating_add(read);
+    }
+    Ok(filled)
+}
+
+/// What is read, as it may be sent: in parts so small that none waits long for its turn, however slow the pace is.
+fn body(receiver: mpsc::Receiver<Bytes>, pace: Arc<Pace>) -> Sent {
+    let begin = (receiver, pace, Bytes::new());
+    let parts = futures::stream::unfold(begin, |(mut receiver, pace, mut rest)| async move {
+        while rest.is_empty() {
+            rest = receiver.recv().await?;
+        }
+        let part = rest.split_to(rest.len().min(PART));
+        pace.take(part.len()).await;
+        Some((
+            Ok::<_, std::io::Error>(Frame::data(part)),
+            (receiver, pace, rest),
+        ))
+    });
+    StreamBody::new(parts).boxed_unsync()
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
