@@ -39,6 +39,7 @@ pub mod engine {
     pub mod criu;
     pub mod dump;
     pub mod mounts;
+    pub mod restore;
     pub mod volumes;
 }
 
