@@ -23,6 +23,7 @@ use crate::process::telemetry::AgentMetrics;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +37,8 @@ pub struct Node {
     orders: Mutex<Writer<StateTask>>,
     memory: tokio::sync::Mutex<Memory>,
     prefixes: &'static [&'static str],
+    /// So many questions of others it answers still.
+    left: Arc<AtomicUsize>,
     stop: CancellationToken,
 }
 
@@ -86,6 +89,7 @@ impl Node {
             orders: Mutex::new(writer),
             memory: tokio::sync::Mutex::default(),
             prefixes,
+            left: Arc::new(AtomicUsize::new(usize::MAX)),
             stop: CancellationToken::new(),
         })
     }
@@ -109,6 +113,11 @@ impl Node {
         orders.apply_watcher_event(&Event::Apply(task));
     }
 
+    /// So many questions of other nodes' agents it answers still; then the way to it is cut.
+    pub fn answers(&self, questions: usize) {
+        self.left.store(questions, Ordering::SeqCst);
+    }
+
     /// Works at an operation until there is nothing to do at once.
     ///
     /// # Errors
@@ -118,6 +127,7 @@ impl Node {
             from: self.name.clone(),
             host: target.host.clone(),
             targets: target.targets.clone(),
+            left: Arc::clone(&target.left),
         };
         let tools = Tools {
             node: &self.name,
@@ -130,6 +140,9 @@ impl Node {
         let stands = tools
             .work(operation, &mut *self.memory.lock().await)
             .await?;
+        if let Some(why) = stands.stuck {
+            return Err(why);
+        }
         Ok(Stands {
             source: stands.source,
             target: stands.target,
@@ -172,6 +185,18 @@ struct Way {
     /// Of the target.
     host: Host,
     targets: Targets,
+    left: Arc<AtomicUsize>,
+}
+
+impl Way {
+    fn ask(&self) -> Result<(), Failure> {
+        let one_less = |left: usize| left.checked_sub(1);
+        let left = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
+        left.map(drop)
+            .map_err(|_none| Failure::new("the way there is cut"))
+    }
 }
 
 impl Peers for Way {
@@ -182,15 +207,22 @@ impl Peers for Way {
 
 impl Peer for Way {
     fn ready<'a>(&'a self, operation: &'a str, uid: &'a str, attempt: u32) -> Asked<'a, bool> {
-        Box::pin(async move { Ok(self.targets.is_ready(operation, uid, attempt).await) })
+        Box::pin(async move {
+            self.ask()?;
+            Ok(self.targets.is_ready(operation, uid, attempt).await)
+        })
     }
 
     fn standing<'a>(&'a self, operation: &'a str) -> Asked<'a, PeerStanding> {
-        Box::pin(self.targets.standing(operation))
+        Box::pin(async move {
+            self.ask()?;
+            self.targets.standing(operation).await
+        })
     }
 
     fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, ()> {
         let sent = || {
+            self.ask()?;
             self.targets.admits(operation, &self.from)?;
             let expected = self.targets.expects(operation, generation.name())?;
             let place = (expected.namespace.as_str(), expected.uid.as_str());
@@ -209,11 +241,17 @@ impl Peer for Way {
         uid: Option<&'a str>,
         manifest_digest: &'a str,
     ) -> Asked<'a, ()> {
-        Box::pin(self.targets.release(operation, uid, manifest_digest))
+        Box::pin(async move {
+            self.ask()?;
+            self.targets.release(operation, uid, manifest_digest).await
+        })
     }
 
     fn revoke<'a>(&'a self, operation: &'a str, uid: &'a str) -> Asked<'a, Option<TargetPod>> {
-        Box::pin(self.targets.revoke(operation, uid))
+        Box::pin(async move {
+            self.ask()?;
+            self.targets.revoke(operation, uid).await
+        })
     }
 }
 

@@ -8,14 +8,14 @@ use holdfast::hold::record::HoldState;
 use holdfast::migration::api::Outcome;
 use std::process::Child;
 
-fn run(test: impl Future<Output = ()>) {
+pub(crate) fn run(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(test);
 }
 
 /// A pod that counts, its successor that waits, and a leader who has allowed it to go.
-async fn allowed() -> (Node, Node, Leader, Child) {
+pub(crate) async fn allowed() -> (Node, Node, Leader, Child) {
     let (source, target) = (Node::new("a", "uid-a"), Node::new("b", "uid-b"));
     assert!(
         source.create("c1").wait().unwrap().success(),

@@ -12,6 +12,7 @@
     reason = "a test says that it failed by panicking, and reads its environment itself"
 )]
 
+mod cut_off;
 mod fixture;
 mod handing_over;
 mod lab;

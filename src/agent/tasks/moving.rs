@@ -58,6 +58,8 @@ pub(crate) struct Stands {
     pub(crate) why: Option<String>,
     /// It is worth to look again soon.
     pub(crate) is_hasty: bool,
+    /// What did not go on, and is tried again; how it stands is known all the same.
+    pub(crate) stuck: Option<String>,
 }
 
 pub(super) async fn run(means: &Means, operation: &str, memory: OwnedMutexGuard<Memory>) -> Soon {
@@ -102,7 +104,11 @@ async fn look(means: &Means, operation: &str, memory: &mut Memory) -> Result<Soo
         };
         pass::say(means, &task, status).await?;
     }
-    Ok(if stands.is_hasty { Soon::Yes } else { Soon::No })
+    match stands.stuck {
+        Some(why) => Err(why),
+        None if stands.is_hasty => Ok(Soon::Yes),
+        None => Ok(Soon::No),
+    }
 }
 
 impl Tools<'_> {
@@ -117,7 +123,7 @@ impl Tools<'_> {
     ) -> Result<Stands, String> {
         let mut stands = Stands::default();
         if let Some(subject) = self.subject(operation).await? {
-            stands.source = self.source(operation, &subject, memory).await?;
+            (stands.source, stands.stuck) = self.source(operation, &subject, memory).await?;
             stands.why = memory.failure.as_ref().map(|failure| failure.why.clone());
         }
         let ordered = self.targets.orders().get(operation);
@@ -135,8 +141,9 @@ impl Tools<'_> {
         operation: &str,
         subject: &Subject,
         memory: &mut Memory,
-    ) -> Result<Option<SourceReport>, String> {
+    ) -> Result<(Option<SourceReport>, Option<String>), String> {
         let peer = self.peers.to(&subject.order);
+        let mut stuck = None;
         memory.peer.ready = None;
         let mut has_asked = false;
         for _act in 0..MOST_ACTS {
@@ -151,45 +158,28 @@ impl Tools<'_> {
             }
             let ordered = self.targets.orders().get(operation);
             let is_guarded = memory.is_guarded();
-            let seen = Seen {
-                record: &sight.record,
-                task: ordered.task(),
-                containers: &sight.containers,
-                cut: sight.cut,
-                older: sight.older.as_deref(),
-                has_criu_died: memory.failure.as_ref().is_some_and(|why| why.has_criu_died),
-                is_guarded,
-                peer: &memory.peer,
-                is_late: sight.is_late,
-                deadline: &sight.deadline,
-                rules: Rules::ALL,
-            };
+            let seen = seen((&sight, &ordered), memory, is_guarded);
             let Some(act) = source::plan(&seen) else {
                 let report = source::report(&seen);
                 self.tidy(operation, (subject, &sight), &ordered).await?;
-                return Ok(report);
+                return Ok((report, None));
             };
             let then = self.act(operation, (subject, &sight), act, (memory, &peer));
-            if then.await? == Then::Waits {
-                break;
+            match then.await {
+                Ok(Then::Goes) => {}
+                Ok(Then::Waits) => break,
+                // The leader is told all the same how far it is.
+                Err(why) => {
+                    stuck = Some(why);
+                    break;
+                }
             }
         }
         let sight = self.look(operation, subject).await?;
         let ordered = self.targets.orders().get(operation);
-        let seen = Seen {
-            record: &sight.record,
-            task: ordered.task(),
-            containers: &sight.containers,
-            cut: sight.cut,
-            older: None,
-            has_criu_died: false,
-            is_guarded: false,
-            peer: &memory.peer,
-            is_late: sight.is_late,
-            deadline: &sight.deadline,
-            rules: Rules::ALL,
-        };
-        Ok(source::report(&seen))
+        let is_guarded = memory.is_guarded();
+        let seen = seen((&sight, &ordered), memory, is_guarded);
+        Ok((source::report(&seen), stuck))
     }
 
     async fn act(
@@ -297,6 +287,27 @@ impl Tools<'_> {
                 .map_or(true, |place| place.uid == whose.uid.as_str())
         };
         Ok(places.iter().any(is_its))
+    }
+}
+
+/// For the plan.
+fn seen<'a>(
+    (sight, ordered): (&'a Sight, &'a Ordered),
+    memory: &'a Memory,
+    is_guarded: bool,
+) -> Seen<'a> {
+    Seen {
+        record: &sight.record,
+        task: ordered.task(),
+        containers: &sight.containers,
+        cut: sight.cut,
+        older: sight.older.as_deref(),
+        has_criu_died: memory.failure.as_ref().is_some_and(|why| why.has_criu_died),
+        is_guarded,
+        peer: &memory.peer,
+        is_late: sight.is_late,
+        deadline: &sight.deadline,
+        rules: Rules::ALL,
     }
 }
 
