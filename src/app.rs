@@ -7,11 +7,14 @@ mod manager;
 mod parts;
 pub mod serve;
 
+use crate::agent::answers::admitted;
 use crate::agent::api::StateTask;
 use crate::agent::copies::keep;
 use crate::agent::hands;
 use crate::agent::peers::certificate;
+use crate::agent::preparing;
 use crate::agent::store::incoming;
+use crate::agent::store::release;
 use crate::agent::tasks::pass;
 use crate::checkpoint;
 use crate::checkpoint::api::Checkpoint;
@@ -188,6 +191,10 @@ const NODE_STEPS: &[&[Step]] = &[
     delete::STEPS,
     guard::STEPS,
     hands::STEPS,
+    hands::source::STEPS,
+    admitted::STEPS,
+    preparing::STEPS,
+    release::STEPS,
     pass::STEPS,
     certificate::STEPS,
     incoming::STEPS,

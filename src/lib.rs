@@ -40,6 +40,7 @@ pub mod engine {
     pub mod criu;
     pub mod dump;
     pub mod mounts;
+    pub mod restore;
     pub mod volumes;
 }
 
@@ -250,8 +251,10 @@ pub mod checkpoint {
 ///                    (one question a connection; who waits is told every few seconds, and again when something changes)
 /// ```
 pub mod agent {
-    mod answers;
+    pub(crate) mod answers;
     pub mod api;
+    mod attempt;
+    mod carrying;
     mod checkpoint;
     /// Copies of states that are kept, on other nodes.
     pub(crate) mod copies {
@@ -264,18 +267,26 @@ pub mod agent {
     mod cut;
     pub(crate) mod hands;
     mod host;
+    mod orders;
     mod own;
+    pub(crate) mod peer;
     pub mod peers;
     mod pods;
     mod poised;
+    pub(crate) mod preparing;
     mod records;
+    #[cfg(feature = "faults")]
+    pub mod rehearsal;
     pub mod serving;
+    mod sights;
     mod socket;
     pub mod source;
     pub(crate) mod store;
     mod sweep;
     pub mod target;
+    mod targets;
     pub(crate) mod tasks;
+    mod waiting;
 }
 
 /// Certificates for the agents of nodes: an agent asks for one by a `CertificateSigningRequest`, the leader judges, and signs.

@@ -2,12 +2,16 @@
 
 use crate::agent::answers::Answers;
 use crate::agent::api::StateTask;
+use crate::agent::carrying::{Carriers, MoveDesk};
 use crate::agent::copies::desk::CopyDesk;
 use crate::agent::host::Host;
+use crate::agent::orders::Orders;
 use crate::agent::peers::desk::{Desk, Desks};
 use crate::agent::peers::receiving::Receiving;
 use crate::agent::peers::running::Peers;
 use crate::agent::records::Records;
+use crate::agent::targets::Targets;
+use crate::agent::waiting::Waiting;
 use crate::agent::{own, socket, sweep, tasks};
 use crate::kit::error::{Error, chain};
 use crate::oci::place::Places;
@@ -69,29 +73,36 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         why: chain(&error),
     })?;
     let places = Places::below(&host.run());
-    let answers = Arc::new(Answers::new(records.clone(), host.clone(), metrics.clone()));
+    let (reader, writer) = reflector::store();
+    let orders = match &client {
+        Some(_) => Orders::of(reader),
+        None => Orders::default(),
+    };
+    let own = (host.clone(), node.clone());
+    let targets = Targets::new(own, records.clone(), orders, Waiting::default());
+    let answers = Arc::new(Answers::new(
+        records.clone(),
+        host.clone(),
+        metrics.clone(),
+        (targets.clone(), prefixes),
+    ));
     let listener = socket::listen(&host.run())?;
-    let (seen, watched) = reflector::store();
     let peers = client.as_ref().and_then(|_| open(&node, &peers));
     let means = client.map(|client| tasks::Means {
         client,
         node,
-        orders: seen,
         records: records.clone(),
         host: host.clone(),
+        carriers: Carriers::new(peers.as_ref().map(Peers::ways)),
         ways: peers.as_ref().map(Peers::ways),
         receiving: Arc::new(Receiving::new(host.checkpoints())),
         prefixes,
         stop: stop.clone(),
+        targets,
     });
-    let tasks = tokio::spawn(orders((means, peers), watched));
-    let sweeping = tokio::spawn(sweep::run(
-        records,
-        places,
-        evidence_folder(&host.run()),
-        metrics,
-        stop.clone(),
-    ));
+    let tasks = tokio::spawn(work((means, peers), writer));
+    let evidence = evidence_folder(&host.run());
+    let sweeping = tokio::spawn(sweep::run(records, places, evidence, metrics, stop.clone()));
     health.is_ready(PART);
     health.is_ready("start");
     tokio::select! {
@@ -128,19 +139,20 @@ fn open(node: &str, flags: &PeerFlags) -> Option<Peers> {
     opened.inspect_err(failed).ok()
 }
 
-async fn orders((means, peers): (Option<tasks::Means>, Option<Peers>), watched: Writer<StateTask>) {
+async fn work((means, peers): (Option<tasks::Means>, Option<Peers>), writer: Writer<StateTask>) {
     let Some(means) = means else {
         return;
     };
-    let copies: Arc<dyn Desk> = Arc::new(CopyDesk::new(means.orders.clone()));
-    let answering = (Desks::new(vec![copies]), Arc::clone(&means.receiving));
+    let copies: Arc<dyn Desk> = Arc::new(CopyDesk::new(means.targets.orders().clone()));
+    let moves: Arc<dyn Desk> = Arc::new(MoveDesk::new(means.targets.clone()));
+    let answering = (Desks::new(vec![copies, moves]), Arc::clone(&means.receiving));
     let (client, stop) = (means.client.clone(), means.stop.clone());
     let speaking = async {
         if let Some(peers) = peers {
             peers.run(client, answering, stop).await;
         }
     };
-    tokio::join!(speaking, tasks::run(means, watched));
+    tokio::join!(speaking, tasks::run(means, writer));
 }
 
 async fn take(host: &Host, health: &Health) -> Result<own::Own, Error> {

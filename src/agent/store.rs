@@ -6,6 +6,7 @@
 //!     <generation>.part/    being written. cut.json, the last file, says that all of it was dumped
 //!     <generation>/         sealed: manifest.json has the digest of every file
 //!     <generation>.why      why there is none: a sentence
+//!     <generation>.released to which pods of this node a state that came from another one was released
 //! ```
 //!
 //! After a crash at any point there is nothing, a part, or the whole; a part without its last file counts for nothing. Memory is in
@@ -13,6 +14,7 @@
 
 pub(crate) mod incoming;
 pub(crate) mod manifest;
+pub(crate) mod release;
 mod sealing;
 
 use crate::agent::host::CHECKPOINTS;
@@ -27,6 +29,8 @@ use std::path::{Path, PathBuf};
 
 const CUT: &str = "cut.json";
 const MANIFEST: &str = "manifest.json";
+/// The first folder that a dump writes to.
+pub(crate) const VOLUMES: &str = "volumes";
 
 /// A generation of a pod's state.
 #[derive(Debug, Clone)]
@@ -80,7 +84,14 @@ impl Generation {
         self.folder.join(format!("{}.part", self.name))
     }
 
-    fn whole(&self) -> PathBuf {
+    /// What it is called.
+    #[cfg(feature = "faults")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it lies once it is sealed.
+    pub(crate) fn whole(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
 
@@ -88,14 +99,9 @@ impl Generation {
         self.folder.join(format!("{}.why", self.name))
     }
 
-    /// Where it lies once it is sealed, on the node; and where its parts lie until then.
+    /// Where it lies once it is sealed, on the node.
     pub(crate) fn on_node(&self) -> PathBuf {
         Path::new(CHECKPOINTS).join(&self.place).join(&self.name)
-    }
-
-    /// The same of its parts.
-    pub(crate) fn part_on_node(&self) -> PathBuf {
-        self.on_node().with_file_name(format!("{}.part", self.name))
     }
 
     /// What it is called.
@@ -143,6 +149,11 @@ impl Generation {
         } else {
             Found::Nothing
         })
+    }
+
+    /// Whether its dump has begun, of one that is a part: until then it only has room.
+    pub(crate) fn is_dumping(&self) -> bool {
+        self.part().join(VOLUMES).exists()
     }
 
     /// Makes room for its parts.
@@ -198,7 +209,7 @@ impl Generation {
     /// # Errors
     /// The disk says no.
     pub(crate) fn empty(&self) -> Result<(), Failure> {
-        for name in ["containers", "volumes"] {
+        for name in ["containers", VOLUMES] {
             remove_folder(&self.part().join(name))?;
         }
         Ok(())
@@ -215,6 +226,7 @@ impl Generation {
         remove_folder(&self.incoming())?;
         remove_folder(&self.whole())?;
         files::remove(&self.why())?;
+        files::remove(&self.released_path())?;
         // The pod's folder and its namespace's, where they are empty now.
         for folder in self.folder.ancestors().take(2) {
             let _others_are_there = std::fs::remove_dir(folder);

@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use places::own_directories;
+pub use places::{freezer_root, named_directories, own_directories};
 
 /// The cgroups of one container.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -83,6 +83,9 @@ pub struct Restore {
     pub work: PathBuf,
     /// The attempt.
     pub attempt: u32,
+    /// What CRIU is told besides what the runtime tells it: a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<PathBuf>,
     /// More for the real runtime's `restore`.
     #[serde(default)]
     pub args: Vec<String>,
@@ -173,6 +176,7 @@ mod tests {
                     image: "/i".into(),
                     work: "/w".into(),
                     attempt: 2,
+                    config: None,
                     args: Vec::new(),
                 }),
             ),

@@ -137,7 +137,8 @@ fn forget(call: &Call, place: &Place) {
 
 /// Becomes the real restore. What stands before the verb stays as it is.
 fn become_restore(call: &Call, place: &Place, restore: &Restore) -> Result<Failure, Failure> {
-    for path in [&restore.image, &restore.work] {
+    let paths = [&restore.image, &restore.work].into_iter();
+    for path in paths.chain(&restore.config) {
         if !path.is_absolute() {
             return Err(Failure::new(format!(
                 "{} cannot be restored: {} is not an absolute path",
@@ -150,6 +151,9 @@ fn become_restore(call: &Call, place: &Place, restore: &Restore) -> Result<Failu
     let mut command = call.real.command(&restore_arguments(call, place, restore));
     if let Some(criu) = &call.settings.criu {
         command.env("PATH", path_with(criu));
+    }
+    if let Some(config) = &restore.config {
+        command.env("CRIU_CONFIG_FILE", config);
     }
     Ok(around(&RESTORE, || call.real.become_command(command)))
 }

@@ -2,20 +2,20 @@
 //! and nothing is ever released or revoked by them.
 
 use crate::agent::api::{CheckpointWord, CopyOrder, StateTask, TargetPod};
+use crate::agent::orders::Orders;
 use crate::agent::peers::desk::{Desk, Expected, PeerStanding, Refusal};
 use futures::future::{BoxFuture, ready};
 use kube::ResourceExt;
-use kube::runtime::reflector::Store;
 use std::sync::Arc;
 
 /// By the orders that are seen.
 pub(crate) struct CopyDesk {
-    orders: Store<StateTask>,
+    orders: Orders,
 }
 
 impl CopyDesk {
     /// By these.
-    pub(crate) fn new(orders: Store<StateTask>) -> Self {
+    pub(crate) fn new(orders: Orders) -> Self {
         Self { orders }
     }
 
@@ -25,7 +25,7 @@ impl CopyDesk {
         let unknown =
             || Refusal::Unexpected(format!("no copy of operation {operation} is to come here"));
         self.orders
-            .state()
+            .all()
             .into_iter()
             .find(is_it)
             .ok_or_else(unknown)

@@ -128,7 +128,7 @@ async fn send(
 async fn called_off(means: &Means, operation: &str) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let is_wanted = means.orders.state().iter().any(|task| {
+        let is_wanted = means.targets.orders().all().iter().any(|task| {
             let order = task.spec.checkpoint.as_ref();
             task.spec.operation == operation
                 && task.metadata.deletion_timestamp.is_none()

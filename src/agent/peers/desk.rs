@@ -87,6 +87,16 @@ pub(crate) struct Released {
     pub(crate) anybody: bool,
 }
 
+impl Released {
+    /// Whether it was released to this pod; none: to whichever the leader allows.
+    pub(crate) fn is_to(&self, uid: Option<&str>) -> bool {
+        match uid {
+            Some(uid) => self.pods.iter().any(|pod| pod == uid),
+            None => self.anybody,
+        }
+    }
+}
+
 /// Answers for operations of one kind. Before each of the others, `admits` is asked.
 pub(crate) trait Desk: Send + Sync {
     /// Whether an order here knows the operation, and names that node as its source. `Unexpected`, where it is none of this kind.

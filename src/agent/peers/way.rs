@@ -34,7 +34,6 @@ use tokio_rustls::TlsConnector;
 /// To be connected, and to have shaken hands.
 const CONNECT: Duration = Duration::from_secs(5);
 /// For an answer that needs no disk but a record's.
-#[allow(dead_code, reason = "moves ask, and are wired after copies")]
 const ANSWER: Duration = Duration::from_secs(10);
 
 pub(super) type Sent = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -84,7 +83,6 @@ impl Way {
     }
 }
 
-#[allow(dead_code, reason = "moves ask, and are wired after copies")]
 impl Way {
     /// Whether a pod waits there for its state, in this attempt.
     ///

@@ -31,6 +31,78 @@ pub fn own_directories(cgroup: &str, mountinfo: &str) -> Vec<PathBuf> {
         .collect()
 }
 
+/// Where the hierarchy is mounted that freezes: the old one of that name, or the unified one.
+#[must_use]
+pub fn freezer_root(mountinfo: &str) -> Option<PathBuf> {
+    let mounts: Vec<Mount> = mountinfo.lines().filter_map(mount).collect();
+    let freezes = |mount: &&Mount| {
+        let controllers = mount.controllers.as_ref();
+        controllers.is_some_and(|names| names.iter().any(|name| name == "freezer"))
+    };
+    let found = mounts.iter().find(freezes);
+    let found = found.or_else(|| mounts.iter().find(|mount| mount.controllers.is_none()));
+    found.map(|mount| mount.point.clone())
+}
+
+/// The directories that a specification names with its `cgroupsPath`, in all hierarchies: `/a/b`, or `slice:prefix:name` where systemd
+/// makes them.
+#[must_use]
+pub fn named_directories(cgroups_path: &str, mountinfo: &str) -> Vec<PathBuf> {
+    let Some(below) = below_root(cgroups_path) else {
+        return Vec::new();
+    };
+    let mut found: Vec<PathBuf> = Vec::new();
+    for mount in mountinfo.lines().filter_map(mount) {
+        let path = mount.point.join(&below);
+        if !found.contains(&path) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn below_root(cgroups_path: &str) -> Option<PathBuf> {
+    let parts: Vec<&str> = cgroups_path.split(':').collect();
+    let path = match parts.as_slice() {
+        [path] => PathBuf::from(path.trim_start_matches('/')),
+        [slice, prefix, name] if !name.is_empty() => {
+            let scope = if prefix.is_empty() {
+                format!("{name}.scope")
+            } else {
+                format!("{prefix}-{name}.scope")
+            };
+            expanded(slice)?.join(scope)
+        }
+        _ => return None,
+    };
+    let is_plain = |part: std::path::Component| matches!(part, std::path::Component::Normal(_));
+    let is_named = path.components().next().is_some() && path.components().all(is_plain);
+    is_named.then_some(path)
+}
+
+/// `a-b.slice` lies in `a.slice`.
+fn expanded(slice: &str) -> Option<PathBuf> {
+    let slice = if slice.is_empty() {
+        "system.slice"
+    } else {
+        slice
+    };
+    let mut path = PathBuf::new();
+    let mut name = String::new();
+    for part in slice.strip_suffix(".slice")?.split('-') {
+        if part.is_empty() {
+            // The root slice is called `-.slice`.
+            continue;
+        }
+        if !name.is_empty() {
+            name.push('-');
+        }
+        name.push_str(part);
+        path.push(format!("{name}.slice"));
+    }
+    Some(path)
+}
+
 /// `6:freezer:/a/b`; no controllers for the unified hierarchy, `name=systemd` for one without any.
 fn membership(line: &str) -> Option<(Vec<&str>, &str)> {
     let mut parts = line.splitn(3, ':').skip(1);
@@ -156,6 +228,30 @@ mod tests {
             paths("4:freezer:/../node2/c1\n", mounts),
             Vec::<String>::new()
         );
+    }
+
+    #[test]
+    fn a_specification_names_its_cgroups_in_either_way() {
+        let freezer = "34 30 0:30 / /cg/freezer rw - cgroup cgroup rw,freezer\n";
+        let named = |path: &str| named_directories(path, freezer);
+        assert_eq!(named("/kube/c1"), [PathBuf::from("/cg/freezer/kube/c1")]);
+        assert_eq!(
+            named("kubepods-burstable-pod1.slice:cri-containerd:c1"),
+            [PathBuf::from(
+                "/cg/freezer/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod1.slice/cri-containerd-c1.scope"
+            )]
+        );
+        assert_eq!(
+            named(":runc:c1"),
+            [PathBuf::from("/cg/freezer/system.slice/runc-c1.scope")]
+        );
+        for nonsense in ["", "/", "/a/../b", "a:b", "x:y:z:u", "slice:p:"] {
+            assert!(named(nonsense).is_empty(), "{nonsense}");
+        }
+        assert_eq!(freezer_root(OLD), Some("/sys/fs/cgroup/freezer".into()));
+        let unified = "31 30 0:27 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(freezer_root(unified), Some("/sys/fs/cgroup".into()));
+        assert_eq!(freezer_root(""), None);
     }
 
     #[test]

@@ -1,0 +1,204 @@
+//! Questions about moves, between the agents of two nodes: here they are carried to the target, and there they come to its desk.
+
+use crate::agent::api::{SourceOrder, TargetPod};
+use crate::agent::peer::{Asked, Peer, Peers};
+use crate::agent::peers::desk::{Desk, Expected, PeerStanding, Refusal};
+use crate::agent::peers::running::Ways;
+use crate::agent::peers::way::{self, Way};
+use crate::agent::store::Generation;
+use crate::agent::targets::Targets;
+use crate::oci::failure::Failure;
+use futures::future::{BoxFuture, ready};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// By node and address.
+type Kept = HashMap<(String, SocketAddr), Arc<Carrier>>;
+
+/// Ways to the targets of moves; each is kept while somebody goes it.
+pub(crate) struct Carriers {
+    ways: Option<Ways>,
+    kept: Mutex<Kept>,
+}
+
+impl Carriers {
+    /// Where other agents are spoken with.
+    pub(crate) fn new(ways: Option<Ways>) -> Self {
+        Self {
+            ways,
+            kept: Mutex::default(),
+        }
+    }
+
+    fn way(&self, order: &SourceOrder) -> Result<Arc<Carrier>, Failure> {
+        let ways = self.ways.as_ref();
+        let ways = ways.ok_or_else(|| Failure::new("this agent speaks with no other: see its log"))?;
+        let node = &order.target_node;
+        let address = order.target_address.as_deref();
+        let address = address
+            .ok_or_else(|| Failure::new(format!("it is not known where the agent of node {node} is reached")))?;
+        let address: SocketAddr = address
+            .parse()
+            .map_err(|_| Failure::new(format!("{address:?} is no address of an agent")))?;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, carrier| Arc::strong_count(carrier) > 1);
+        let begin = || {
+            let way = tokio::sync::Mutex::new(ways.to(node, address));
+            Arc::new(Carrier { way })
+        };
+        let carrier = kept.entry((node.clone(), address)).or_insert_with(begin);
+        Ok(Arc::clone(carrier))
+    }
+}
+
+impl Peers for Carriers {
+    fn to(&self, order: &SourceOrder) -> Arc<dyn Peer> {
+        match self.way(order) {
+            Ok(carrier) => carrier,
+            Err(failure) => Arc::new(Nowhere(failure.to_string())),
+        }
+    }
+}
+
+/// The agent of one node.
+struct Carrier {
+    way: tokio::sync::Mutex<Way>,
+}
+
+fn said<T>(answered: Result<T, way::Failure>) -> Result<T, Failure> {
+    answered.map_err(|failure| Failure::new(failure.to_string()))
+}
+
+impl Peer for Carrier {
+    fn ready<'a>(&'a self, operation: &'a str, uid: &'a str, attempt: u32) -> Asked<'a, bool> {
+        Box::pin(async move { said(self.way.lock().await.ready(operation, uid, attempt).await) })
+    }
+
+    fn standing<'a>(&'a self, operation: &'a str) -> Asked<'a, PeerStanding> {
+        Box::pin(async move { said(self.way.lock().await.standing(operation).await) })
+    }
+
+    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, ()> {
+        Box::pin(async move {
+            let sent = self.way.lock().await.send(operation, generation).await;
+            said(sent).map(drop)
+        })
+    }
+
+    fn release<'a>(
+        &'a self,
+        operation: &'a str,
+        uid: Option<&'a str>,
+        manifest_digest: &'a str,
+    ) -> Asked<'a, ()> {
+        Box::pin(async move {
+            let mut way = self.way.lock().await;
+            said(way.release(operation, uid, manifest_digest).await)
+        })
+    }
+
+    fn revoke<'a>(&'a self, operation: &'a str, uid: &'a str) -> Asked<'a, Option<TargetPod>> {
+        Box::pin(async move { said(self.way.lock().await.revoke(operation, uid).await) })
+    }
+}
+
+/// There is no way, and why.
+struct Nowhere(String);
+
+impl Nowhere {
+    fn no<'a, T: Send + 'a>(&self) -> Asked<'a, T> {
+        Box::pin(ready(Err(Failure::new(self.0.clone()))))
+    }
+}
+
+impl Peer for Nowhere {
+    fn ready<'a>(&'a self, _: &'a str, _: &'a str, _: u32) -> Asked<'a, bool> {
+        self.no()
+    }
+
+    fn standing<'a>(&'a self, _: &'a str) -> Asked<'a, PeerStanding> {
+        self.no()
+    }
+
+    fn send<'a>(&'a self, _: &'a str, _: &'a Generation) -> Asked<'a, ()> {
+        self.no()
+    }
+
+    fn release<'a>(&'a self, _: &'a str, _: Option<&'a str>, _: &'a str) -> Asked<'a, ()> {
+        self.no()
+    }
+
+    fn revoke<'a>(&'a self, _: &'a str, _: &'a str) -> Asked<'a, Option<TargetPod>> {
+        self.no()
+    }
+}
+
+/// What the source's agent is answered.
+pub(crate) struct MoveDesk(Targets);
+
+impl MoveDesk {
+    /// For pods of this node that are to get a state.
+    pub(crate) fn new(targets: Targets) -> Self {
+        Self(targets)
+    }
+}
+
+impl Desk for MoveDesk {
+    fn admits<'a>(
+        &'a self,
+        operation: &'a str,
+        from_node: &'a str,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        let admitted = self.0.admits(operation, from_node);
+        Box::pin(ready(admitted.map_err(|failure| Refusal::Unexpected(failure.to_string()))))
+    }
+
+    fn expects<'a>(
+        &'a self,
+        operation: &'a str,
+        generation: &'a str,
+    ) -> BoxFuture<'a, Result<Expected, Refusal>> {
+        let expected = self.0.expects(operation, generation);
+        Box::pin(ready(expected.map_err(|failure| Refusal::Unexpected(failure.to_string()))))
+    }
+
+    fn is_ready<'a>(
+        &'a self,
+        operation: &'a str,
+        uid: &'a str,
+        attempt: u32,
+    ) -> BoxFuture<'a, bool> {
+        Box::pin(self.0.is_ready(operation, uid, attempt))
+    }
+
+    fn release<'a>(
+        &'a self,
+        operation: &'a str,
+        uid: Option<&'a str>,
+        manifest_digest: &'a str,
+    ) -> BoxFuture<'a, Result<(), Refusal>> {
+        Box::pin(async move {
+            let released = self.0.release(operation, uid, manifest_digest).await;
+            released.map_err(|failure| Refusal::Unfit(failure.to_string()))
+        })
+    }
+
+    fn revoke<'a>(
+        &'a self,
+        operation: &'a str,
+        uid: &'a str,
+    ) -> BoxFuture<'a, Result<Option<TargetPod>, Refusal>> {
+        Box::pin(async move {
+            let revoked = self.0.revoke(operation, uid).await;
+            revoked.map_err(|failure| Refusal::Failed(failure.to_string()))
+        })
+    }
+
+    fn standing<'a>(&'a self, operation: &'a str) -> BoxFuture<'a, Result<PeerStanding, Refusal>> {
+        Box::pin(async move {
+            let standing = self.0.standing(operation).await;
+            standing.map_err(|failure| Refusal::Failed(failure.to_string()))
+        })
+    }
+}
