@@ -7,7 +7,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use status::{
-    Binding, Decision, MigrationStatus, Outcome, Phase, ProofKind, ProofNote, Stage, reasons,
+    Binding, Decision, Journey, MigrationStatus, Outcome, OwnerNote, Phase, ProofKind, ProofNote, Stage, reasons,
 };
 
 /// A time such as `90s`, `10m` or `1h30m`.
