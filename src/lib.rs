@@ -233,6 +233,7 @@ pub mod node {
 pub mod migration {
     pub mod api;
     pub(crate) mod beginning;
+    pub(crate) mod gate;
     pub(crate) mod journey;
     pub(crate) mod observing;
     pub mod plan;
