@@ -23,6 +23,9 @@ use crate::hold::shelf;
 use crate::host;
 use crate::kit::error::Error;
 use crate::kit::names;
+use crate::migration;
+use crate::migration::api::Migration;
+use crate::migration::gate::Successors;
 use crate::oci::cgroups::kill;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
@@ -100,6 +103,11 @@ const SLICES: &[Slice] = &[
         begin: begin_signing,
         steps: &[signer::reconcile::STEPS],
     },
+    Slice {
+        crds: || vec![Migration::crd()],
+        begin: begin_migrations,
+        steps: &[migration::reconcile::STEPS],
+    },
 ];
 
 fn begin_sizing(ground: &Ground) -> Part {
@@ -167,6 +175,20 @@ fn begin_signing(ground: &Ground) -> Part {
                 installation: installation.clone(),
             };
             Box::pin(signer::reconcile::run(runner, means))
+        }),
+    }
+}
+
+/// Successors of pods that move are gated on every replica; what moves is the leader's.
+fn begin_migrations(ground: &Ground) -> Part {
+    let clients = ground.clients.clone();
+    Part {
+        endpoints: vec![Arc::new(Successors::new(clients.once.clone()))],
+        keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
+        control: Box::new(move |runner, recorder| {
+            let clients = clients.clone();
+            let means = migration::reconcile::Means { clients, recorder };
+            Box::pin(migration::reconcile::run(runner, means))
         }),
     }
 }

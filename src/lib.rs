@@ -225,10 +225,23 @@ pub mod runtime {
     mod ticket;
 }
 
+/// Nodes: which a pod could go to.
+pub mod node {
+    mod fits;
+    pub mod select;
+}
+
 /// State: a pod moves with all that it has in memory. What the leader decides.
 pub mod migration {
     pub mod api;
+    pub(crate) mod beginning;
+    pub(crate) mod gate;
+    pub(crate) mod journey;
+    pub(crate) mod observing;
     pub mod plan;
+    pub(crate) mod pods;
+    pub(crate) mod reconcile;
+    pub(crate) mod summary;
     pub mod sweep;
 }
 

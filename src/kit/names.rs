@@ -21,6 +21,21 @@ pub const CHECKPOINT_FINALIZER: &str = "holdfast.dev/checkpoint";
 /// On a `StateTask`: the uid of what it is a part of.
 pub const OPERATION_LABEL: &str = "holdfast.dev/operation";
 
+/// Held on a Migration that has begun.
+pub const MIGRATION_FINALIZER: &str = "holdfast.dev/migration";
+
+/// On a pod that was taken from its owner: the uid of the Migration that did.
+pub const MIGRATION_ANNOTATION: &str = "holdfast.dev/migration";
+
+/// On the same pod: the label by which its owner counted it.
+pub const TEMPLATE_HASH_ANNOTATION: &str = "holdfast.dev/template-hash";
+
+/// On a pod that waits for a state: the uid of the operation that brings it.
+pub const RESTORE_ANNOTATION: &str = "holdfast.dev/restore";
+
+/// The scheduling gate of a pod that is to wait for a state.
+pub const GATE: &str = "holdfast.dev/restore";
+
 /// Finalizers of ours, by prefix: released when Holdfast is removed from a cluster.
 /// The second is the one that kairos-operator left on its `NodeOp`s, which we take over.
 pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io/"];

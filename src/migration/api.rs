@@ -6,10 +6,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 pub use status::{
-    Binding, Decision, MigrationStatus, Outcome, Phase, ProofKind, ProofNote, Stage, reasons,
+    Binding, Decision, Journey, MigrationStatus, Outcome, OwnerNote, Phase, ProofKind, ProofNote, Stage, reasons,
 };
 
+/// How long it may take until the pod is frozen, where nothing else is said.
+const DEADLINE: Duration = Duration::from_secs(600);
 /// A time such as `90s`, `10m` or `1h30m`.
 const DURATION: &str = "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$";
 
@@ -77,6 +80,35 @@ pub struct MigrationSpec {
     pub mode: Mode,
 }
 
+impl MigrationSpec {
+    /// How long it may take until the pod is frozen.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        let written = self.deadline.as_deref().and_then(read_duration);
+        written.filter(|time| !time.is_zero()).unwrap_or(DEADLINE)
+    }
+}
+
+/// As the pattern has it: hours, minutes, seconds.
+fn read_duration(text: &str) -> Option<Duration> {
+    let (mut seconds, mut digits) = (0_u64, String::new());
+    for letter in text.chars() {
+        let unit = match letter {
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            digit => {
+                digits.push(digit);
+                continue;
+            }
+        };
+        let count: u64 = digits.parse().ok()?;
+        seconds = seconds.saturating_add(count.saturating_mul(unit));
+        digits.clear();
+    }
+    digits.is_empty().then(|| Duration::from_secs(seconds))
+}
+
 /// What is restored, where no pod runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -106,4 +138,18 @@ pub enum Mode {
     Whole,
     /// Most of it after the pod runs on the target.
     PostCopy,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_their_pattern_has_them() {
+        for (text, seconds) in [("90s", Some(90)), ("10m", Some(600)), ("1h30m", Some(5400)), ("1h1m1s", Some(3661)), ("5", None), ("m", None), ("x1s", None)] {
+            assert_eq!(read_duration(text).map(|time| time.as_secs()), seconds, "{text}");
+        }
+        let zero = MigrationSpec { deadline: Some("0s".into()), ..MigrationSpec::default() };
+        assert_eq!(zero.time(), DEADLINE);
+    }
 }

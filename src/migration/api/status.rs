@@ -1,5 +1,6 @@
 //! What a Migration's status says. The decision is changed with the `resourceVersion` that it was decided on, by the leader alone.
 
+use crate::agent::api::Order;
 use crate::hold::record::{Proof, What};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -18,6 +19,9 @@ pub struct MigrationStatus {
     /// Whether anything was touched, and whether everything is done.
     #[serde(default)]
     pub stage: Stage,
+    /// What moves: found out when it began, and not changed after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journey: Option<Journey>,
     /// Where the state may run. Nothing else says so.
     #[serde(default)]
     pub decision: Decision,
@@ -45,6 +49,53 @@ pub struct MigrationStatus {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What moves, from where, and whereto.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Journey {
+    /// The pod's name.
+    pub pod_name: String,
+    /// The pod's uid.
+    pub pod_uid: String,
+    /// Its node.
+    pub source_node: String,
+    /// The node that it goes to.
+    pub target_node: String,
+    /// In which order.
+    #[serde(default)]
+    pub order: Order,
+    /// What made it, and makes its successor; none of a pod that nobody owns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerNote>,
+    /// The containers that are restored, native sidecars among them.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub restores: Vec<String>,
+    /// Init containers that had finished.
+    #[serde(default)]
+    #[schemars(extend("x-kubernetes-list-type" = "set"))]
+    pub finished: Vec<String>,
+    /// It has volumes that are filled before it starts.
+    #[serde(default)]
+    pub fills_volumes: bool,
+}
+
+/// A Deployment, and the ReplicaSet of it that made a pod.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnerNote {
+    /// The Deployment's name.
+    pub deployment: String,
+    /// Its uid.
+    pub deployment_uid: String,
+    /// The ReplicaSet's name.
+    pub replica_set: String,
+    /// Its uid.
+    pub replica_set_uid: String,
+    /// The label by which it counts the pod.
+    pub template_hash: String,
 }
 
 /// A pod that is to get a state, bound to it before its gate is lifted.

@@ -1,0 +1,231 @@
+//! Reads what a pass over a Migration asks about.
+
+use crate::agent::api::StateTask;
+use crate::kit::error::Error;
+use crate::migration::api::{Journey, Migration, ProofKind, ProofNote};
+use crate::migration::journey::{Family, controller};
+use crate::migration::plan::{Candidate, SourcePod, TaskSeen};
+use crate::migration::pods::{is_alive, is_detached, is_gated, is_source};
+use crate::process::writes::{CALL_LIMIT, bounded};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::api::ListParams;
+use kube::{Api, Client, Resource, ResourceExt};
+use ring::digest;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// A node that is off for good, says who put this there.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
+/// Reads, with a time limit.
+#[derive(Clone)]
+pub(crate) struct Eyes {
+    pub(crate) client: Client,
+    pub(crate) namespace: String,
+}
+
+/// The pod that is to move, and those above it.
+pub(crate) struct Relatives {
+    pub(crate) pod: Option<Pod>,
+    pub(crate) replica_set: Option<ReplicaSet>,
+    pub(crate) deployment: Option<Deployment>,
+}
+
+impl Relatives {
+    pub(crate) fn family(&self) -> Option<Family<'_>> {
+        Some(Family {
+            pod: self.pod.as_ref()?,
+            replica_set: self.replica_set.as_ref(),
+            deployment: self.deployment.as_ref(),
+        })
+    }
+}
+
+/// What there is to be seen of a Migration that has begun.
+pub(crate) struct Sight {
+    pub(crate) source: Option<Pod>,
+    pub(crate) pods: Vec<Pod>,
+    pub(crate) tasks: [Option<StateTask>; 2],
+    pub(crate) target_node: Option<Node>,
+    pub(crate) has_replica_set: bool,
+}
+
+impl Eyes {
+    async fn get<K>(&self, name: &str) -> Result<Option<K>, Error>
+    where
+        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
+            + Clone
+            + Debug
+            + DeserializeOwned,
+    {
+        let api: Api<K> = Api::namespaced(self.client.clone(), &self.namespace);
+        let what = format!("{} {}/{name}", K::kind(&()).to_lowercase(), self.namespace);
+        bounded(CALL_LIMIT, "get", what, api.get_opt(name)).await
+    }
+
+    pub(crate) async fn node(&self, name: &str) -> Result<Option<Node>, Error> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        bounded(CALL_LIMIT, "get", format!("node {name}"), nodes.get_opt(name)).await
+    }
+
+    /// All nodes.
+    pub(crate) async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let listed = bounded(CALL_LIMIT, "list", "nodes".into(), nodes.list(&ListParams::default())).await?;
+        Ok(listed.items)
+    }
+
+    /// The pods on a node that have not ended.
+    pub(crate) async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Error> {
+        let pods: Api<Pod> = Api::all(self.client.clone());
+        let there = ListParams::default().fields(&format!("spec.nodeName={node}"));
+        let listed = bounded(CALL_LIMIT, "list", format!("pods on {node}"), pods.list(&there)).await?;
+        Ok(listed.items.into_iter().filter(is_alive).collect())
+    }
+
+    /// The pod of this name, and those above it.
+    pub(crate) async fn relatives(&self, pod: &str) -> Result<Relatives, Error> {
+        let mut found = Relatives {
+            pod: self.get(pod).await?,
+            replica_set: None,
+            deployment: None,
+        };
+        let set = found.pod.as_ref().and_then(|pod| above(pod, "ReplicaSet"));
+        if let Some((name, uid)) = set {
+            let set: Option<ReplicaSet> = self.get(&name).await?;
+            found.replica_set = set.filter(|set| set.uid().as_deref() == Some(&uid));
+        }
+        let deployment = found.replica_set.as_ref().and_then(|set| above(set, "Deployment"));
+        if let Some((name, uid)) = deployment {
+            let deployment: Option<Deployment> = self.get(&name).await?;
+            found.deployment = deployment.filter(|one| one.uid().as_deref() == Some(&uid));
+        }
+        Ok(found)
+    }
+
+    /// Everything of a Migration that has begun.
+    pub(crate) async fn sight(
+        &self,
+        migration: &Migration,
+        journey: &Journey,
+    ) -> Result<Sight, Error> {
+        let source: Option<Pod> = self.get(&journey.pod_name).await?;
+        let source = source.filter(|pod| is_source(pod, journey));
+        let (mut pods, mut has_replica_set) = (Vec::new(), false);
+        if let Some(owner) = &journey.owner {
+            let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;
+            has_replica_set = set.is_some_and(|set| set.uid().as_deref() == Some(&owner.replica_set_uid));
+            pods = self.pods_of(&owner.replica_set_uid, &owner.template_hash).await?;
+        }
+        // One that was bound counts whoever owns it now.
+        for bound in status(migration).former.iter().chain(&status(migration).target) {
+            if pods.iter().all(|pod| pod.uid().as_deref() != Some(&bound.pod_uid)) {
+                let pod: Option<Pod> = self.get(&bound.pod_name).await?;
+                pods.extend(pod.filter(|pod| pod.uid().as_deref() == Some(&bound.pod_uid)));
+            }
+        }
+        pods.retain(|pod| !is_source(pod, journey));
+        let names = [&journey.source_node, &journey.target_node].map(|node| task_name(migration, node));
+        let [source_task, target_task] = names;
+        Ok(Sight {
+            source,
+            pods,
+            tasks: [self.get(&source_task).await?, self.get(&target_task).await?],
+            target_node: self.node(&journey.target_node).await?,
+            has_replica_set,
+        })
+    }
+
+    async fn pods_of(&self, replica_set: &str, hash: &str) -> Result<Vec<Pod>, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let alike = ListParams::default().labels(&format!("pod-template-hash={hash}"));
+        let listed = bounded(CALL_LIMIT, "list", format!("pods of {hash}"), pods.list(&alike)).await?;
+        let is_its = |pod: &Pod| {
+            controller(pod.owner_references()).is_some_and(|owner| owner.uid == replica_set)
+        };
+        Ok(listed.items.into_iter().filter(is_its).collect())
+    }
+}
+
+fn status(migration: &Migration) -> &crate::migration::api::MigrationStatus {
+    static BLANK: std::sync::LazyLock<crate::migration::api::MigrationStatus> =
+        std::sync::LazyLock::new(Default::default);
+    migration.status.as_ref().unwrap_or(&BLANK)
+}
+
+/// Name and uid of the owner that controls, if it is of this kind.
+fn above(object: &impl ResourceExt, kind: &str) -> Option<(String, String)> {
+    let owner = controller(object.owner_references()).filter(|owner| owner.kind == kind)?;
+    Some((owner.name.clone(), owner.uid.clone()))
+}
+
+/// What the orders of a Migration to a node are called. Names of nodes may be long, and have dots.
+pub(crate) fn task_name(migration: &Migration, node: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, node.as_bytes());
+    let short: String = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("migration-{}-{short}", migration.uid().unwrap_or_default())
+}
+
+impl Sight {
+    /// A pod that was seen, by its uid.
+    pub(crate) fn pod(&self, uid: &str) -> Option<&Pod> {
+        let mut all = self.pods.iter().chain(&self.source);
+        all.find(|pod| pod.uid().as_deref() == Some(uid))
+    }
+
+    pub(crate) fn source_pod(&self, operation: &str) -> SourcePod {
+        self.source.as_ref().map_or(SourcePod::Gone, |pod| SourcePod::Here {
+            is_detached: is_detached(pod, operation),
+        })
+    }
+
+    /// Pods that wait behind our gate, and those that are bound.
+    pub(crate) fn candidates(&self, migration: &Migration) -> Vec<Candidate> {
+        let status = status(migration);
+        let is_bound = |uid: &str| {
+            let mut bound = status.former.iter().chain(&status.target);
+            bound.any(|bound| bound.pod_uid == uid)
+        };
+        let all = self.pods.iter().map(|pod| Candidate {
+            name: pod.name_any(),
+            uid: pod.uid().unwrap_or_default(),
+            is_gated: is_gated(pod),
+            is_alive: is_alive(pod),
+        });
+        all.filter(|one| one.is_gated || is_bound(&one.uid)).collect()
+    }
+
+    /// The target is known to be off.
+    pub(crate) fn proof(&self) -> Option<ProofNote> {
+        let node = self.target_node.as_ref()?;
+        let taints = node.spec.as_ref()?.taints.as_ref()?;
+        let is_off = taints.iter().any(|taint| taint.key == OUT_OF_SERVICE);
+        is_off.then_some(ProofNote {
+            kind: ProofKind::OutOfService,
+            by: None,
+        })
+    }
+
+    /// The target does not answer. That proves nothing.
+    pub(crate) fn is_target_silent(&self) -> bool {
+        let conditions = self.target_node.as_ref().and_then(|node| node.status.as_ref()?.conditions.as_ref());
+        let mut conditions = conditions.into_iter().flatten();
+        !conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+    }
+
+    /// What the source's node, and the target's, were asked, and answer.
+    pub(crate) fn answers(&self) -> [TaskSeen<'_>; 2] {
+        self.tasks.each_ref().map(|task| task.as_ref().map_or_else(TaskSeen::default, answer))
+    }
+}
+
+fn answer(task: &StateTask) -> TaskSeen<'_> {
+    let status = task.status.as_ref();
+    TaskSeen {
+        spec: Some(&task.spec),
+        source: status.and_then(|status| status.source.as_ref()),
+        target: status.and_then(|status| status.target.as_ref()),
+        is_current: status.and_then(|status| status.observed_generation) == task.metadata.generation,
+    }
+}

@@ -1,0 +1,197 @@
+//! What a Migration changes in pods, as patches of what was seen. Pure.
+//!
+//! A pod that is *detached* has no owner that counts it: its owner makes another one, which waits behind our gate. The label by which it
+//! was counted is kept in an annotation, and the Deployment stays as an owner that does not control, so that who deletes the Deployment
+//! deletes this pod too.
+
+use crate::kit::names;
+use crate::migration::api::{Binding, Journey, OwnerNote};
+use crate::migration::journey::{TEMPLATE_HASH, controller};
+use k8s_openapi::api::core::v1::{NodeSelectorTerm, Pod};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+/// What a pod's owner deletes first when it has one too many.
+const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
+const HIGHEST_COST: &str = "2147483647";
+const LOW_COST: &str = "-1";
+
+/// Whether a Migration took this pod from its owner.
+pub(crate) fn is_detached(pod: &Pod, operation: &str) -> bool {
+    let by = pod.annotations().get(names::MIGRATION_ANNOTATION);
+    by.is_some_and(|by| by == operation) && controller(pod.owner_references()).is_none()
+}
+
+/// Whether it waits for us.
+pub(crate) fn is_gated(pod: &Pod) -> bool {
+    let spec = pod.spec.as_ref();
+    let mut gates = spec.and_then(|spec| spec.scheduling_gates.as_ref()).into_iter().flatten();
+    gates.any(|gate| gate.name == names::GATE)
+}
+
+/// Whether it can still run.
+pub(crate) fn is_alive(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
+}
+
+/// Taken from its owner.
+pub(crate) fn detach(owner: &OwnerNote, operation: &str) -> Value {
+    json!({ "metadata": {
+        "labels": { TEMPLATE_HASH: format!("{}-moving", owner.template_hash) },
+        "annotations": {
+            names::MIGRATION_ANNOTATION: operation,
+            names::TEMPLATE_HASH_ANNOTATION: owner.template_hash,
+            DELETION_COST: HIGHEST_COST,
+        },
+        "ownerReferences": [{
+            "apiVersion": "apps/v1", "kind": "Deployment", "name": owner.deployment, "uid": owner.deployment_uid,
+        }],
+    } })
+}
+
+/// Given back. A ReplicaSet that is gone meanwhile cannot have it: the Deployment stays its owner.
+pub(crate) fn attach(owner: &OwnerNote, has_replica_set: bool) -> Value {
+    let above = if has_replica_set {
+        json!({
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner.replica_set, "uid": owner.replica_set_uid,
+            "controller": true, "blockOwnerDeletion": true,
+        })
+    } else {
+        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": owner.deployment, "uid": owner.deployment_uid })
+    };
+    json!({ "metadata": {
+        "labels": { TEMPLATE_HASH: owner.template_hash },
+        "annotations": {
+            names::MIGRATION_ANNOTATION: null,
+            names::TEMPLATE_HASH_ANNOTATION: null,
+            DELETION_COST: null,
+        },
+        "ownerReferences": [above],
+    } })
+}
+
+/// Let go to its node, where it waits for the state of this operation. The API server lets nodes be narrowed down while a pod is gated,
+/// in each of the terms that stand there.
+pub(crate) fn lift(pod: &Pod, binding: &Binding, operation: &str) -> Value {
+    let only = json!({ "key": "metadata.name", "operator": "In", "values": [binding.node] });
+    let terms: Vec<Value> = required(pod)
+        .iter()
+        .map(|term| narrowed(term, &only))
+        .collect();
+    let terms = if terms.is_empty() {
+        vec![json!({ "matchFields": [only] })]
+    } else {
+        terms
+    };
+    json!({
+        "metadata": { "annotations": { names::RESTORE_ANNOTATION: operation, DELETION_COST: LOW_COST } },
+        "spec": {
+            "schedulingGates": other_gates(pod),
+            "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } } },
+        },
+    })
+}
+
+/// Let go as if there had been no Migration.
+pub(crate) fn let_go(pod: &Pod) -> Value {
+    json!({ "spec": { "schedulingGates": other_gates(pod) } })
+}
+
+/// What its owner may judge it by again, once it has the state.
+pub(crate) fn settle() -> Value {
+    json!({ "metadata": { "annotations": { DELETION_COST: null } } })
+}
+
+/// The journey's pod, by its uid.
+pub(crate) fn is_source(pod: &Pod, journey: &Journey) -> bool {
+    pod.uid().is_some_and(|uid| uid == journey.pod_uid)
+}
+
+fn required(pod: &Pod) -> &[NodeSelectorTerm] {
+    let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
+    let node = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
+    let required = node.and_then(|node| {
+        node.required_during_scheduling_ignored_during_execution
+            .as_ref()
+    });
+    required.map_or(&[], |required| &required.node_selector_terms)
+}
+
+fn narrowed(term: &NodeSelectorTerm, only: &Value) -> Value {
+    let fields = term.match_fields.iter().flatten().map(|field| json!(field));
+    let fields: Vec<_> = fields.chain([only.clone()]).collect();
+    json!({ "matchExpressions": term.match_expressions, "matchFields": fields })
+}
+
+fn other_gates(pod: &Pod) -> Vec<Value> {
+    let spec = pod.spec.as_ref();
+    let gates = spec.and_then(|spec| spec.scheduling_gates.as_ref());
+    let others = gates.into_iter().flatten().filter(|gate| gate.name != names::GATE);
+    others.map(|gate| json!({ "name": gate.name })).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(value: Value) -> Pod {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn every_term_is_narrowed_to_the_node_and_other_gates_stay() {
+        let gated = pod(json!({ "spec": {
+            "containers": [],
+            "schedulingGates": [{ "name": "example.com/mine" }, { "name": names::GATE }],
+            "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": [
+                { "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["a"] }] },
+                { "matchFields": [{ "key": "metadata.name", "operator": "NotIn", "values": ["x"] }] },
+            ] } } },
+        } }));
+        let binding = Binding {
+            node: "n2".into(),
+            pod_name: "web-2".into(),
+            pod_uid: "u2".into(),
+        };
+        assert!(is_gated(&gated));
+        let fields = lift(&gated, &binding, "op");
+        assert_eq!(fields["spec"]["schedulingGates"], json!([{ "name": "example.com/mine" }]));
+        let required = &fields["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        let terms = required["nodeSelectorTerms"].as_array().unwrap();
+        assert_eq!(terms.len(), 2);
+        for term in terms {
+            let last = term["matchFields"].as_array().unwrap().last().unwrap();
+            assert_eq!(last["values"], json!(["n2"]));
+        }
+        assert_eq!(terms[0]["matchExpressions"][0]["key"], "zone");
+        let plain = pod(json!({ "spec": { "containers": [], "schedulingGates": [{ "name": names::GATE }] } }));
+        let fields = lift(&plain, &binding, "op");
+        let required = &fields["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+        assert_eq!(required["nodeSelectorTerms"][0]["matchFields"][0]["values"], json!(["n2"]));
+    }
+
+    #[test]
+    fn what_is_detached_is_known_by_its_operation_and_comes_back_as_it_was() {
+        let owner = OwnerNote {
+            deployment: "web".into(),
+            deployment_uid: "d".into(),
+            replica_set: "web-abc".into(),
+            replica_set_uid: "r".into(),
+            template_hash: "abc".into(),
+        };
+        let mut seen = json!({ "metadata": { "name": "web-1", "labels": { "app": "web", TEMPLATE_HASH: "abc" }, "ownerReferences": [
+            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-abc", "uid": "r", "controller": true, "blockOwnerDeletion": true },
+        ] } });
+        let before = seen.clone();
+        json_patch::merge(&mut seen, &detach(&owner, "op"));
+        assert!(is_detached(&pod(seen.clone()), "op"));
+        assert!(!is_detached(&pod(seen.clone()), "another"));
+        assert_eq!(seen["metadata"]["ownerReferences"][0]["kind"], "Deployment");
+        json_patch::merge(&mut seen, &attach(&owner, true));
+        assert!(!is_detached(&pod(seen.clone()), "op"));
+        let annotations = seen["metadata"].as_object_mut().unwrap().remove("annotations");
+        assert_eq!(annotations, Some(json!({})));
+        assert_eq!(seen, before);
+    }
+}

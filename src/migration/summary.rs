@@ -1,0 +1,131 @@
+//! What people are told of a Migration: its phase, its conditions, and an event where it ends. Pure. No decision hangs on any of it.
+
+use crate::agent::api::{SourceStanding, TargetStanding};
+use crate::kit::conditions::{Finding, merge};
+use crate::kit::events::Notice;
+use crate::migration::api::{MigrationStatus, Outcome, Phase, Stage, reasons};
+use crate::migration::plan::Observed;
+use jiff::Timestamp;
+
+/// The condition that says how it ended.
+pub(crate) const SUCCEEDED: &str = "Succeeded";
+/// The condition of one that nobody can decide.
+const UNDECIDED: &str = "Undecided";
+const ACTION: &str = "Migrating";
+
+/// The status with what follows from the rest of it for people, and what is told of the change.
+pub(crate) fn told(
+    seen: &Observed<'_>,
+    status: &MigrationStatus,
+    (generation, now): (Option<i64>, Timestamp),
+) -> (MigrationStatus, Option<Notice>) {
+    let phase = phase(seen, status);
+    let succeeded = succeeded(seen, status, phase);
+    let notice = (status.phase != phase).then(|| notice(phase, &succeeded)).flatten();
+    let findings = [succeeded, undecided(seen)];
+    let conditions = merge(&status.conditions, &findings, generation, now);
+    let told = MigrationStatus {
+        observed_generation: generation,
+        phase,
+        conditions,
+        ..status.clone()
+    };
+    (told, notice)
+}
+
+fn phase(seen: &Observed<'_>, status: &MigrationStatus) -> Phase {
+    let is_closed = status.stage == Stage::Closed;
+    match status.decision.outcome {
+        Outcome::Restored if is_closed => return Phase::Succeeded,
+        Outcome::Restored => return Phase::Restored,
+        Outcome::RolledBack => return Phase::RolledBack,
+        Outcome::Failed => return Phase::Failed,
+        Outcome::Undecided | Outcome::Allowed | Outcome::Unknown => {}
+    }
+    let target = seen.target.target;
+    match seen.source.source.map(|report| report.standing) {
+        Some(SourceStanding::Verified | SourceStanding::Released | SourceStanding::Superseded | SourceStanding::Killed) => Phase::Verified,
+        Some(SourceStanding::Frozen) => Phase::Frozen,
+        _ if target.is_some_and(|report| {
+            report.pods.iter().any(|pod| pod.standing == TargetStanding::Waiting)
+        }) => Phase::Prepared,
+        _ if status.stage == Stage::Begun => Phase::Preflighted,
+        _ => Phase::Pending,
+    }
+}
+
+fn succeeded(seen: &Observed<'_>, status: &MigrationStatus, phase: Phase) -> Finding {
+    let course = seen.course;
+    let (pod, to) = (&course.pod_name, &course.target_node);
+    let given_up = status.given_up.as_deref();
+    let why = given_up.map_or_else(|| "the state could not be restored there".to_owned(), sentence);
+    let (reason, message) = match phase {
+        Phase::Succeeded => ("Moved", format!("pod {pod} runs on {to} with all that it had in memory")),
+        Phase::Restored => ("Moving", format!("it runs on {to}; what is left of it on {} is deleted", course.source_node)),
+        Phase::RolledBack => ("RolledBack", format!("pod {pod} runs on where it was: {why}")),
+        Phase::Failed if status.journey.is_none() || status.target.is_none() => ("Refused", why),
+        Phase::Failed => ("Failed", why),
+        Phase::Pending | Phase::Preflighted => ("Moving", format!("a pod that is to get the state is being made ready on {to}")),
+        Phase::Prepared => ("Moving", format!("the pod on {to} waits; the source is about to be frozen")),
+        Phase::Frozen | Phase::Dumped | Phase::Copied => ("Moving", "the source is frozen, and its state is on its way".into()),
+        Phase::Verified => ("Moving", format!("the whole state is on {to}")),
+        Phase::Unknown => ("Unknown", "a newer version of Holdfast has written this".into()),
+    };
+    Finding {
+        kind: SUCCEEDED,
+        holds: phase == Phase::Succeeded,
+        reason,
+        message,
+    }
+}
+
+/// What a reason means, for whoever reads it at night. A refusal is a sentence already.
+fn sentence(why: &str) -> String {
+    match why {
+        reasons::SOURCE_KILLED => "the pod ended before its state was safe".into(),
+        reasons::DAMAGED => "the program that dumps died over a container: look at the agent's log on its node".into(),
+        reasons::TOO_LATE => "it took longer than its deadline until the pod could be frozen: see the events of the pod on the target".into(),
+        reasons::CANCELLED => "the Migration was deleted".into(),
+        reasons::TARGET_GONE => "the pod on the target is gone".into(),
+        reasons::RESTORE_FAILED => "the state could not be restored: see the agent's log on the target".into(),
+        other => other.to_owned(),
+    }
+}
+
+/// The source was released, and nobody can say whether the target ran it.
+fn undecided(seen: &Observed<'_>) -> Finding {
+    let is_released = seen.source.source.is_some_and(|report| report.standing == SourceStanding::Released);
+    let holds = is_released && seen.is_target_silent && seen.target_proof.is_none();
+    let node = &seen.course.target_node;
+    let message = if holds {
+        format!(
+            "node {node} does not answer, and may run the state: the pod stays frozen, safe on disk, until the node answers, carries the taint node.kubernetes.io/out-of-service, or is gone"
+        )
+    } else {
+        String::new()
+    };
+    Finding {
+        kind: UNDECIDED,
+        holds,
+        reason: if holds { "TargetSilent" } else { "Decidable" },
+        message,
+    }
+}
+
+fn notice(phase: Phase, finding: &Finding) -> Option<Notice> {
+    let is_warning = match phase {
+        Phase::Succeeded | Phase::Frozen | Phase::Prepared => false,
+        Phase::RolledBack | Phase::Failed => true,
+        _ => return None,
+    };
+    Some(Notice {
+        is_warning,
+        reason: match phase {
+            Phase::Frozen => "Frozen",
+            Phase::Prepared => "Prepared",
+            _ => finding.reason,
+        },
+        action: ACTION,
+        note: finding.message.clone(),
+    })
+}

@@ -1,0 +1,112 @@
+//! Which nodes a pod could go to, in which order; and for each other one a sentence. Pure. What a scheduler would say stands here as far
+//! as it keeps a pod from a node: the pod is bound to the one that is chosen, and would wait there for ever if it did not fit.
+
+use super::fits;
+use crate::kit::names::{FACTS, RUNTIME_LABEL};
+use k8s_openapi::api::core::v1::{Node, Pod};
+use kube::ResourceExt;
+
+/// A node, and the pods on it that have not ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The node.
+    pub node: &'a Node,
+    /// Pods that are bound to it.
+    pub pods: &'a [Pod],
+}
+
+/// The best node for a pod that leaves `from`: the one with the fewest pods, by its name where that is the same.
+///
+/// # Errors
+/// A sentence that says of each node why it is none.
+pub fn choose<'a>(
+    pod: &Pod,
+    from: &Node,
+    candidates: &[Candidate<'a>],
+) -> Result<&'a Node, String> {
+    let (mut fit, mut reasons) = (Vec::new(), Vec::new());
+    for candidate in candidates {
+        match why_not(pod, from, *candidate) {
+            None => fit.push(candidate),
+            Some(why) => reasons.push(why),
+        }
+    }
+    let best = fit
+        .into_iter()
+        .min_by_key(|candidate| (candidate.pods.len(), candidate.node.name_any()));
+    best.map(|candidate| candidate.node).ok_or_else(|| {
+        reasons.sort();
+        format!("no node can take it: {}", reasons.join("; "))
+    })
+}
+
+/// Why a pod that leaves `from` cannot go to this node.
+#[must_use]
+pub fn why_not(pod: &Pod, from: &Node, candidate: Candidate<'_>) -> Option<String> {
+    let node = candidate.node;
+    let name = node.name_any();
+    if name == from.name_any() {
+        return Some(format!("{name} is where it is"));
+    }
+    let why = is_not_ours(node)
+        .or_else(|| is_not_available(node))
+        .or_else(|| differs(from, node))
+        .or_else(|| fits::is_kept_away(pod, node))
+        .or_else(|| fits::has_no_room(pod, candidate))?;
+    Some(format!("{name} {why}"))
+}
+
+fn is_not_ours(node: &Node) -> Option<String> {
+    let label = node.labels().get(RUNTIME_LABEL).map(String::as_str);
+    (label != Some("installed"))
+        .then(|| "has no holdfast-runtime: see holdfast host check there".to_owned())
+}
+
+fn is_not_available(node: &Node) -> Option<String> {
+    if node.metadata.deletion_timestamp.is_some() {
+        return Some("is being deleted".into());
+    }
+    if node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true) {
+        return Some("is cordoned".into());
+    }
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    let is_ready = conditions.any(|one| one.type_ == "Ready" && one.status == "True");
+    (!is_ready).then(|| "is not Ready".to_owned())
+}
+
+/// What must be the same on both nodes, and by which fact it is known.
+const SAME: [(&str, &str); 3] = [
+    ("engine", "runtime"),
+    ("cpu", "processor"),
+    ("cgroup", "version of cgroups"),
+];
+
+/// A state goes only where it can be read and run.
+fn differs(from: &Node, node: &Node) -> Option<String> {
+    let info = |node: &Node| node.status.as_ref()?.node_info.clone();
+    if let (Some(here), Some(there)) = (info(from), info(node))
+        && here.architecture != there.architecture
+    {
+        return Some(format!(
+            "has the architecture {}, and not {}",
+            there.architecture, here.architecture
+        ));
+    }
+    let (fact, what) = SAME.into_iter().find(|(fact, _)| {
+        let key = format!("{FACTS}{fact}");
+        from.annotations().get(&key) != node.annotations().get(&key)
+    })?;
+    let told = |node: &Node| {
+        let told = node.annotations().get(&format!("{FACTS}{fact}"));
+        told.cloned().unwrap_or_else(|| "nothing known".into())
+    };
+    Some(format!(
+        "has another {what} ({}, and not {})",
+        told(node),
+        told(from)
+    ))
+}
+
+#[cfg(test)]
+mod tests;

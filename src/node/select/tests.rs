@@ -1,0 +1,126 @@
+//! Where a pod could go.
+
+use super::*;
+use serde_json::{Value, json};
+
+fn node(name: &str, change: Value) -> Node {
+    let mut node = json!({
+        "metadata": {
+            "name": name,
+            "labels": { RUNTIME_LABEL: "installed", "zone": "a" },
+            "annotations": { "node.holdfast.dev/engine": "runc 1.4", "node.holdfast.dev/cpu": "x" },
+        },
+        "spec": {},
+        "status": {
+            "conditions": [{ "type": "Ready", "status": "True" }],
+            "allocatable": { "cpu": "2", "memory": "4Gi", "pods": "10" },
+        },
+    });
+    json_patch::merge(&mut node, &change);
+    serde_json::from_value(node).unwrap()
+}
+
+fn pod(change: Value) -> Pod {
+    let mut pod = json!({
+        "metadata": { "name": "web" },
+        "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "500m", "memory": "1Gi" } } }] },
+    });
+    json_patch::merge(&mut pod, &change);
+    serde_json::from_value(pod).unwrap()
+}
+
+fn says(pod: &Pod, node: &Node, pods: &[Pod]) -> Option<String> {
+    why_not(pod, &self::node("from", json!({})), Candidate { node, pods })
+}
+
+#[test]
+fn each_thing_that_keeps_a_pod_from_a_node_has_a_sentence() {
+    let plain = pod(json!({}));
+    let fine = node("n", json!({}));
+    assert_eq!(says(&plain, &fine, &[]), None);
+    let nodes = [
+        (json!({ "metadata": { "labels": { RUNTIME_LABEL: null } } }), "n has no holdfast-runtime: see holdfast host check there"),
+        (json!({ "spec": { "unschedulable": true } }), "n is cordoned"),
+        (json!({ "status": { "conditions": [{ "type": "Ready", "status": "Unknown" }] } }), "n is not Ready"),
+        (json!({ "metadata": { "annotations": { "node.holdfast.dev/cpu": "y" } } }), "n has another processor (y, and not x)"),
+        (json!({ "metadata": { "annotations": { "node.holdfast.dev/engine": null } } }), "n has another runtime (nothing known, and not runc 1.4)"),
+        (json!({ "spec": { "taints": [{ "key": "gpu", "value": "1", "effect": "NoSchedule" }] } }), "n has the taint gpu, which the pod does not tolerate"),
+        (json!({ "status": { "allocatable": { "cpu": "499m" } } }), "n has not enough cpu left"),
+        (json!({ "status": { "allocatable": { "pods": "0" } } }), "n has 0 pods, and takes no more"),
+        (json!({ "metadata": { "name": "from" } }), "from is where it is"),
+        (json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }), "n is being deleted"),
+    ];
+    for (change, why) in nodes {
+        assert_eq!(says(&plain, &node("n", change), &[]).as_deref(), Some(why));
+    }
+    let pods = [
+        (json!({ "spec": { "nodeSelector": { "zone": "b" } } }), "n has not the label zone=b, which the pod selects"),
+        (required(json!([{ "matchExpressions": [{ "key": "zone", "operator": "NotIn", "values": ["a"] }] }])), "n does not match the pod's node affinity"),
+    ];
+    for (change, why) in pods {
+        assert_eq!(says(&pod(change), &fine, &[]).as_deref(), Some(why));
+    }
+    let there = vec![pod(json!({})); 4];
+    assert_eq!(says(&plain, &fine, &there).as_deref(), Some("n has not enough cpu left"));
+    assert_eq!(says(&plain, &fine, &there[..3]), None);
+}
+
+fn required(terms: Value) -> Value {
+    json!({ "spec": { "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } } } } })
+}
+
+#[test]
+fn what_is_tolerated_and_liked_keeps_no_pod_away() {
+    let tainted = node("n", json!({ "spec": { "taints": [
+        { "key": "gpu", "value": "1", "effect": "NoSchedule" },
+        { "key": "soft", "effect": "PreferNoSchedule" },
+    ] } }));
+    for toleration in [
+        json!({ "operator": "Exists" }),
+        json!({ "key": "gpu", "operator": "Exists", "effect": "NoSchedule" }),
+        json!({ "key": "gpu", "value": "1" }),
+    ] {
+        let tolerant = pod(json!({ "spec": { "tolerations": [toleration] } }));
+        assert_eq!(says(&tolerant, &tainted, &[]), None, "{tolerant:?}");
+    }
+    for toleration in [
+        json!({ "key": "gpu", "value": "2" }),
+        json!({ "key": "gpu", "operator": "Exists", "effect": "NoExecute" }),
+        json!({ "key": "other", "operator": "Exists" }),
+    ] {
+        let intolerant = pod(json!({ "spec": { "tolerations": [toleration] } }));
+        assert!(says(&intolerant, &tainted, &[]).is_some(), "{intolerant:?}");
+    }
+    for terms in [
+        json!([{ "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["b"] }] }, { "matchFields": [{ "key": "metadata.name", "operator": "In", "values": ["n"] }] }]),
+        json!([{ "matchExpressions": [{ "key": "zone", "operator": "Exists" }, { "key": "none", "operator": "DoesNotExist" }] }]),
+    ] {
+        assert_eq!(says(&pod(required(terms)), &node("n", json!({})), &[]), None);
+    }
+}
+
+#[test]
+fn what_runs_before_counts_where_it_is_more() {
+    let init = |policy: Value, cpu: &str| json!({ "name": cpu, "restartPolicy": policy, "resources": { "requests": { "cpu": cpu } } });
+    let with = |inits: Value| pod(json!({ "spec": { "initContainers": inits } }));
+    let node = node("n", json!({ "status": { "allocatable": { "cpu": "1" } } }));
+    let fits = |inits: Value| says(&with(inits), &node, &[]).is_none();
+    assert!(fits(json!([init(Value::Null, "1")])));
+    assert!(!fits(json!([init(Value::Null, "1001m")])));
+    assert!(fits(json!([init(json!("Always"), "500m")])));
+    assert!(!fits(json!([init(json!("Always"), "501m")])));
+    assert!(!fits(json!([init(json!("Always"), "400m"), init(Value::Null, "700m")])));
+}
+
+#[test]
+fn the_emptiest_is_chosen_and_if_there_is_none_each_says_why() {
+    let (plain, from) = (pod(json!({})), node("from", json!({})));
+    let (a, b, c) = (node("a", json!({})), node("b", json!({})), node("c", json!({ "spec": { "unschedulable": true } })));
+    let one = [pod(json!({}))];
+    let busy = Candidate { node: &a, pods: &one };
+    let free = Candidate { node: &b, pods: &[] };
+    let cordoned = Candidate { node: &c, pods: &[] };
+    assert_eq!(choose(&plain, &from, &[busy, free, cordoned]).unwrap().name_any(), "b");
+    let none = choose(&plain, &from, &[cordoned, Candidate { node: &from, pods: &[] }]);
+    assert_eq!(none.unwrap_err(), "no node can take it: c is cordoned; from is where it is");
+}
