@@ -18,7 +18,7 @@ use crate::agent::store::release;
 use crate::agent::tasks::pass;
 use crate::checkpoint;
 use crate::checkpoint::api::Checkpoint;
-use crate::checkpoint::looking::Agents;
+use crate::node::agents::Agents;
 use crate::hold::shelf;
 use crate::host;
 use crate::kit::error::Error;
@@ -66,6 +66,18 @@ pub(crate) struct Ground {
     pub(crate) namespace: String,
     pub(crate) installation: Option<Installation>,
     pub(crate) stop: CancellationToken,
+}
+
+impl Ground {
+    /// The agents of this installation.
+    fn agents(&self) -> Agents {
+        let installation = self.installation.as_ref();
+        let installation = installation.map_or("holdfast", Installation::name);
+        Agents {
+            namespace: self.namespace.clone(),
+            account: format!("{installation}-agent"),
+        }
+    }
 }
 
 type Controller =
@@ -138,15 +150,7 @@ fn begin_sizing(ground: &Ground) -> Part {
 
 /// They are looked at by the leader alone, and nobody is asked about them at their admission: the rules stand in their schemas.
 fn begin_checkpoints(ground: &Ground) -> Part {
-    let clients = ground.clients.clone();
-    let installation = ground
-        .installation
-        .as_ref()
-        .map_or("holdfast", Installation::name);
-    let agents = Agents {
-        namespace: ground.namespace.clone(),
-        account: format!("{installation}-agent"),
-    };
+    let (clients, agents) = (ground.clients.clone(), ground.agents());
     Part {
         endpoints: Vec::new(),
         keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
@@ -181,13 +185,16 @@ fn begin_signing(ground: &Ground) -> Part {
 
 /// Successors of pods that move are gated on every replica; what moves is the leader's.
 fn begin_migrations(ground: &Ground) -> Part {
-    let clients = ground.clients.clone();
+    let (clients, agents) = (ground.clients.clone(), ground.agents());
     Part {
         endpoints: vec![Arc::new(Successors::new(clients.once.clone()))],
         keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
         control: Box::new(move |runner, recorder| {
-            let clients = clients.clone();
-            let means = migration::reconcile::Means { clients, recorder };
+            let means = migration::reconcile::Means {
+                clients: clients.clone(),
+                recorder,
+                agents: agents.clone(),
+            };
             Box::pin(migration::reconcile::run(runner, means))
         }),
     }

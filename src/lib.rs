@@ -225,8 +225,9 @@ pub mod runtime {
     mod ticket;
 }
 
-/// Nodes: which a pod could go to.
+/// Nodes: which a pod could go to, and where their agents are.
 pub mod node {
+    pub mod agents;
     mod fits;
     pub mod select;
 }

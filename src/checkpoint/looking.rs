@@ -6,24 +6,13 @@ use crate::checkpoint::plan::{Copied, Seat, is_settled};
 use crate::checkpoint::seats::seats;
 use crate::kit::error::Error;
 use crate::kit::names;
+use crate::node::agents::{AGENTS, Agents};
 use crate::process::writes::{CALL_LIMIT, bounded};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-
-/// Pods of agents carry it; whose they are says their account.
-const AGENTS: &str = "app.kubernetes.io/component=agent";
-
-/// Where this installation's agents are.
-#[derive(Debug, Clone)]
-pub(crate) struct Agents {
-    /// Its namespace.
-    pub(crate) namespace: String,
-    /// Their service account.
-    pub(crate) account: String,
-}
 
 /// What was read.
 #[derive(Debug, Default)]

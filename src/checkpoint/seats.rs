@@ -2,13 +2,10 @@
 
 use crate::agent::api::StateTask;
 use crate::checkpoint::plan::Seat;
+use crate::node::agents::agent;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-
-/// The agents' port for each other, as their pods name it.
-const PORT: &str = "peers";
 
 /// By what there is in the cluster. `account`: the agents' service account.
 pub(super) fn seats(pods: &[Pod], nodes: &[Node], tasks: &[StateTask], account: &str) -> Vec<Seat> {
@@ -52,25 +49,6 @@ fn size(task: &StateTask) -> i64 {
         .as_ref()
         .and_then(|status| status.checkpoint.as_ref());
     copy.or_else(|| report?.bytes).unwrap_or_default()
-}
-
-/// The node and the address of an agent that is ready.
-fn agent(pod: &Pod, account: &str) -> Option<(String, SocketAddr)> {
-    let (spec, status) = (pod.spec.as_ref()?, pod.status.as_ref()?);
-    let mut conditions = status.conditions.as_deref().unwrap_or_default().iter();
-    let is_ready = conditions.any(|one| one.type_ == "Ready" && one.status == "True");
-    let is_ours = spec.service_account_name.as_deref() == Some(account);
-    if !is_ready || !is_ours || pod.metadata.deletion_timestamp.is_some() {
-        return None;
-    }
-    let mut ports = spec
-        .containers
-        .iter()
-        .flat_map(|one| one.ports.iter().flatten());
-    let port = ports.find(|port| port.name.as_deref() == Some(PORT))?;
-    let port = u16::try_from(port.container_port).ok()?;
-    let ip: IpAddr = status.pod_ip.as_deref()?.parse().ok()?;
-    Some((spec.node_name.clone()?, SocketAddr::new(ip, port)))
 }
 
 #[cfg(test)]

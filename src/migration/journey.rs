@@ -110,6 +110,7 @@ impl Journey {
             pod_uid: self.pod_uid.clone(),
             source_node: self.source_node.clone(),
             target_node: self.target_node.clone(),
+            target_address: None,
             // Nobody else names one so.
             generation: operation.to_owned(),
             older: None,

@@ -78,6 +78,8 @@ pub struct Course {
     pub source_node: String,
     /// The node that it goes to.
     pub target_node: String,
+    /// Where that node's agent is reached, while it is known.
+    pub target_address: Option<String>,
     /// What its state is called.
     pub generation: String,
     /// The generation before, if the target has it too.

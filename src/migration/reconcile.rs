@@ -3,20 +3,21 @@
 use crate::agent::api::{StateTask, StateTaskSpec};
 use crate::kit::error::Error;
 use crate::kit::names;
-use crate::migration::api::{Migration, MigrationStatus, Outcome, Stage};
+use crate::migration::api::{Journey, Migration, MigrationStatus, Outcome, Stage};
 use crate::migration::beginning::{Beginning, begin};
 use crate::migration::observing::{Eyes, Sight, task_name};
-use crate::migration::plan::{Course, Observed, Step, plan};
+use crate::migration::plan::{Course, Observed, SourcePod, Step, TaskSeen, plan};
+use crate::node::agents::Agents;
 use crate::migration::{pods, summary};
 use crate::process::clients::Clients;
 use crate::process::clock;
-use crate::process::runner::{Runner, slow_look};
+use crate::process::runner::{Runner, every, slow_look};
 use crate::process::writes;
 use crate::write_steps;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
-use kube::runtime::{Controller, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -55,22 +56,31 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Means {
     pub(crate) clients: Clients,
     pub(crate) recorder: Recorder,
+    pub(crate) agents: Agents,
 }
 
 struct Context {
     client: Client,
     recorder: Recorder,
+    agents: Agents,
 }
 
 /// Runs until the runner stops.
 pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
-    let Means { clients, recorder } = means;
+    let Means {
+        clients,
+        recorder,
+        agents,
+    } = means;
     let client = clients.api;
     let migrations: Api<Migration> = Api::all(client.clone());
     let tasks: Api<StateTask> = Api::all(client.clone());
-    let context = Arc::new(Context { client, recorder });
-    let controller = Controller::new(migrations, watcher::Config::default())
-        .owns(tasks, watcher::Config::default());
+    let context = Arc::new(Context {
+        client,
+        recorder,
+        agents,
+    });
+    let controller = every(migrations).owns(tasks, watcher::Config::default());
     runner.run(NAME, controller, context, reconcile).await
 }
 
@@ -104,10 +114,11 @@ impl Pass<'_> {
         let Some(journey) = &status.journey else {
             return self.begin(&status).await;
         };
-        let course = journey.course(&self.operation(), &self.migration.spec);
+        let mut course = journey.course(&self.operation(), &self.migration.spec);
         let sight = self.eyes.sight(self.migration, journey).await?;
         let (candidates, proof) = (sight.candidates(self.migration), sight.proof());
         let [source, target] = sight.answers();
+        course.target_address = self.address(journey, source).await?;
         let observed = Observed {
             course: &course,
             status: &status,
@@ -134,12 +145,20 @@ impl Pass<'_> {
         Ok(is_over)
     }
 
+    /// Where the target's agent is. One that is away for a moment is where it was.
+    async fn address(&self, journey: &Journey, source: TaskSeen<'_>) -> Result<Option<String>, Error> {
+        let context = self.context;
+        let now = context.agents.address(&context.client, &journey.target_node).await?;
+        let before = source.spec.and_then(|spec| spec.source.as_ref()?.target_address.clone());
+        Ok(now.or(before))
+    }
+
     fn operation(&self) -> String {
         self.migration.uid().unwrap_or_default()
     }
 
     /// Before the freeze it may take so long, and no longer.
-    fn is_late(&self, source: &crate::migration::plan::TaskSeen<'_>) -> bool {
+    fn is_late(&self, source: &TaskSeen<'_>) -> bool {
         use crate::agent::api::SourceStanding;
         let standing = source.source.map(|report| report.standing);
         let is_early = matches!(standing, None | Some(SourceStanding::Idle));
@@ -309,10 +328,10 @@ fn nothing_seen<'a>(course: &'a Course, status: &'a MigrationStatus) -> Observed
         refusal: None,
         is_deleting: false,
         is_late: false,
-        source_pod: crate::migration::plan::SourcePod::Gone,
+        source_pod: SourcePod::Gone,
         pods: &[],
-        source: crate::migration::plan::TaskSeen::default(),
-        target: crate::migration::plan::TaskSeen::default(),
+        source: TaskSeen::default(),
+        target: TaskSeen::default(),
         target_proof: None,
         is_target_silent: false,
         rules: crate::hold::rules::Rules::ALL,

@@ -8,7 +8,7 @@ fn floor(module: &str) -> Option<u8> {
         "main" => 5,
         "app" | "cli" => 4,
         "sizing" | "runtime" | "migration" | "checkpoint" | "agent" | "host" | "signer" => 3,
-        "webhook" => 2,
+        "webhook" | "node" => 2,
         "process" | "hold" | "tree" | "oci" | "engine" | "cri" => 1,
         "kit" => 0,
         _ => return None,

@@ -48,7 +48,7 @@ fn source_task(seen: &Observed<'_>) -> StateTaskSpec {
             },
             generation: course.generation.clone(),
             target_node: course.target_node.clone(),
-            target_address: None,
+            target_address: course.target_address.clone(),
             order: course.order,
             word: word(seen),
         }),

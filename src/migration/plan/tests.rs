@@ -41,6 +41,7 @@ impl Scene {
                 pod_uid: "s".into(),
                 source_node: "s".into(),
                 target_node: "t".into(),
+                target_address: None,
                 generation: "g".into(),
                 older: None,
                 is_bare: order == Order::FreezeFirst,
