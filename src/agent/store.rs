@@ -84,12 +84,6 @@ impl Generation {
         self.folder.join(format!("{}.part", self.name))
     }
 
-    /// What it is called.
-    #[cfg(feature = "faults")]
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Where it lies once it is sealed.
     pub(crate) fn whole(&self) -> PathBuf {
         self.folder.join(&self.name)

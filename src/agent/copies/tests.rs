@@ -3,10 +3,12 @@
 use crate::agent::api::{
     CheckpointOrder, CheckpointWord, CopyOrder, CopyTarget, PodName, StateTask, StateTaskSpec,
 };
+use crate::agent::carrying::Carriers;
 use crate::agent::copies::desk::CopyDesk;
 use crate::agent::copies::give::{self, Given};
 use crate::agent::copies::keep;
 use crate::agent::host::Host;
+use crate::agent::orders::Orders;
 use crate::agent::peers::desk::{Desk, Desks};
 use crate::agent::peers::identity::Identity;
 use crate::agent::peers::identity::tests::{agent, authority};
@@ -16,7 +18,9 @@ use crate::agent::peers::{server, service};
 use crate::agent::records::Records;
 use crate::agent::store::manifest::{Manifest, VERSION};
 use crate::agent::store::{Found, Generation};
+use crate::agent::targets::Targets;
 use crate::agent::tasks::Means;
+use crate::agent::waiting::Waiting;
 use crate::testkit::api_server::ApiServer;
 use crate::testkit::folder::Folder;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -41,11 +45,15 @@ impl Node {
         let (orders, mut writer) = reflector::store();
         writer.apply_watcher_event(&watcher::Event::Apply(task.clone()));
         let host = Host::at(folder.path().to_owned());
+        let records = Records::open(&host.records()).unwrap();
+        let own = (host.clone(), node.to_owned());
+        let targets = Targets::new(own, records.clone(), Orders::of(orders), Waiting::default());
         let means = Means {
             client: api.client(),
             node: node.to_owned(),
-            orders,
-            records: Records::open(&host.records()).unwrap(),
+            targets,
+            carriers: Carriers::new(None),
+            records,
             ways: Some(Ways::of(Arc::clone(identity))),
             receiving: Arc::new(Receiving::new(host.checkpoints())),
             host,
@@ -153,7 +161,7 @@ async fn a_copy_goes_where_the_orders_say_and_goes_away_when_it_is_not_wanted() 
     };
     let mut copy = task("copy", "n2", keeping);
     let target = Node::new(&two, "n2", &copy);
-    let desk: Arc<dyn Desk> = Arc::new(CopyDesk::new(target.means.orders.clone()));
+    let desk: Arc<dyn Desk> = Arc::new(CopyDesk::new(target.means.targets.orders().clone()));
     let service = service::shared(Desks::new(vec![desk]), Arc::clone(&target.means.receiving));
     let stop = CancellationToken::new();
     let _stops = stop.clone().drop_guard();

@@ -20,9 +20,17 @@ async fn copied(world: &World, name: &str, reason: &str) -> Value {
 }
 
 pub(super) async fn is_copied(world: &World) {
-    checkpoint(world, "copied", &json!({ "podName": "counter", "copies": 1 }));
+    checkpoint(
+        world,
+        "copied",
+        &json!({ "podName": "counter", "copies": 1 }),
+    );
     let status = copied(world, "copied", "Copied").await;
-    assert_eq!(ended(world, "copied").await["phase"], "Succeeded", "{status:#}");
+    assert_eq!(
+        ended(world, "copied").await["phase"],
+        "Succeeded",
+        "{status:#}"
+    );
     let locations = status["locations"].as_array().unwrap();
     let [first, second] = &locations[..] else {
         panic!("{status:#}");
@@ -40,9 +48,17 @@ pub(super) async fn is_copied(world: &World) {
         is_whole_and_private(world, node, path, location);
     }
     // There is no third node.
-    checkpoint(world, "too-many", &json!({ "podName": "counter", "copies": 2 }));
+    checkpoint(
+        world,
+        "too-many",
+        &json!({ "podName": "counter", "copies": 2 }),
+    );
     let status = copied(world, "too-many", "TooFewNodes").await;
-    assert_eq!(status["locations"].as_array().unwrap().len(), 2, "{status:#}");
+    assert_eq!(
+        status["locations"].as_array().unwrap().len(),
+        2,
+        "{status:#}"
+    );
     world.kubectl("delete checkpoint copied too-many --wait=true --timeout=60s");
     for (node, path) in &places {
         let left = world.on_node(node, &format!("ls -d {path}*"));
