@@ -2,7 +2,9 @@
 
 mod hostile;
 mod lab;
+mod liar;
 mod transfer;
+mod turns;
 
 use super::way::Failure;
 use crate::agent::api::TargetStanding;
