@@ -232,6 +232,12 @@ impl Sending<'_> {
         let wrong: BTreeSet<_> = wrong.into_iter().collect();
         let all = self.manifest.files.iter().map(|note| &note.path);
         let wrong: Vec<_> = all.filter(|path| wrong.contains(*path)).cloned().collect();
+        if wrong.is_empty() {
+            return Err(Failure::Ours(format!(
+                "the agent of node {} asks for files that this state does not have",
+                self.way.node()
+            )));
+        }
         let carried = shipment.carry(self.way, &wrong).await?;
         self.count(&shipment, carried);
         match self.end(&mut shipment).await? {
