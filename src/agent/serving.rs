@@ -82,6 +82,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     let answers = Answers::new(records.clone(), host.clone(), metrics.clone(), answered);
     let answers = Arc::new(answers);
     let listener = socket::listen(&host.run())?;
+    let reserve = peers.peer_disk_reserve;
     let peers = client.as_ref().and_then(|_| open(&node, &peers));
     let means = client.map(|client| tasks::Means {
         client,
@@ -90,7 +91,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         host: host.clone(),
         carriers: Carriers::new(peers.as_ref().map(Peers::ways)),
         ways: peers.as_ref().map(Peers::ways),
-        receiving: Arc::new(Receiving::new(host.checkpoints())),
+        receiving: Arc::new(Receiving::new(host.checkpoints(), reserve)),
         prefixes,
         stop: stop.clone(),
         targets,

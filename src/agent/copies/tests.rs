@@ -66,7 +66,7 @@ impl Node {
             carriers: Carriers::new(None),
             records,
             ways: Some(Ways::of(Arc::clone(identity))),
-            receiving: Arc::new(Receiving::with_reserve(host.checkpoints(), reserve)),
+            receiving: Arc::new(Receiving::new(host.checkpoints(), reserve)),
             host,
             prefixes: &[],
             stop: CancellationToken::new(),

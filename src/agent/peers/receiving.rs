@@ -2,7 +2,7 @@
 //! on the disk is read again before anybody may use it.
 
 use crate::agent::peers::desk::{Expected, Refusal};
-use crate::agent::peers::room::{self, RESERVE};
+use crate::agent::peers::room;
 use crate::agent::peers::stream::{Item, Unpacker};
 use crate::agent::peers::wire::Held;
 use crate::agent::store::incoming::{Kept, MOST_FILES};
@@ -52,13 +52,8 @@ pub(crate) struct Turn {
 }
 
 impl Receiving {
-    /// Below this folder.
-    pub(crate) fn new(root: PathBuf) -> Self {
-        Self::with_reserve(root, RESERVE)
-    }
-
-    /// The same, where so much of the disk stays free, in percent.
-    pub(crate) fn with_reserve(root: PathBuf, reserve: u64) -> Self {
+    /// Below this folder, where so much of the disk stays free, in percent.
+    pub(crate) fn new(root: PathBuf, reserve: u64) -> Self {
         Self {
             root,
             reserve,

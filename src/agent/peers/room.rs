@@ -5,9 +5,6 @@ use crate::agent::peers::desk::Refusal;
 use rustix::fs::statvfs;
 use std::path::Path;
 
-/// What stays free of the disk, in percent: kubelet calls a disk of images full below it.
-pub(super) const RESERVE: u64 = 15;
-
 /// Whether so many bytes can come below a folder that may not be there yet.
 pub(super) fn check(folder: &Path, coming: u64, reserve: u64) -> Result<(), Refusal> {
     let there = folder.ancestors().find(|folder| folder.exists());

@@ -223,7 +223,7 @@ impl Lab {
 
     fn serve(&mut self, listener: TcpListener) {
         let desk: Arc<dyn Desk> = Arc::<Records>::clone(&self.records);
-        let receiving = Arc::new(Receiving::with_reserve(self.root.clone(), self.reserve));
+        let receiving = Arc::new(Receiving::new(self.root.clone(), self.reserve));
         let service = service::shared(Desks::new(vec![desk]), receiving);
         let (target, stop) = (Arc::clone(&self.target), self.stop.clone());
         self.serving = Some(tokio::spawn(server::serve(listener, target, service, stop)));

@@ -33,7 +33,7 @@ async fn what_is_withdrawn_while_it_comes_is_not_waited_for() {
 #[tokio::test]
 async fn a_question_waits_a_moment_for_its_turn() {
     let folder = Folder::new();
-    let receiving = Receiving::new(folder.path().to_owned());
+    let receiving = Receiving::new(folder.path().to_owned(), 0);
     let expected = || Expected {
         namespace: "ns".into(),
         uid: "u1".into(),
