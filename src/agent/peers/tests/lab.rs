@@ -236,7 +236,7 @@ impl Lab {
         }
     }
 
-    pub(super) async fn restart(&mut self) {
+    pub(super) async fn start_again(&mut self) {
         self.stop().await;
         self.stop = CancellationToken::new();
         let socket = tokio::net::TcpSocket::new_v4().unwrap();

@@ -53,7 +53,7 @@ async fn a_question_waits_a_moment_for_its_turn() {
 async fn without_room_nothing_is_begun() {
     let mut lab = Lab::new().await;
     lab.reserve = 100;
-    lab.restart().await;
+    lab.start_again().await;
     let refused = lab.way().send(OPERATION, &lab.sealed()).await.unwrap_err();
     assert!(
         matches!(&refused, Failure::Refused(507, why) if why.contains("no room")),
