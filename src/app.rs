@@ -7,8 +7,11 @@ mod manager;
 mod parts;
 pub mod serve;
 
+use crate::agent::answers::admitted;
 use crate::agent::api::StateTask;
 use crate::agent::hands;
+use crate::agent::preparing;
+use crate::agent::store::release;
 use crate::agent::tasks::pass;
 use crate::checkpoint;
 use crate::checkpoint::api::Checkpoint;
@@ -149,6 +152,10 @@ const NODE_STEPS: &[&[Step]] = &[
     delete::STEPS,
     guard::STEPS,
     hands::STEPS,
+    hands::source::STEPS,
+    admitted::STEPS,
+    preparing::STEPS,
+    release::STEPS,
     pass::STEPS,
 ];
 

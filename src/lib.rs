@@ -248,23 +248,32 @@ pub mod checkpoint {
 ///                    (one question a connection; who waits is told every few seconds, and again when something changes)
 /// ```
 pub mod agent {
-    mod answers;
+    pub(crate) mod answers;
     pub mod api;
+    mod attempt;
     mod checkpoint;
     mod cut;
     pub(crate) mod hands;
     mod host;
+    mod orders;
     mod own;
+    pub(crate) mod peer;
     mod pods;
     mod poised;
+    pub(crate) mod preparing;
     mod records;
+    #[cfg(feature = "faults")]
+    pub mod rehearsal;
     pub mod serving;
+    mod sights;
     mod socket;
     pub mod source;
-    mod store;
+    pub(crate) mod store;
     mod sweep;
     pub mod target;
+    mod targets;
     pub(crate) mod tasks;
+    mod waiting;
 }
 
 pub mod app;

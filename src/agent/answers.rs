@@ -1,10 +1,14 @@
 //! What the runtime is answered: the record of the pod decides (`hold::answer`), and what is answered is written down first, where
 //! somebody could die in between.
 
+pub(crate) mod admitted;
 mod held;
 
+use crate::agent::attempt::Asker;
 use crate::agent::host::Host;
 use crate::agent::records::Records;
+use crate::agent::targets::Targets;
+use crate::agent::waiting::Ticket;
 use crate::hold::answer::{self, Agent, Answer, Asked};
 use crate::hold::change::Change;
 use crate::hold::record::Record;
@@ -16,6 +20,7 @@ use crate::oci::place::{Place, Places};
 use crate::process::telemetry::AgentMetrics;
 use crate::runtime::api::{Ask, Line, Question};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,22 +41,41 @@ pub(crate) struct Answers {
     places: Places,
     host: Host,
     metrics: AgentMetrics,
+    targets: Targets,
+    /// Where an installation may be.
+    prefixes: &'static [&'static str],
+}
+
+/// Who asks, and that it waits.
+struct Asking {
+    asker: Option<Arc<Asker>>,
+    pid: Option<i32>,
+    ticket: Option<Ticket>,
 }
 
 /// Something to do between two lines.
 enum Next {
+    /// It starts, and may do so again without an agent.
+    Start,
     Tell(Line),
     Wait(String),
 }
 
 impl Answers {
     /// By these records, about the containers of this node.
-    pub(crate) fn new(records: Records, host: Host, metrics: AgentMetrics) -> Self {
+    pub(crate) fn new(
+        records: Records,
+        host: Host,
+        metrics: AgentMetrics,
+        (targets, prefixes): (Targets, &'static [&'static str]),
+    ) -> Self {
         Self {
             records,
             places: Places::below(&host.run()),
             host,
             metrics,
+            targets,
+            prefixes,
         }
     }
 
@@ -62,11 +86,11 @@ impl Answers {
     pub(crate) async fn answer(
         &self,
         question: Question,
-        _asker: Option<i32>,
+        asker: Option<i32>,
         teller: &mut (impl Teller + Send),
     ) -> io::Result<()> {
         match question.ask {
-            Ask::Create { place } => self.make(&place, teller).await,
+            Ask::Create { place } => self.make(&place, asker, teller).await,
             Ask::Kill { id, signal, all: _ } => {
                 let line = self.kill(&id, &signal).await;
                 self.metrics.answered("kill", word(&line));
@@ -81,30 +105,30 @@ impl Answers {
     }
 
     /// Tells what is waited for as long as there is something, and then what may be done.
-    async fn make(&self, place: &Place, teller: &mut (impl Teller + Send)) -> io::Result<()> {
+    async fn make(
+        &self,
+        place: &Place,
+        pid: Option<i32>,
+        teller: &mut (impl Teller + Send),
+    ) -> io::Result<()> {
         let mut changes = self.records.changes();
         let _waiting = self.metrics.begins();
+        let mut asking = Asking {
+            // The connection is open after this too: who asks is looked at before each answer.
+            asker: pid.and_then(Asker::of).map(Arc::new),
+            pid,
+            ticket: None,
+        };
         let (mut said, mut reminded) = (String::new(), Instant::now());
         loop {
             changes.mark_unchanged();
-            match self.decide(place).await {
-                Next::Tell(line) => {
-                    self.metrics.answered("create", word(&line));
-                    if let Line::Refuse { why } = &line {
-                        tracing::warn!(
-                            namespace = place.namespace,
-                            pod = place.pod,
-                            container = place.container,
-                            why,
-                            "refused"
-                        );
-                    }
-                    teller.tell(&line).await?;
-                    if line == Line::Start {
-                        self.note(place).await;
-                    }
+            match self.decide(place, &mut asking).await {
+                Next::Start => {
+                    self.tell(place, &Line::Start, teller).await?;
+                    self.note(place).await;
                     return Ok(());
                 }
+                Next::Tell(line) => return self.tell(place, &line, teller).await,
                 Next::Wait(why) => {
                     if why != said {
                         tracing::info!(
@@ -126,28 +150,52 @@ impl Answers {
         }
     }
 
-    async fn decide(&self, place: &Place) -> Next {
+    /// Tells the last line.
+    async fn tell(
+        &self,
+        place: &Place,
+        line: &Line,
+        teller: &mut (impl Teller + Send),
+    ) -> io::Result<()> {
+        self.metrics.answered("create", word(line));
+        if let Line::Refuse { why } = line {
+            tracing::warn!(
+                namespace = place.namespace,
+                pod = place.pod,
+                container = place.container,
+                why,
+                "refused"
+            );
+        }
+        teller.tell(line).await
+    }
+
+    async fn decide(&self, place: &Place, asking: &mut Asking) -> Next {
         let whose = match whose(place) {
             Ok(whose) => whose,
             Err(why) => return Next::Tell(Line::Refuse { why }),
         };
         let record = match self.records.read(&whose.uid).await {
             Ok(Some(record)) => record,
-            Ok(None) => Record::blank(&whose.namespace, &whose.pod, whose.uid),
+            Ok(None) => Record::blank(&whose.namespace, &whose.pod, whose.uid.clone()),
             // It may say that nothing runs here. Somebody has to look.
             Err(error) => return Next::Wait(chain(&error)),
         };
+        if self.is_to_get_a_state(&record, place) {
+            return self.admitted(&whose, place, asking).await;
+        }
         let asked = Asked {
             container: place.container.as_deref(),
-            expects: place.expects.as_deref(),
+            expects: None,
         };
         match answer::answer(&record, asked, Agent::Here, Rules::ALL) {
-            Answer::Start { .. } => Next::Tell(Line::Start),
+            Answer::Start { note: true } => Next::Start,
+            Answer::Start { note: false } => Next::Tell(Line::Start),
             Answer::NoOp => Next::Tell(Line::NoOp),
             Answer::Refuse(why) => Next::Tell(Line::Refuse { why }),
             Answer::Wait(why) => Next::Wait(why),
-            // Only a leader that moves state admits one, and this version has none.
-            Answer::Begin { .. } => Next::Wait("this agent cannot restore yet".into()),
+            // Only what was admitted begins, and was answered above.
+            Answer::Begin { .. } => Next::Wait("it is looked at again".into()),
         }
     }
 

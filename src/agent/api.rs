@@ -92,6 +92,9 @@ pub struct SourceOrder {
     pub generation: String,
     /// The node that it goes to.
     pub target_node: String,
+    /// Where that node's agent is to be reached: `IP:port`. The certificate of whoever answers proves who it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_address: Option<String>,
     /// In which order.
     #[serde(default)]
     pub order: Order,
@@ -151,6 +154,12 @@ pub struct TargetOrder {
     /// In which order. Where the pod is made last, the source is dead before it is allowed to run, and no release names it.
     #[serde(default)]
     pub order: Order,
+    /// The node that it comes from: nobody else is let in with it.
+    #[serde(default)]
+    pub source_node: String,
+    /// The uid of the pod that it is the state of.
+    #[serde(default)]
+    pub source_uid: String,
     /// The generation that comes.
     #[serde(default)]
     pub generation: String,

@@ -5,8 +5,8 @@ use crate::agent::host::{self, Host};
 use crate::agent::pods::Living;
 use crate::agent::poised::{Poised, tail};
 use crate::agent::store::Generation;
-use crate::agent::store::make_folder;
 use crate::agent::store::manifest::{Manifest, VolumeNote};
+use crate::agent::store::{VOLUMES, make_folder};
 use crate::engine::dump::{self, Dump};
 use crate::engine::{criu, mounts, volumes};
 use crate::oci::bundle;
@@ -110,12 +110,12 @@ impl Engine {
     }
 
     fn dumper(&self, generation: &Generation, container: &Living) -> Result<Poised, Failure> {
-        let on_node = dump::folder(&generation.part_on_node(), &container.held.name);
+        let on_node = dump::folder(&self.host.without(&generation.part()), &container.held.name);
         let (images, work) = (on_node.join("images"), on_node.join("work"));
         let dump = Dump {
             real: &self.real,
             criu: self.settings.criu.as_deref(),
-            config: &generation.part_on_node().join("criu.conf"),
+            config: &self.host.without(&generation.part()).join("criu.conf"),
             root: &container.held.root,
             id: &container.held.id,
             images: &images,
@@ -162,7 +162,7 @@ impl Engine {
         let folder = dump::folder(&generation.part(), &container.held.name);
         let specification = bundle::read(&self.host.path(&container.bundle))?;
         files::put(&folder.join("config.json"), &specification)?;
-        let layer_bytes = Self::layer(container, &folder.join("layer.tar"))?;
+        let layer_bytes = self.layer(container, &folder.join("layer.tar"))?;
         dump(container, &folder, dumper)?;
         Ok(ContainerReport {
             name: container.held.name.clone(),
@@ -173,12 +173,12 @@ impl Engine {
     }
 
     /// What the container changed in its own files.
-    fn layer(container: &Living, archive: &Path) -> Result<i64, Failure> {
+    fn layer(&self, container: &Living, archive: &Path) -> Result<i64, Failure> {
         let table = host::process(1).join("mountinfo");
         let mounts = std::fs::read(&table).map_err(|error| Failure::at("read", &table, error))?;
         let root = container.bundle.join("rootfs");
         let upper = mounts::upper(&mounts, &root).map_err(Failure::new)?;
-        carry(&upper, archive, Kind::Layer)
+        carry(&self.host, &upper, archive, Kind::Layer)
     }
 
     fn volumes(
@@ -194,15 +194,16 @@ impl Engine {
                 .map_err(|error| Failure::at("use", &bundle, error))?;
             configs.push(config);
         }
-        let folder = generation.part().join("volumes");
+        let folder = generation.part().join(VOLUMES);
         make_folder(&folder)?;
         let found = volumes::of_pod(configs.iter(), uid);
         let carried = found.into_iter().enumerate().map(|(number, volume)| {
             let file = format!("{number}.tar");
-            let bytes = carry(&volume.source, &folder.join(&file), Kind::Volume)?;
+            let archive = folder.join(&file);
+            let bytes = carry(&self.host, &volume.source, &archive, Kind::Volume)?;
             Ok(VolumeNote {
                 name: volume.name,
-                file: format!("volumes/{file}"),
+                file: format!("{VOLUMES}/{file}"),
                 bytes,
             })
         });
@@ -238,7 +239,7 @@ fn dump(container: &Living, folder: &Path, dumper: Poised) -> Result<(), NoCut> 
 const MOST_LINES: usize = 12;
 
 /// A directory becomes an archive that root alone may read.
-fn carry(directory: &Path, archive: &Path, kind: Kind) -> Result<i64, Failure> {
+fn carry(host: &Host, directory: &Path, archive: &Path, kind: Kind) -> Result<i64, Failure> {
     let open = || -> std::io::Result<File> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
@@ -246,7 +247,7 @@ fn carry(directory: &Path, archive: &Path, kind: Kind) -> Result<i64, Failure> {
     };
     let file = open().map_err(|error| Failure::at("write", archive, error))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    let directory = host::opened(directory)?;
+    let directory = host.open(directory)?;
     pack(&directory.path(), &mut out, kind).map_err(|error| Failure::new(error.to_string()))?;
     out.flush()
         .map_err(|error| Failure::at("write", archive, error))?;

@@ -1,6 +1,7 @@
-//! Does what was decided about a checkpoint: one act, on this node.
+//! Does what was decided about a checkpoint, or about a pod that goes elsewhere: one act, on this node.
 
 mod memory;
+pub(crate) mod source;
 
 use crate::agent::checkpoint::Act;
 use crate::agent::cut::Engine;
@@ -22,7 +23,7 @@ use crate::write_steps;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 pub(crate) use memory::Memory;
 use std::ffi::OsString;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
 write_steps! {
@@ -104,14 +105,19 @@ impl Hands<'_> {
         hold: Option<&Hold>,
         memory: &mut Memory,
     ) -> Result<(), String> {
-        let is_end = matches!(&change, Change::Hold { step, .. } if *step == HoldStep::End);
+        let step = match &change {
+            Change::Hold { step, .. } => Some(step),
+            Change::Note { .. } | Change::Admit { .. } => None,
+        };
+        let is_end = step == Some(&HoldStep::End);
+        let is_over = is_end || matches!(step, Some(HoldStep::Kill | HoldStep::Home { .. }));
         if let Some(hold) = hold.filter(|_| is_end) {
             // Its guard may have thawed it before we looked.
             memory.runs_again();
             self.deliver(hold).await;
         }
         let changed = self.records.change(self.whose, &change).await;
-        if is_end && changed.is_ok() {
+        if is_over && changed.is_ok() {
             memory.lets_go();
         }
         changed.map(drop).map_err(|error| chain(&error))
@@ -130,18 +136,7 @@ impl Hands<'_> {
         let uid = self.whose.uid.to_string();
         let (dumpers, guard) = blocking(move || {
             let dumpers = engine.prepare(&generation, &containers)?;
-            let words = [
-                engine.runtime.as_os_str(),
-                "guard".as_ref(),
-                "--record".as_ref(),
-                uid.as_ref(),
-            ];
-            let words: Vec<_> = words.into_iter().map(OsString::from).collect();
-            let mut guard = Poised::begin(&engine.enter, &words, Vec::new())?;
-            guard.is_there()?;
-            let guard = around(&GUARD, || guard.release());
-            let failed = |error| Failure::at("run", &engine.runtime, error);
-            Ok((dumpers, guard.map_err(failed)?))
+            Ok((dumpers, guard(&engine, &uid)?))
         })
         .await?;
         memory.is_ready(dumpers, guard);
@@ -257,6 +252,21 @@ impl Hands<'_> {
         let ended = tokio::process::Command::from(command).status().await;
         ended.is_ok_and(|status| status.success())
     }
+}
+
+/// Starts the guard of a pod.
+fn guard(engine: &Engine, uid: &str) -> Result<Child, Failure> {
+    let words = [
+        engine.runtime.as_os_str(),
+        "guard".as_ref(),
+        "--record".as_ref(),
+        uid.as_ref(),
+    ];
+    let words: Vec<_> = words.into_iter().map(OsString::from).collect();
+    let mut guard = Poised::begin(&engine.enter, &words, Vec::new())?;
+    guard.is_there()?;
+    let guard = around(&GUARD, || guard.release());
+    guard.map_err(|error| Failure::at("run", &engine.runtime, error))
 }
 
 async fn blocking<T: Send + 'static>(

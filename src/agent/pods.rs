@@ -63,7 +63,7 @@ fn living_container(host: &Host, place: Place) -> Result<Option<Living>, Failure
 }
 
 /// Whether the process is still the one that began then: numbers are used again.
-fn is_same(pid: i32, start: u64) -> bool {
+pub(crate) fn is_same(pid: i32, start: u64) -> bool {
     let text = std::fs::read_to_string(host::process(pid).join("stat"));
     text.is_ok_and(|text| began(&text).is_some_and(|began| start == 0 || began == start))
 }

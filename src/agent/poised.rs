@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
 /// The cgroup on the host in which what we start there lives.
-const CGROUP: &str = "holdfast";
+pub(crate) const CGROUP: &str = "holdfast";
 /// The end of what a program said.
 const TAIL: usize = 600;
 

@@ -1,14 +1,20 @@
 //! What an agent runs, from its start to its stop.
 
 use crate::agent::answers::Answers;
+use crate::agent::api::StateTask;
 use crate::agent::host::Host;
+use crate::agent::orders::Orders;
+use crate::agent::peer::NoPeers;
 use crate::agent::records::Records;
+use crate::agent::targets::Targets;
+use crate::agent::waiting::Waiting;
 use crate::agent::{own, socket, sweep, tasks};
 use crate::kit::error::{Error, chain};
 use crate::oci::place::Places;
 use crate::process::health::Health;
 use crate::process::telemetry::AgentMetrics;
 use crate::runtime::api::evidence_folder;
+use kube::runtime::reflector::{self, store::Writer};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,7 +65,19 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         why: chain(&error),
     })?;
     let places = Places::below(&host.run());
-    let answers = Arc::new(Answers::new(records.clone(), host.clone(), metrics.clone()));
+    let (reader, writer) = reflector::store();
+    let orders = match &client {
+        Some(_) => Orders::of(reader),
+        None => Orders::default(),
+    };
+    let own = (host.clone(), node.clone());
+    let targets = Targets::new(own, records.clone(), orders, Waiting::default());
+    let answers = Arc::new(Answers::new(
+        records.clone(),
+        host.clone(),
+        metrics.clone(),
+        (targets.clone(), prefixes),
+    ));
     let listener = socket::listen(&host.run())?;
     let means = client.map(|client| tasks::Means {
         client,
@@ -67,32 +85,30 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         records: records.clone(),
         host: host.clone(),
         prefixes,
+        targets,
+        peers: Arc::new(NoPeers),
     });
-    let tasks = tokio::spawn(orders(means, stop.clone()));
-    let sweeping = tokio::spawn(sweep::run(
-        records,
-        places,
-        evidence_folder(&host.run()),
-        metrics,
-        stop.clone(),
-    ));
+    let tasks = tokio::spawn(work(means, writer, stop.clone()));
+    let evidence = evidence_folder(&host.run());
+    let sweeping = tokio::spawn(sweep::run(records, places, evidence, metrics, stop.clone()));
     health.is_ready(PART);
     health.is_ready("start");
-    let beating = async {
-        loop {
-            health.beats();
-            tokio::time::sleep(LOOK).await;
-        }
-    };
     tokio::select! {
         () = socket::serve(listener, answers, stop.clone()) => {}
-        () = beating => {}
+        () = beat(&health) => {}
     }
     sweeping.await.map_err(ended("the sweep of records"))?;
     tasks.await.map_err(ended("the node's orders"))?;
     // Only now may another agent answer.
     drop(alone);
     Ok(())
+}
+
+async fn beat(health: &Health) {
+    loop {
+        health.beats();
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 fn ended(part: &'static str) -> impl Fn(tokio::task::JoinError) -> Error {
@@ -102,9 +118,9 @@ fn ended(part: &'static str) -> impl Fn(tokio::task::JoinError) -> Error {
     }
 }
 
-async fn orders(means: Option<tasks::Means>, stop: CancellationToken) {
+async fn work(means: Option<tasks::Means>, orders: Writer<StateTask>, stop: CancellationToken) {
     if let Some(means) = means {
-        tasks::run(means, stop).await;
+        tasks::run(means, orders, stop).await;
     }
 }
 

@@ -5,12 +5,14 @@
 //!     <generation>.part/    being written. cut.json, the last file, says that all of it was dumped
 //!     <generation>/         sealed: manifest.json has the digest of every file
 //!     <generation>.why      why there is none: a sentence
+//!     <generation>.released to which pods of this node a state that came from another one was released
 //! ```
 //!
 //! After a crash at any point there is nothing, a part, or the whole; a part without its last file counts for nothing. Memory is in
 //! there, with every secret that a program had: readable by root alone.
 
 pub(crate) mod manifest;
+pub(crate) mod release;
 mod sealing;
 
 use crate::agent::host::CHECKPOINTS;
@@ -25,6 +27,8 @@ use std::path::{Path, PathBuf};
 
 const CUT: &str = "cut.json";
 const MANIFEST: &str = "manifest.json";
+/// The first folder that a dump writes to.
+pub(crate) const VOLUMES: &str = "volumes";
 
 /// A generation of a pod's state.
 #[derive(Debug, Clone)]
@@ -78,7 +82,14 @@ impl Generation {
         self.folder.join(format!("{}.part", self.name))
     }
 
-    fn whole(&self) -> PathBuf {
+    /// What it is called.
+    #[cfg(feature = "faults")]
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it lies once it is sealed.
+    pub(crate) fn whole(&self) -> PathBuf {
         self.folder.join(&self.name)
     }
 
@@ -86,14 +97,9 @@ impl Generation {
         self.folder.join(format!("{}.why", self.name))
     }
 
-    /// Where it lies once it is sealed, on the node; and where its parts lie until then.
+    /// Where it lies once it is sealed, on the node.
     pub(crate) fn on_node(&self) -> PathBuf {
         Path::new(CHECKPOINTS).join(&self.place).join(&self.name)
-    }
-
-    /// The same of its parts.
-    pub(crate) fn part_on_node(&self) -> PathBuf {
-        self.on_node().with_file_name(format!("{}.part", self.name))
     }
 
     /// What there is of it.
@@ -124,6 +130,11 @@ impl Generation {
         } else {
             Found::Nothing
         })
+    }
+
+    /// Whether its dump has begun, of one that is a part: until then it only has room.
+    pub(crate) fn is_dumping(&self) -> bool {
+        self.part().join(VOLUMES).exists()
     }
 
     /// Makes room for its parts.
@@ -178,7 +189,7 @@ impl Generation {
     /// # Errors
     /// The disk says no.
     pub(crate) fn empty(&self) -> Result<(), Failure> {
-        for name in ["containers", "volumes"] {
+        for name in ["containers", VOLUMES] {
             remove_folder(&self.part().join(name))?;
         }
         Ok(())
@@ -194,6 +205,7 @@ impl Generation {
         remove_folder(&self.part())?;
         remove_folder(&self.whole())?;
         files::remove(&self.why())?;
+        files::remove(&self.released_path())?;
         // The pod's folder and its namespace's, where they are empty now.
         for folder in self.folder.ancestors().take(2) {
             let _others_are_there = std::fs::remove_dir(folder);

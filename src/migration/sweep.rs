@@ -70,6 +70,7 @@ fn alone(stray: &Stray<'_>) -> StateTaskSpec {
             },
             generation: former.map_or_else(String::new, |order| order.generation.clone()),
             target_node: former.map_or_else(String::new, |order| order.target_node.clone()),
+            target_address: former.and_then(|order| order.target_address.clone()),
             order: Order::PrepareFirst,
             word: Word::Alone,
         }),

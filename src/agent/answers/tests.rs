@@ -1,4 +1,6 @@
 use super::*;
+use crate::agent::orders::Orders;
+use crate::agent::waiting::Waiting;
 use crate::hold::change::{Beginning, HoldStep};
 use crate::hold::record::{Deadline, Held, Role};
 use std::collections::BTreeSet;
@@ -19,7 +21,14 @@ impl Node {
         let host = Host::at(folder.clone());
         std::fs::create_dir_all(host.run().join("containers")).unwrap();
         let records = Records::open(&host.records()).unwrap();
-        let answers = Answers::new(records.clone(), host, AgentMetrics::default());
+        let targets = Targets::new(
+            (host.clone(), "n1".into()),
+            records.clone(),
+            Orders::default(),
+            Waiting::default(),
+        );
+        let metrics = AgentMetrics::default();
+        let answers = Answers::new(records.clone(), host, metrics, (targets, &[]));
         Self {
             folder,
             answers: Arc::new(answers),

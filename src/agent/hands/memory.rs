@@ -1,6 +1,8 @@
 //! What this process remembers of a checkpoint that it takes. What must outlive it stands in the pod's record and on disk.
 
 use crate::agent::cut::{Dumpers, NoCut};
+use crate::agent::peer::Released;
+use crate::agent::source::Peer;
 use crate::oci::failure::Failure;
 use crate::process::clock;
 use k8s_openapi::jiff::Timestamp;
@@ -21,6 +23,10 @@ pub(crate) struct Memory {
     pub(crate) failure: Option<NoCut>,
     /// What was said last of why it does not go on.
     pub(crate) said: Option<String>,
+    /// What the agent of the target has said, where the pod goes elsewhere.
+    pub(crate) peer: Peer,
+    /// To whom it has said that it was released.
+    pub(crate) released: Released,
 }
 
 impl Memory {
@@ -29,6 +35,11 @@ impl Memory {
         if let Err(failure) = done {
             self.failure.get_or_insert(failure.into());
         }
+    }
+
+    /// There is a guard, and nothing to dump any more.
+    pub(super) fn is_guarded_by(&mut self, guard: Child) {
+        self.guard = Some(guard);
     }
 
     /// Whether the guard lives.

@@ -1,6 +1,9 @@
 use super::*;
 use crate::agent::host::Host;
+use crate::agent::orders::Orders;
 use crate::agent::records::Records;
+use crate::agent::targets::Targets;
+use crate::agent::waiting::Waiting;
 use crate::process::telemetry::AgentMetrics;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -14,10 +17,14 @@ struct Node {
 impl Node {
     fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("hf-sock-{}-{name}", std::process::id()));
-        let host = Host::at(folder.clone());
+        let host = Host::at(folder.clone()).seen_from(Path::new("/"));
         std::fs::create_dir_all(host.run().join("containers")).unwrap();
         let records = Records::open(&host.records()).unwrap();
-        let answers = Arc::new(Answers::new(records, host, AgentMetrics::default()));
+        let own = (host.clone(), "n1".into());
+        let orders = Orders::default();
+        let targets = Targets::new(own, records.clone(), orders, Waiting::default());
+        let metrics = AgentMetrics::default();
+        let answers = Arc::new(Answers::new(records, host, metrics, (targets, &[])));
         let stop = CancellationToken::new();
         let listener = listen(&folder.join("run/holdfast")).unwrap();
         tokio::spawn(serve(listener, answers, stop.clone()));

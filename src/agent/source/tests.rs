@@ -44,6 +44,7 @@ impl Scene {
                 },
                 generation: "g".into(),
                 target_node: "t".into(),
+                target_address: None,
                 order,
                 word,
             }),

@@ -130,3 +130,49 @@ fn names_lead_nowhere_else() {
         assert!(Generation::of(root, (namespace, uid), name).is_err());
     }
 }
+
+#[test]
+fn a_release_names_who_may_run_what_is_here_and_nothing_else() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    let none = generation.release(Some("t1"), "sha256:0").unwrap_err();
+    assert!(none.to_string().contains("not here"), "{none}");
+    generation.begin().unwrap();
+    generation.seal(manifest()).unwrap();
+    let Found::Sealed(_, digest) = generation.look().unwrap() else {
+        panic!("it is sealed");
+    };
+    let other = generation.release(Some("t1"), "sha256:0").unwrap_err();
+    assert!(other.to_string().contains("another digest"), "{other}");
+    assert!(!generation.released().unwrap().is_to(Some("t1")));
+    for uid in ["t1", "t1", "t2"] {
+        generation.release(Some(uid), &digest).unwrap();
+    }
+    let released = generation.released().unwrap();
+    assert_eq!(released.pods, ["t1", "t2"]);
+    assert!(!released.is_to(None) && !released.is_to(Some("t3")));
+    generation.release(None, &digest).unwrap();
+    assert!(generation.released().unwrap().is_to(None));
+    folder.write("ns/u1/g.released", "{");
+    assert!(generation.released().is_err());
+    generation.forget().unwrap();
+    assert!(!folder.path().join("ns").exists());
+}
+
+#[test]
+fn a_state_is_found_in_its_namespace_alone_and_the_newest_of_a_pod_is_known() {
+    let folder = Folder::new();
+    let find = |namespace: &str, name: &str| {
+        let found = Generation::find(folder.path(), (namespace, &["t1", ""]), name).unwrap();
+        found.map(|(generation, _)| generation.whole())
+    };
+    assert_eq!(find("ns", "g"), None);
+    generation(&folder).begin().unwrap();
+    generation(&folder).seal(manifest()).unwrap();
+    assert_eq!(find("ns", "g"), Some(folder.path().join("ns/u1/g")));
+    assert_eq!(find("other", "g"), None);
+    assert_eq!(find("ns", "h"), None);
+    let next = Generation::of(folder.path(), ("ns", "u1"), "h").unwrap();
+    assert_eq!(next.older().unwrap().as_deref(), Some("g"));
+    assert_eq!(generation(&folder).older().unwrap(), None);
+}

@@ -5,7 +5,6 @@ use crate::agent::api::{CheckpointOrder, CheckpointWord, StateTask, StateTaskSta
 use crate::agent::checkpoint::{self, Act, Dumping, Seen};
 use crate::agent::cut::Engine;
 use crate::agent::hands::{Hands, Memory};
-use crate::agent::host;
 use crate::agent::pods::{self, Living};
 use crate::agent::source::Process;
 use crate::agent::store::{Found, Generation};
@@ -94,7 +93,7 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
     let said = |failure: crate::oci::failure::Failure| failure.to_string();
     let place = (whose.namespace.as_str(), whose.uid.as_str());
     let generation = Generation::of(&root, place, &name).map_err(said)?;
-    let boot = host::boot_id().map_err(said)?;
+    let boot = means.host.boot().map_err(said)?;
     let ordered = order(job).map(|(_, order)| order);
     // Looked for once, and only where there is something to do.
     let engine = OnceCell::new();
@@ -110,7 +109,7 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
             is_mine: memory.is_mine,
             failure: memory.failure.as_ref(),
             is_guarded,
-            dumping: dumping(memory, &sight, job, &generation),
+            dumping: dumping(means, (memory, &sight), job, &generation),
             is_late: sight.is_late,
             boot: &boot,
             deadline: &sight.deadline,
@@ -150,12 +149,17 @@ fn is_beginning(act: &Act) -> bool {
 }
 
 /// Whether a former agent's dump goes on. What it was started with names where it writes.
-fn dumping(memory: &Memory, sight: &Sight, job: &Job, generation: &Generation) -> Dumping {
+fn dumping(
+    means: &Means,
+    (memory, sight): (&Memory, &Sight),
+    job: &Job,
+    generation: &Generation,
+) -> Dumping {
     if memory.is_mine || sight.record.hold_of(&job.operation).is_none() {
         return Dumping::Not;
     }
     let names_it = |environment: &[u8]| {
-        let place = generation.part_on_node();
+        let place = means.host.without(&generation.part());
         let place = place.as_os_str().as_bytes();
         environment
             .windows(place.len())
@@ -223,24 +227,26 @@ async fn tell(means: &Means, job: &Job, seen: &Seen<'_>, path: &str) -> Result<(
     let (Some(task), Some(report)) = (job.order.as_deref(), checkpoint::report(seen, path)) else {
         return Ok(());
     };
-    let told = task
-        .status
-        .as_ref()
-        .and_then(|status| status.checkpoint.as_ref());
-    let is_told = told == Some(&report)
-        && task
-            .status
-            .as_ref()
-            .and_then(|status| status.observed_generation)
-            == task.metadata.generation;
-    if is_told {
-        return Ok(());
-    }
     let status = StateTaskStatus {
-        observed_generation: task.metadata.generation,
         checkpoint: Some(report),
         ..StateTaskStatus::default()
     };
+    say(means, task, status).await
+}
+
+/// Tells the leader of one order, if it is not told that already.
+pub(super) async fn say(
+    means: &Means,
+    task: &StateTask,
+    status: StateTaskStatus,
+) -> Result<(), String> {
+    let status = StateTaskStatus {
+        observed_generation: task.metadata.generation,
+        ..status
+    };
+    if task.status.as_ref() == Some(&status) {
+        return Ok(());
+    }
     let namespace = task.namespace().unwrap_or_default();
     let api: Api<StateTask> = Api::namespaced(means.client.clone(), &namespace);
     let written =

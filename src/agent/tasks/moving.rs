@@ -1,0 +1,346 @@
+//! One look at one operation that moves a state: what is held here, what is to begin here; acts until there is nothing to do, and then
+//! says how it stands.
+
+mod looking;
+
+use super::{Means, Soon, pass};
+use crate::agent::api::{SourceReport, StateTask, StateTaskStatus, TargetReport, Word};
+use crate::agent::cut::Engine;
+use crate::agent::hands::source::Then;
+use crate::agent::hands::{Hands, Memory};
+use crate::agent::host::Host;
+use crate::agent::orders::Ordered;
+use crate::agent::peer::{Peer, Peers};
+use crate::agent::records::Records;
+use crate::agent::source::{self, Act, Seen};
+use crate::agent::store::Found;
+use crate::agent::targets::Targets;
+use crate::hold::record::{HoldState, Record};
+use crate::hold::rules::Rules;
+use crate::hold::shelf::Whose;
+use crate::hold::uid::Uid;
+use crate::kit::conditions::{Finding, merge};
+use crate::kit::error::chain;
+use crate::migration::api::Outcome;
+use crate::oci::failure::Failure;
+use crate::oci::place::{Place, Places};
+use crate::process::clock::now;
+use looking::{Sight, Subject};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
+
+/// A look ends after so many acts, and the next one goes on.
+const MOST_ACTS: u32 = 60;
+/// How often it is looked, while a state is on its way, whether it is still wanted there.
+const LOOK: Duration = Duration::from_millis(200);
+/// The condition: a pod does not go elsewhere, and why.
+const FAILED: &str = "Failed";
+const NOT_DUMPED: &str = "NotDumped";
+
+/// What a move is worked at with. Nothing of it asks an API server.
+#[derive(Clone, Copy)]
+pub(crate) struct Tools<'a> {
+    pub(crate) node: &'a str,
+    pub(crate) host: &'a Host,
+    pub(crate) records: &'a Records,
+    pub(crate) prefixes: &'a [&'a str],
+    pub(crate) targets: &'a Targets,
+    pub(crate) peers: &'a dyn Peers,
+}
+
+/// How an operation stands on this node.
+#[derive(Debug, Default)]
+pub(crate) struct Stands {
+    pub(crate) source: Option<SourceReport>,
+    pub(crate) target: Option<TargetReport>,
+    /// Why a pod does not go elsewhere.
+    pub(crate) why: Option<String>,
+    /// It is worth to look again soon.
+    pub(crate) is_hasty: bool,
+    /// What did not go on, and is tried again; how it stands is known all the same.
+    pub(crate) stuck: Option<String>,
+}
+
+pub(super) async fn run(means: &Means, operation: &str, memory: OwnedMutexGuard<Memory>) -> Soon {
+    let mut memory = memory;
+    let done = look(means, operation, &mut memory).await;
+    let failed = done.as_ref().err().cloned();
+    // Said once, though it is tried again and again.
+    if memory.said != failed {
+        if let Some(why) = &failed {
+            tracing::warn!(operation, why, "a move does not go on; trying again");
+        }
+        memory.said = failed;
+    }
+    done.unwrap_or(Soon::No)
+}
+
+async fn look(means: &Means, operation: &str, memory: &mut Memory) -> Result<Soon, String> {
+    let tools = Tools {
+        node: &means.node,
+        host: &means.host,
+        records: &means.records,
+        prefixes: means.prefixes,
+        targets: &means.targets,
+        peers: means.peers.as_ref(),
+    };
+    let stands = tools.work(operation, memory).await?;
+    if let Ordered::Known(task) = means.targets.orders().get(operation) {
+        let former = task.status.as_ref();
+        let former = former.map_or(&[][..], |status| &status.conditions);
+        let found = stands.why.map(|message| Finding {
+            kind: FAILED,
+            holds: true,
+            reason: NOT_DUMPED,
+            message,
+        });
+        let found: Vec<_> = found.into_iter().collect();
+        let status = StateTaskStatus {
+            conditions: merge(former, &found, task.metadata.generation, now()),
+            source: stands.source,
+            target: stands.target,
+            ..StateTaskStatus::default()
+        };
+        pass::say(means, &task, status).await?;
+    }
+    match stands.stuck {
+        Some(why) => Err(why),
+        None if stands.is_hasty => Ok(Soon::Yes),
+        None => Ok(Soon::No),
+    }
+}
+
+impl Tools<'_> {
+    /// Works at an operation, and says how it stands.
+    ///
+    /// # Errors
+    /// A sentence; it is tried again.
+    pub(crate) async fn work(
+        &self,
+        operation: &str,
+        memory: &mut Memory,
+    ) -> Result<Stands, String> {
+        let mut stands = Stands::default();
+        if let Some(subject) = self.subject(operation).await? {
+            (stands.source, stands.stuck) = self.source(operation, &subject, memory).await?;
+            stands.why = memory.failure.as_ref().map(|failure| failure.why.clone());
+        }
+        let ordered = self.targets.orders().get(operation);
+        let (report, is_hasty) = self.targets.pass(operation).await?;
+        stands.is_hasty = is_hasty;
+        let is_target = |task: &StateTask| task.spec.target.is_some();
+        if ordered.order().is_some_and(is_target) {
+            stands.target = Some(report);
+        }
+        Ok(stands)
+    }
+
+    async fn source(
+        &self,
+        operation: &str,
+        subject: &Subject,
+        memory: &mut Memory,
+    ) -> Result<(Option<SourceReport>, Option<String>), String> {
+        let peer = self.peers.to(&subject.order);
+        let mut stuck = None;
+        memory.peer.ready = None;
+        let mut has_asked = false;
+        for _act in 0..MOST_ACTS {
+            let sight = self.look(operation, subject).await?;
+            let hold = sight.record.hold_of(operation);
+            let is_open = |state| matches!(state, HoldState::Frozen | HoldState::Released);
+            let is_held = hold.is_some_and(|hold| is_open(hold.state));
+            // A move that this process began itself knows what was said; one that it found is asked about.
+            if is_held && !has_asked && !is_on_its_way(&sight, memory) {
+                has_asked = true;
+                ask_how_it_stands(operation, &sight.record, memory, peer.as_ref()).await;
+            }
+            let ordered = self.targets.orders().get(operation);
+            let is_guarded = memory.is_guarded();
+            let seen = seen((&sight, &ordered), memory, is_guarded);
+            let Some(act) = source::plan(&seen) else {
+                let report = source::report(&seen);
+                self.tidy(operation, (subject, &sight), &ordered).await?;
+                return Ok((report, None));
+            };
+            let then = self.act(operation, (subject, &sight), act, (memory, &peer));
+            match then.await {
+                Ok(Then::Goes) => {}
+                Ok(Then::Waits) => break,
+                // The leader is told all the same how far it is.
+                Err(why) => {
+                    stuck = Some(why);
+                    break;
+                }
+            }
+        }
+        let sight = self.look(operation, subject).await?;
+        let ordered = self.targets.orders().get(operation);
+        let is_guarded = memory.is_guarded();
+        let seen = seen((&sight, &ordered), memory, is_guarded);
+        Ok((source::report(&seen), stuck))
+    }
+
+    async fn act(
+        &self,
+        operation: &str,
+        (subject, sight): (&Subject, &Sight),
+        act: Act,
+        (memory, peer): (&mut Memory, &Arc<dyn Peer>),
+    ) -> Result<Then, String> {
+        let engine = Engine::find(self.host, self.prefixes);
+        if let (Act::Change(_), Err(failure), None) = (&act, &engine, &sight.record.hold) {
+            // What cannot be dumped is not frozen.
+            return Err(failure.to_string());
+        }
+        let hands = Hands {
+            host: self.host,
+            engine: engine.as_ref().ok(),
+            records: self.records,
+            whose: &subject.whose,
+            node: self.node,
+            boot: &sight.boot,
+            generation: &subject.generation,
+            containers: &sight.living,
+        };
+        let seen = (&sight.record, &sight.found);
+        match act {
+            Act::AskReady(..) | Act::AskRevoke(_) => {
+                hands.ask(&act, operation, memory, peer.as_ref()).await
+            }
+            Act::Copy if matches!(sight.found, Found::Sealed(..)) => tokio::select! {
+                done = hands.move_on(act, seen, memory, peer.as_ref()) => done,
+                () = self.is_unwanted(operation, subject) => Ok(Then::Goes),
+            },
+            act => {
+                let released = memory.released.clone();
+                let done = hands.move_on(act, seen, memory, peer.as_ref()).await;
+                if memory.released != released {
+                    knows_release(&sight.record, memory);
+                }
+                done
+            }
+        }
+    }
+
+    /// While a state is on its way: comes back when it is not wanted there any more, or was let go here.
+    async fn is_unwanted(&self, operation: &str, subject: &Subject) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let read = self.records.read(&subject.whose.uid).await;
+            let record = read.ok().flatten();
+            let hold = record.as_ref().and_then(|record| record.hold_of(operation));
+            let is_frozen = hold.is_some_and(|hold| hold.state == HoldState::Frozen);
+            let is_wanted = match self.targets.orders().get(operation) {
+                Ordered::Unknown => true,
+                Ordered::Gone => false,
+                Ordered::Known(task) => {
+                    let word = task.spec.source.as_ref().map(|order| order.word);
+                    !task.spec.decision.is_final()
+                        && !matches!(word, None | Some(Word::Withdraw | Word::Alone))
+                }
+            };
+            if !is_frozen || !is_wanted {
+                return;
+            }
+        }
+    }
+
+    /// What is not needed any more goes: a state that is not to go elsewhere, and one that runs there.
+    async fn tidy(
+        &self,
+        operation: &str,
+        (subject, sight): (&Subject, &Sight),
+        ordered: &Ordered,
+    ) -> Result<(), String> {
+        let record = &sight.record;
+        let hold = record.hold.as_ref();
+        let is_killed = hold.is_some_and(|hold| hold.state == HoldState::Killed);
+        let outcome = ordered.order().map(|task| task.spec.decision.outcome);
+        let is_gone = is_killed && outcome == Some(Outcome::Restored);
+        let ended = record.ended.as_ref();
+        let is_over = ended.is_some_and(|ended| ended.operation == operation);
+        let is_back = hold.is_none() && is_over && record.admission.is_none();
+        if sight.found != Found::Nothing && (is_gone || is_back) {
+            let generation = subject.generation.clone();
+            let forgotten = tokio::task::spawn_blocking(move || generation.forget()).await;
+            let forgotten = forgotten.map_err(|error| error.to_string())?;
+            forgotten.map_err(|failure| failure.to_string())?;
+        }
+        // Nobody asks for it any more, and nothing of the pod is here.
+        let is_left = matches!(ordered, Ordered::Gone) && is_killed;
+        if is_left && !self.is_here(&subject.whose)? {
+            let forgotten = self.records.forget(record.clone()).await;
+            forgotten.map_err(|error| chain(&error))?;
+        }
+        Ok(())
+    }
+
+    fn is_here(&self, whose: &Whose) -> Result<bool, String> {
+        let places = Places::below(&self.host.run()).all();
+        let places = places.map_err(|failure| failure.to_string())?;
+        let is_its = |place: &Result<Place, Failure>| {
+            // One that cannot be read may be one of its.
+            place
+                .as_ref()
+                .map_or(true, |place| place.uid == whose.uid.as_str())
+        };
+        Ok(places.iter().any(is_its))
+    }
+}
+
+/// For the plan.
+fn seen<'a>(
+    (sight, ordered): (&'a Sight, &'a Ordered),
+    memory: &'a Memory,
+    is_guarded: bool,
+) -> Seen<'a> {
+    Seen {
+        record: &sight.record,
+        task: ordered.task(),
+        containers: &sight.containers,
+        cut: sight.cut,
+        older: sight.older.as_deref(),
+        has_criu_died: memory.failure.as_ref().is_some_and(|why| why.has_criu_died),
+        is_guarded,
+        peer: &memory.peer,
+        is_late: sight.is_late,
+        deadline: &sight.deadline,
+        rules: Rules::ALL,
+    }
+}
+
+/// This process froze it, and has not sent the release: nobody there can have done anything that it does not know.
+fn is_on_its_way(sight: &Sight, memory: &Memory) -> bool {
+    let hold = sight.record.hold.as_ref();
+    let is_early = |state| match state {
+        HoldState::Frozen => true,
+        HoldState::Released => !memory.peer.has_release,
+        _ => false,
+    };
+    memory.is_mine && hold.is_some_and(|hold| is_early(hold.state))
+}
+
+async fn ask_how_it_stands(operation: &str, record: &Record, memory: &mut Memory, peer: &dyn Peer) {
+    match peer.standing(operation).await {
+        Ok(standing) => {
+            memory.peer.has_verified = standing.has_verified;
+            memory.peer.pods = standing.pods;
+            memory.released = standing.released;
+            memory.peer.is_silent = false;
+            knows_release(record, memory);
+        }
+        Err(failure) => {
+            tracing::debug!(%failure, operation, "the agent of the target does not answer");
+            memory.peer.is_silent = true;
+        }
+    }
+}
+
+/// Whether the target has the release for the pod that is meant now.
+fn knows_release(record: &Record, memory: &mut Memory) {
+    let target = record.hold.as_ref().and_then(|hold| hold.target.as_ref());
+    let uid = target.and_then(|target| target.uid.as_ref());
+    memory.peer.has_release = memory.released.is_to(uid.map(Uid::as_str));
+}
