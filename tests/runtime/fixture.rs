@@ -1,6 +1,7 @@
 //! A node with our runtime on it: an installed program with its settings, bundles, and the real runtime to compare with.
 
-use crate::lab::{busybox, lab, scratch};
+use crate::lab::{lab, scratch};
+use crate::parts::busybox;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,9 +1,10 @@
 //! A mount namespace with the root of a node: Debian, runc 1.4 and 1.1, crun, CRIU. One for all tests of a run; it goes when the run
 //! ends, since whoever holds it reads a pipe of ours to its end.
 
+use crate::parts::layers;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -93,39 +94,4 @@ impl Lab {
             .env("PATH", "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin");
         command
     }
-}
-
-/// busybox, which needs nothing else.
-pub(crate) fn busybox() -> PathBuf {
-    part("debian").join("usr/bin/busybox")
-}
-
-fn layers() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let capabilities = status
-        .lines()
-        .find_map(|line| line.strip_prefix("CapEff:\t"))
-        .unwrap();
-    let has_sys_resource = u64::from_str_radix(capabilities, 16).unwrap() & (1 << 24) != 0;
-    let shim = (!has_sys_resource).then_some("shim");
-    let names = shim.into_iter().chain(["runc", "crun", "criu", "debian"]);
-    let paths = names.map(|name| part(name).display().to_string());
-    paths.collect::<Vec<_>>().join(":")
-}
-
-/// What the world builds under this name.
-fn part(name: &str) -> PathBuf {
-    let world = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/world");
-    let built = Command::new(world).args(["build", name]).output().unwrap();
-    let said = String::from_utf8_lossy(&built.stdout);
-    let path = said
-        .lines()
-        .find_map(|line| line.strip_prefix(&format!("{name}: ")));
-    path.unwrap_or_else(|| {
-        panic!(
-            "`world build {name}`: {said}{}",
-            String::from_utf8_lossy(&built.stderr)
-        )
-    })
-    .into()
 }

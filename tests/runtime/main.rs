@@ -21,5 +21,6 @@ mod fixture;
 mod guarding;
 mod held;
 mod lab;
+mod parts;
 mod passing;
 mod restoring;
