@@ -33,11 +33,15 @@ impl Carriers {
 
     fn way(&self, order: &SourceOrder) -> Result<Arc<Carrier>, Failure> {
         let ways = self.ways.as_ref();
-        let ways = ways.ok_or_else(|| Failure::new("this agent speaks with no other: see its log"))?;
+        let ways =
+            ways.ok_or_else(|| Failure::new("this agent speaks with no other: see its log"))?;
         let node = &order.target_node;
         let address = order.target_address.as_deref();
-        let address = address
-            .ok_or_else(|| Failure::new(format!("it is not known where the agent of node {node} is reached")))?;
+        let address = address.ok_or_else(|| {
+            Failure::new(format!(
+                "it is not known where the agent of node {node} is reached"
+            ))
+        })?;
         let address: SocketAddr = address
             .parse()
             .map_err(|_| Failure::new(format!("{address:?} is no address of an agent")))?;
@@ -151,7 +155,9 @@ impl Desk for MoveDesk {
         from_node: &'a str,
     ) -> BoxFuture<'a, Result<(), Refusal>> {
         let admitted = self.0.admits(operation, from_node);
-        Box::pin(ready(admitted.map_err(|failure| Refusal::Unexpected(failure.to_string()))))
+        Box::pin(ready(
+            admitted.map_err(|failure| Refusal::Unexpected(failure.to_string())),
+        ))
     }
 
     fn expects<'a>(
@@ -160,7 +166,9 @@ impl Desk for MoveDesk {
         generation: &'a str,
     ) -> BoxFuture<'a, Result<Expected, Refusal>> {
         let expected = self.0.expects(operation, generation);
-        Box::pin(ready(expected.map_err(|failure| Refusal::Unexpected(failure.to_string()))))
+        Box::pin(ready(
+            expected.map_err(|failure| Refusal::Unexpected(failure.to_string())),
+        ))
     }
 
     fn is_ready<'a>(

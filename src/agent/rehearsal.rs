@@ -23,7 +23,6 @@ use crate::process::telemetry::AgentMetrics;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -38,7 +37,7 @@ pub struct Node {
     memory: tokio::sync::Mutex<Memory>,
     prefixes: &'static [&'static str],
     /// So many questions of others it answers still.
-    left: Arc<AtomicUsize>,
+    left: Arc<Mutex<usize>>,
     stop: CancellationToken,
 }
 
@@ -89,7 +88,7 @@ impl Node {
             orders: Mutex::new(writer),
             memory: tokio::sync::Mutex::default(),
             prefixes,
-            left: Arc::new(AtomicUsize::new(usize::MAX)),
+            left: Arc::new(Mutex::new(usize::MAX)),
             stop: CancellationToken::new(),
         })
     }
@@ -115,7 +114,7 @@ impl Node {
 
     /// So many questions of other nodes' agents it answers still; then the way to it is cut.
     pub fn answers(&self, questions: usize) {
-        self.left.store(questions, Ordering::SeqCst);
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = questions;
     }
 
     /// Works at an operation until there is nothing to do at once.
@@ -185,17 +184,17 @@ struct Way {
     /// Of the target.
     host: Host,
     targets: Targets,
-    left: Arc<AtomicUsize>,
+    left: Arc<Mutex<usize>>,
 }
 
 impl Way {
     fn ask(&self) -> Result<(), Failure> {
-        let one_less = |left: usize| left.checked_sub(1);
-        let left = self
-            .left
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less);
-        left.map(drop)
-            .map_err(|_none| Failure::new("the way there is cut"))
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(less) = left.checked_sub(1) else {
+            return Err(Failure::new("the way there is cut"));
+        };
+        *left = less;
+        Ok(())
     }
 }
 

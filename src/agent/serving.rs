@@ -74,19 +74,15 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     })?;
     let places = Places::below(&host.run());
     let (reader, writer) = reflector::store();
-    let orders = match &client {
-        Some(_) => Orders::of(reader),
-        None => Orders::default(),
-    };
+    let orders = client.as_ref().map(|_| Orders::of(reader));
+    let orders = orders.unwrap_or_default();
     let own = (host.clone(), node.clone());
     let targets = Targets::new(own, records.clone(), orders, Waiting::default());
-    let answers = Arc::new(Answers::new(
-        records.clone(),
-        host.clone(),
-        metrics.clone(),
-        (targets.clone(), prefixes),
-    ));
+    let answered = (targets.clone(), prefixes);
+    let answers = Answers::new(records.clone(), host.clone(), metrics.clone(), answered);
+    let answers = Arc::new(answers);
     let listener = socket::listen(&host.run())?;
+    let reserve = peers.peer_disk_reserve;
     let peers = client.as_ref().and_then(|_| open(&node, &peers));
     let means = client.map(|client| tasks::Means {
         client,
@@ -95,7 +91,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         host: host.clone(),
         carriers: Carriers::new(peers.as_ref().map(Peers::ways)),
         ways: peers.as_ref().map(Peers::ways),
-        receiving: Arc::new(Receiving::new(host.checkpoints())),
+        receiving: Arc::new(Receiving::new(host.checkpoints(), reserve)),
         prefixes,
         stop: stop.clone(),
         targets,
@@ -145,7 +141,10 @@ async fn work((means, peers): (Option<tasks::Means>, Option<Peers>), writer: Wri
     };
     let copies: Arc<dyn Desk> = Arc::new(CopyDesk::new(means.targets.orders().clone()));
     let moves: Arc<dyn Desk> = Arc::new(MoveDesk::new(means.targets.clone()));
-    let answering = (Desks::new(vec![copies, moves]), Arc::clone(&means.receiving));
+    let answering = (
+        Desks::new(vec![copies, moves]),
+        Arc::clone(&means.receiving),
+    );
     let (client, stop) = (means.client.clone(), means.stop.clone());
     let speaking = async {
         if let Some(peers) = peers {

@@ -14,15 +14,17 @@
 
 pub(crate) mod incoming;
 pub(crate) mod manifest;
+mod reading;
 pub(crate) mod release;
 mod sealing;
 
 use crate::agent::host::CHECKPOINTS;
+use crate::agent::peers::path::Below;
 use crate::agent::store::manifest::{Manifest, VERSION};
 use crate::oci::failure::Failure;
 use crate::oci::files;
 use crate::oci::place::is_file_name;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -82,12 +84,6 @@ impl Generation {
     /// Where it is written.
     pub(crate) fn part(&self) -> PathBuf {
         self.folder.join(format!("{}.part", self.name))
-    }
-
-    /// What it is called.
-    #[cfg(feature = "faults")]
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 
     /// Where it lies once it is sealed.
@@ -231,7 +227,9 @@ impl Generation {
         for folder in self.folder.ancestors().take(2) {
             let _others_are_there = std::fs::remove_dir(folder);
         }
-        Ok(())
+        // Whoever hears that nothing is left must not find it again when the node has lost its power.
+        let left = self.folder.ancestors().find(|folder| folder.exists());
+        left.map_or(Ok(()), sealing::sync)
     }
 }
 
@@ -240,9 +238,17 @@ pub(crate) fn digest(manifest: &[u8]) -> String {
     sealing::digest(manifest)
 }
 
-/// Whether a file below this folder begins with what is noted.
-pub(crate) fn begins_with(folder: &Path, noted: &manifest::FileNote) -> bool {
-    sealing::begins_with(folder, noted)
+/// Which of these notes, whoever made them, say how a file of this folder begins.
+pub(crate) fn as_here(
+    folder: &Path,
+    noted: Vec<manifest::FileNote>,
+) -> Result<Vec<manifest::FileNote>, Failure> {
+    reading::as_here(folder, noted)
+}
+
+/// A file below this folder, to be read.
+pub(crate) fn opened(folder: &Path, path: &Below) -> std::io::Result<File> {
+    reading::opened(folder, path)
 }
 
 /// What a manifest says, wherever it comes from.

@@ -34,7 +34,8 @@ impl Agents {
         }
         let copies = copies(client, checkpoint).await?;
         let is_going = checkpoint.metadata.deletion_timestamp.is_some();
-        let is_lost = copies.iter().any(|copy| copy.node_is_gone);
+        let serving = copies.iter().filter(|copy| copy.serves()).count();
+        let is_lost = u32::try_from(serving).is_ok_and(|some| some < checkpoint.spec.copies);
         let is_wanting = status.phase == Phase::Succeeded && (is_lost || !is_settled(&status));
         let seats = if is_wanting && !is_going {
             self.seats(client).await?

@@ -29,7 +29,7 @@ use crate::checkpoint::api::{Checkpoint, CheckpointStatus, Phase, reasons};
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::events::Notice;
 use crate::kit::names;
-pub(crate) use copies::{Copied, Seat, is_settled};
+pub(crate) use copies::{Copied, Seat, has_too_few_nodes, is_settled};
 use going::let_go;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -101,7 +101,7 @@ pub(crate) fn plan(seen: &Observed<'_>) -> Vec<Step> {
     }
     match seen.status().phase {
         Phase::Failed => or(let_go(seen), || acknowledge(seen)),
-        Phase::Lost => acknowledge(seen),
+        Phase::Lost => lost(seen),
         Phase::Succeeded => kept(seen),
         _ if seen.begun().is_none() => begin(seen),
         _ => follow(seen),
@@ -297,6 +297,13 @@ fn kept(seen: &Observed<'_>) -> Vec<Step> {
         return vec![Step::Hold];
     }
     or(copies::spread(seen), || acknowledge(seen))
+}
+
+/// Nothing was left of it; a copy may have been read to its end since.
+fn lost(seen: &Observed<'_>) -> Vec<Step> {
+    let begun = seen.begun().filter(|_| seen.node_is_gone);
+    let found = begun.and_then(|(_, node)| copies::outlives(seen, node));
+    found.unwrap_or_else(|| acknowledge(seen))
 }
 
 /// What can be changed was changed: the status says that it was seen.

@@ -1,9 +1,11 @@
 //! Asks nodes for the state of their pods, and says what became of it: observe, plan, act.
 
 use crate::agent::api::{CheckpointWord, StateTask};
-use crate::checkpoint::api::{Checkpoint, CheckpointStatus, Phase, reasons};
+use crate::checkpoint::api::{Checkpoint, Phase, reasons};
 use crate::checkpoint::looking::{Agents, Copies, get};
-use crate::checkpoint::plan::{Observed, Step, ends, is_settled, plan, task_name};
+use crate::checkpoint::plan::{
+    Observed, Step, ends, has_too_few_nodes, is_settled, plan, task_name,
+};
 use crate::kit::error::Error;
 use crate::kit::names;
 use crate::process::clients::Clients;
@@ -56,6 +58,8 @@ write_steps! {
 const NAME: &str = "checkpoint";
 /// How often it is looked again while copies are wanting.
 const COPYING_LOOK: Duration = Duration::from_secs(10);
+/// While no other node could have one: each look lists all nodes and all agents.
+const SEAT_LOOK: Duration = Duration::from_secs(90);
 
 /// What the controller works with.
 pub(crate) struct Means {
@@ -137,19 +141,21 @@ async fn reconcile(checkpoint: Arc<Checkpoint>, context: Arc<Context>) -> Result
     // A moment later, so that the time has surely come.
     let left = end.and_then(|end| Duration::try_from(end.duration_since(seen.now)).ok());
     let left = left.map(|left| left.saturating_add(Duration::from_secs(1)));
-    let slow = if lacks_copies(&seen.checkpoint) {
-        COPYING_LOOK
-    } else {
-        slow_look(&key)
-    };
+    let slow = copying_look(&seen.checkpoint).unwrap_or_else(|| slow_look(&key));
     Ok(Action::requeue(left.map_or(slow, |left| slow.min(left))))
 }
 
 /// Nothing tells of an agent that is made anew, or of a node that takes pods again.
-fn lacks_copies(checkpoint: &Checkpoint) -> bool {
-    let status = checkpoint.status.as_ref();
-    let lacks = |status: &CheckpointStatus| status.phase == Phase::Succeeded && !is_settled(status);
-    checkpoint.spec.copies > 0 && status.is_some_and(lacks)
+fn copying_look(checkpoint: &Checkpoint) -> Option<Duration> {
+    let status = checkpoint.status.as_ref()?;
+    let lacks = status.phase == Phase::Succeeded && !is_settled(status);
+    if checkpoint.spec.copies == 0 || !lacks {
+        None
+    } else if has_too_few_nodes(status) {
+        Some(SEAT_LOOK)
+    } else {
+        Some(COPYING_LOOK)
+    }
 }
 
 /// The finalizers of an object, with ours or without it.

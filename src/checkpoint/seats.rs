@@ -1,4 +1,4 @@
-//! Which nodes could have a copy: those where an agent is ready, and that take pods. Pure.
+//! Which nodes could have a copy: those where an agent is ready, and that take pods and have room. Pure.
 
 use crate::agent::api::StateTask;
 use crate::checkpoint::plan::Seat;
@@ -36,8 +36,12 @@ fn takes_pods(node: &Node) -> bool {
         .status
         .as_ref()
         .and_then(|status| status.conditions.as_deref());
-    let mut conditions = conditions.unwrap_or_default().iter();
-    let is_ready = conditions.any(|one| one.type_ == "Ready" && one.status == "True");
+    let is = |kind: &str| {
+        let mut conditions = conditions.unwrap_or_default().iter();
+        conditions.any(|one| one.type_ == kind && one.status == "True")
+    };
+    // Pods are driven away there, and images collected: no place for more.
+    let is_ready = is("Ready") && !is("DiskPressure");
     is_ready && is_cordoned != Some(true) && node.metadata.deletion_timestamp.is_none()
 }
 
@@ -84,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_needs_an_agent_that_is_ready_and_must_take_pods() {
+    fn a_node_needs_an_agent_that_is_ready_and_room_and_must_take_pods() {
         let pods = read(vec![
             pod("n1", "10.0.0.1", "True", "holdfast-agent"),
             pod("n2", "fd00::2", "True", "holdfast-agent"),
@@ -93,7 +97,12 @@ mod tests {
             pod("n5", "10.0.0.5", "True", "holdfast-agent"),
             pod("n6", "10.0.0.6", "True", "holdfast-agent"),
             pod("n7", "10.0.0.7", "True", "holdfast-agent"),
+            pod("n8", "10.0.0.8", "True", "holdfast-agent"),
         ]);
+        let mut full = node("n8", false, "True");
+        let pressure = json!({ "type": "DiskPressure", "status": "True" });
+        let conditions = full["status"]["conditions"].as_array_mut().unwrap();
+        conditions.push(pressure);
         let nodes = read(vec![
             node("n1", false, "True"),
             node("n2", false, "True"),
@@ -101,6 +110,7 @@ mod tests {
             node("n4", false, "True"),
             node("n5", true, "True"),
             node("n6", false, "Unknown"),
+            full,
         ]);
         let task = |spec: Value| json!({ "apiVersion": "holdfast.dev/v1alpha1", "kind": "StateTask", "metadata": { "name": "t" }, "spec": spec });
         let copy = json!({ "pod": { "name": "p", "uid": "u" }, "generation": "g", "sourceNode": "n9", "digest": "d", "bytes": 7 });

@@ -125,7 +125,7 @@ impl<'a, 'i> Cursor<'a, 'i> {
         if self.byte() != Some(b'{') {
             return None;
         }
-        if matches!(self.way, Way::Known(_)) {
+        if self.way.is_known() {
             return self.known_fields(field);
         }
         self.new_fields(field)?;
@@ -165,12 +165,10 @@ impl<'a, 'i> Cursor<'a, 'i> {
         mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>,
     ) -> Option<()> {
         loop {
-            let Way::Known(marks) = &mut self.way else {
-                return None;
-            };
-            match *marks.next()? {
+            match self.way.next()? {
                 Mark::End(place) => return self.go_to(place),
                 Mark::Field(place) => self.go_to(place)?,
+                Mark::Text { .. } | Mark::Array { .. } => return None,
             }
             let key = self.plain()?;
             self.pass(1);
@@ -178,12 +176,27 @@ impl<'a, 'i> Cursor<'a, 'i> {
         }
     }
 
+    /// Whether something is in the array here; past the bracket that opens it.
+    fn enters_array(&mut self) -> Option<bool> {
+        if !self.way.is_known() {
+            let is_empty = !self.enters();
+            self.way.note(Mark::Array { is_empty });
+            return Some(!is_empty);
+        }
+        let Mark::Array { is_empty } = self.way.next()? else {
+            return None;
+        };
+        self.pass(if is_empty { 2 } else { 1 });
+        self.bracket = self.bracket.wrapping_add(usize::from(!is_empty));
+        Some(!is_empty)
+    }
+
     /// Reads an array: `item` has to read or pass each of its values.
     pub fn items(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
         if self.byte() != Some(b'[') {
             return None;
         }
-        if !self.enters() {
+        if !self.enters_array()? {
             return Some(());
         }
         if self.byte() == Some(b']') {
@@ -245,15 +258,31 @@ impl<'a, 'i> Cursor<'a, 'i> {
         Some(number.wrapping_mul(BLOCK).wrapping_add(within))
     }
 
+    /// Where the string here ends, if all of it is written as it is.
+    fn end_of_plain(&mut self) -> Option<usize> {
+        if self.way.is_known() {
+            let Mark::Text { at, end } = self.way.next()? else {
+                return None;
+            };
+            let is_here = usize::try_from(at) == Ok(self.at);
+            return usize::try_from(end).ok().filter(|_| is_here);
+        }
+        let end = self.stop()?;
+        let at = u32::try_from(self.at).ok()?;
+        let mark = Mark::Text {
+            at,
+            end: u32::try_from(end).ok()?,
+        };
+        self.way.note(mark);
+        (self.text.get(end) == Some(&b'"')).then_some(end)
+    }
+
     /// The bytes of a string that are written as they are.
     fn plain(&mut self) -> Option<&'a [u8]> {
         if self.byte() != Some(b'"') {
             return None;
         }
-        let end = self.stop()?;
-        if self.text.get(end) != Some(&b'"') {
-            return None;
-        }
+        let end = self.end_of_plain()?;
         let plain = self.text.get(self.at.wrapping_add(1)..end)?;
         self.at = end.wrapping_add(1);
         Some(plain)

@@ -41,6 +41,7 @@ pub struct Runner {
 
 /// A controller of all objects of a kind. What is remembered of each is all but `managedFields`, which are larger than most objects and
 /// which nobody here reads.
+#[must_use]
 pub fn every<K>(api: Api<K>) -> Controller<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,

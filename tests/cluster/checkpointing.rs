@@ -1,5 +1,6 @@
 //! Checkpoints on real nodes: the state of a pod is kept, and the pod runs on as if nothing had been.
 
+mod copying;
 mod dying;
 
 use crate::protecting::{protected, restarts};
@@ -74,6 +75,7 @@ async fn a_pods_state_is_kept_and_the_pod_runs_on() {
     world.kubectl("wait pod/counter --for=condition=Ready --timeout=90s");
     eventually("it counts", 30, || ready((count(&world) > 3).then_some(()))).await;
     let location = is_kept(&world).await;
+    copying::is_copied(&world).await;
     refuses_with_a_sentence(&world).await;
     outlives_its_agent(&world).await;
     dying::dies_at_every_point(&world).await;

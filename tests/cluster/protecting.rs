@@ -31,7 +31,8 @@ pub(crate) fn protected(name: &str) -> World {
     world.make(&[
         "deploy",
         &format!("IMG={IMAGE}"),
-        "ARGS=--set agent.enabled=true",
+        // Its nodes share the disk of this machine, which may be as full as it likes.
+        "ARGS=--set agent.enabled=true --set agent.peers.diskReserve=1",
     ]);
     world.kubectl("rollout status daemonset/holdfast-agent -n holdfast-system --timeout=180s");
     world

@@ -117,7 +117,7 @@ spec: {podName: counter}
 
 def a_state_that_is_kept(stage):
     """A program that counts is frozen, kept with its memory, and let go: it counts on as if nothing had been."""
-    stage.deploy("--set", "agent.enabled=true")
+    stage.deploy("--set", "agent.enabled=true", "--set", "agent.peers.diskReserve=1")
     stage.kubectl("-n", stage.namespace, "rollout", "status", "daemonset/holdfast-agent", "--timeout=180s")
     stage.kubectl("apply", "-f", "-", stdin=COUNTER)
     stage.kubectl("wait", "pod/counter", "--for=condition=Ready", "--timeout=90s")

@@ -46,8 +46,8 @@ fn a_release_that_did_not_come_is_sent_again_and_nothing_runs_until_then() {
     inside(name, || {
         run(async {
             let (source, target, leader, mut waiting) = allowed().await;
-            // It says that it is ready, and takes the state.
-            target.agent.answers(2);
+            // It says that it is ready, how it stands, and takes the state.
+            target.agent.answers(3);
             let cut = source.agent.work(OPERATION, &target.agent).await;
             assert!(cut.unwrap_err().contains("the way there is cut"));
             let last = source.counts().len();

@@ -4,6 +4,7 @@
 use crate::parts::layers;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Set inside.
 const INSIDE: &str = "HOLDFAST_TEST_INSIDE";
@@ -26,6 +27,9 @@ pivot_root . .before
 exec chroot . sh -c 'umount -l /.before; "$@"; exit $?' sh "$@"
 "#;
 
+/// So many machines were made.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// Runs a test inside.
 pub(crate) fn inside(name: &str, test: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
@@ -36,7 +40,10 @@ pub(crate) fn inside(name: &str, test: impl FnOnce()) {
         "these tests make containers: run them as root"
     );
     let scratch = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    let folder = scratch.join(format!("moving-{}-{name}", std::process::id()));
+    // Tests run beside each other: what each makes on the machine has names of its own.
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let number = format!("{}-{count}", std::process::id());
+    let folder = scratch.join(format!("moving-{number}"));
     let empty = folder.join("empty");
     std::fs::create_dir_all(&empty).unwrap();
     let program = installed(&folder);
@@ -46,7 +53,7 @@ pub(crate) fn inside(name: &str, test: impl FnOnce()) {
         .args([empty.as_os_str(), layers().as_ref(), folder.as_os_str()])
         .arg(program)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, std::process::id().to_string())
+        .env(INSIDE, &number)
         .env("PATH", "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin")
         .status()
         .unwrap();

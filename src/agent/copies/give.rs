@@ -1,11 +1,12 @@
 //! A state that is kept here on its way to the nodes that are to have copies: one after the other, each until it is verified there. Who
 //! has it already says so, so a new agent begins anew and sends nothing twice.
 
-use crate::agent::api::{CheckpointOrder, CheckpointWord, CopyTarget, SendingReport};
+use crate::agent::api::{CheckpointOrder, CheckpointWord, CopyTarget, SendingReport, StateTask};
 use crate::agent::store::Generation;
 use crate::agent::tasks::Means;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -83,7 +84,7 @@ pub(crate) async fn give(
     while let Some(target) = given.next(order, Instant::now()) {
         let done = tokio::select! {
             () = means.stop.cancelled() => return,
-            () = called_off(means, operation) => return,
+            () = called_off(means, (operation, target)) => return,
             done = send(means, target, (operation, generation)) => done,
         };
         if let Err(why) = &done {
@@ -124,20 +125,27 @@ async fn send(
     Ok(())
 }
 
-/// Returns when nobody wants it any more.
-async fn called_off(means: &Means, operation: &str) {
+/// Returns when nobody wants it any more on this node, at this address.
+async fn called_off(means: &Means, (operation, target): (&str, &CopyTarget)) {
     loop {
         tokio::time::sleep(LOOK).await;
-        let is_wanted = means.targets.orders().all().iter().any(|task| {
-            let order = task.spec.checkpoint.as_ref();
-            task.spec.operation == operation
-                && task.metadata.deletion_timestamp.is_none()
-                && order.is_some_and(|order| order.word == CheckpointWord::Take)
-        });
+        let orders = means.targets.orders().all();
+        let is_wanted = |task: &Arc<StateTask>| wants(task, operation, target);
+        let is_wanted = orders.iter().any(is_wanted);
         if !is_wanted {
             return;
         }
     }
+}
+
+fn wants(task: &StateTask, operation: &str, target: &CopyTarget) -> bool {
+    let order = task.spec.checkpoint.as_ref();
+    let is_sent = |order: &CheckpointOrder| {
+        order.word == CheckpointWord::Take && order.copies.contains(target)
+    };
+    task.spec.operation == operation
+        && task.metadata.deletion_timestamp.is_none()
+        && order.is_some_and(is_sent)
 }
 
 #[cfg(test)]
@@ -153,6 +161,20 @@ mod tests {
             copies: targets.collect(),
             ..CheckpointOrder::default()
         }
+    }
+
+    #[test]
+    fn a_target_that_was_taken_from_the_order_or_has_moved_is_not_sent_to() {
+        let mut task = StateTask::new("task", crate::agent::api::StateTaskSpec::default());
+        task.spec.operation = "op".into();
+        task.spec.checkpoint = Some(order(&[("n2", "a:1")]));
+        let [here, moved, other] =
+            [("n2", "a:1"), ("n2", "a:2"), ("n3", "a:1")].map(|one| order(&[one]).copies.remove(0));
+        assert!(wants(&task, "op", &here));
+        assert!(!wants(&task, "op", &moved) && !wants(&task, "op", &other));
+        assert!(!wants(&task, "another", &here));
+        task.spec.checkpoint.as_mut().unwrap().word = CheckpointWord::Forget;
+        assert!(!wants(&task, "op", &here));
     }
 
     #[tokio::test(start_paused = true)]

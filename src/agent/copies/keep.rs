@@ -5,6 +5,7 @@ use crate::agent::api::{
     CheckpointStanding, CheckpointWord, CopyOrder, CopyReport, StateTask, StateTaskStatus,
 };
 use crate::agent::copies::desk::expected;
+use crate::agent::peers::desk::Refusal;
 use crate::agent::store::Found;
 use crate::agent::tasks::Means;
 use crate::kit::error::{Error, chain};
@@ -66,28 +67,35 @@ pub(crate) async fn look(means: &Means, task: &StateTask, order: &CopyOrder) -> 
     if task.metadata.deletion_timestamp.is_some() {
         order.word = CheckpointWord::Forget;
     }
-    // Nobody writes to it meanwhile. While it comes there is nothing to say.
-    let turn = means
-        .receiving
-        .turn(expected(task, &order), &order.generation);
-    let turn = match turn {
-        Ok(turn) => turn,
-        Err(crate::agent::peers::desk::Refusal::Unfit(_)) => return Ok(()),
-        Err(refusal) => return Err(refusal.to_string()),
-    };
     let word = order.word;
-    let looked = tokio::task::spawn_blocking(move || {
-        let generation = turn.generation();
-        let is_coming = generation.incoming().exists();
-        if goes(word, &generation.look()?, is_coming) {
-            generation.forget()?;
+    let (receiving, what) = (&means.receiving, expected(task, &order));
+    let of = |refusal: Refusal| refusal.to_string();
+    let generation = receiving.generation(&what, &order.generation).map_err(of)?;
+    // Nobody writes to it while it goes. Who only looks takes nobody's turn: its sender would begin anew.
+    let turn = if word == CheckpointWord::Forget {
+        match receiving.turn(what, &order.generation) {
+            Ok(turn) => Some(turn),
+            Err(Refusal::Unfit(_)) => return Ok(()),
+            Err(refusal) => return Err(of(refusal)),
         }
+    } else {
+        None
+    };
+    let full = receiving.why_full(&generation);
+    let looked = tokio::task::spawn_blocking(move || {
+        let is_coming = generation.incoming().exists();
+        if let Some(turn) = turn {
+            if goes(word, &generation.look()?, is_coming) {
+                generation.forget()?;
+            }
+            turn.has_room();
+        }
+        let found = match (generation.look()?, full) {
+            (Found::Nothing, Some(why)) if word == CheckpointWord::Take => Found::Failed(why),
+            (found, _) => found,
+        };
         let path = generation.on_node();
-        Ok::<_, crate::oci::failure::Failure>(report(
-            word,
-            &generation.look()?,
-            &path.to_string_lossy(),
-        ))
+        Ok::<_, crate::oci::failure::Failure>(report(word, &found, &path.to_string_lossy()))
     });
     let report = match looked.await {
         Ok(looked) => looked.map_err(|failure| failure.to_string())?,

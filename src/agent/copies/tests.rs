@@ -3,10 +3,12 @@
 use crate::agent::api::{
     CheckpointOrder, CheckpointWord, CopyOrder, CopyTarget, PodName, StateTask, StateTaskSpec,
 };
-use crate::agent::copies::desk::CopyDesk;
+use crate::agent::carrying::Carriers;
+use crate::agent::copies::desk::{CopyDesk, expected};
 use crate::agent::copies::give::{self, Given};
 use crate::agent::copies::keep;
 use crate::agent::host::Host;
+use crate::agent::orders::Orders;
 use crate::agent::peers::desk::{Desk, Desks};
 use crate::agent::peers::identity::Identity;
 use crate::agent::peers::identity::tests::{agent, authority};
@@ -16,15 +18,19 @@ use crate::agent::peers::{server, service};
 use crate::agent::records::Records;
 use crate::agent::store::manifest::{Manifest, VERSION};
 use crate::agent::store::{Found, Generation};
+use crate::agent::targets::Targets;
 use crate::agent::tasks::Means;
+use crate::agent::waiting::Waiting;
 use crate::testkit::api_server::ApiServer;
 use crate::testkit::folder::Folder;
+use crate::webhook::authority::Authority;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::{reflector, watcher};
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 const COPY: &str = "/apis/holdfast.dev/v1alpha1/namespaces/ns/statetasks/copy";
 
@@ -37,17 +43,30 @@ struct Node {
 
 impl Node {
     fn new(identity: &Arc<Identity>, node: &str, task: &StateTask) -> Self {
+        Self::with_reserve((identity, node), task, 0)
+    }
+
+    /// So much of its disk stays free, in percent.
+    fn with_reserve(
+        (identity, node): (&Arc<Identity>, &str),
+        task: &StateTask,
+        reserve: u64,
+    ) -> Self {
         let (folder, api) = (Folder::new(), ApiServer::default());
         let (orders, mut writer) = reflector::store();
         writer.apply_watcher_event(&watcher::Event::Apply(task.clone()));
         let host = Host::at(folder.path().to_owned());
+        let records = Records::open(&host.records()).unwrap();
+        let own = (host.clone(), node.to_owned());
+        let targets = Targets::new(own, records.clone(), Orders::of(orders), Waiting::default());
         let means = Means {
             client: api.client(),
             node: node.to_owned(),
-            orders,
-            records: Records::open(&host.records()).unwrap(),
+            targets,
+            carriers: Carriers::new(None),
+            records,
             ways: Some(Ways::of(Arc::clone(identity))),
-            receiving: Arc::new(Receiving::new(host.checkpoints())),
+            receiving: Arc::new(Receiving::new(host.checkpoints(), reserve)),
             host,
             prefixes: &[],
             stop: CancellationToken::new(),
@@ -120,45 +139,71 @@ fn digest(generation: &Generation) -> String {
     }
 }
 
-#[tokio::test]
-async fn a_copy_goes_where_the_orders_say_and_goes_away_when_it_is_not_wanted() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// The agent of node `n1`, which keeps a state and sends it there; the digest.
+fn source(authority: &Authority, address: SocketAddr) -> (Node, CheckpointOrder, String) {
     let order = CheckpointOrder {
         pod: pod(),
         generation: "g".into(),
         copies: vec![CopyTarget {
             node: "n2".into(),
-            address: listener.local_addr().unwrap().to_string(),
+            address: address.to_string(),
         }],
         ..CheckpointOrder::default()
     };
-    let authority = authority();
-    let [one, two] = ["n1", "n2"].map(|node| agent(node, &authority, &[&authority]));
     let taking = StateTaskSpec {
         checkpoint: Some(order.clone()),
         ..StateTaskSpec::default()
     };
+    let one = agent("n1", authority, &[authority]);
     let source = Node::new(&one, "n1", &task("checkpoint-op", "n1", taking));
-    let digest_here = seal(&source.generation());
+    let digest = seal(&source.generation());
+    (source, order, digest)
+}
+
+/// What node `n2` is told.
+fn keeping(digest: &str) -> StateTask {
     let keeping = StateTaskSpec {
         copy: Some(CopyOrder {
             pod: pod(),
             generation: "g".into(),
             source_node: "n1".into(),
-            digest: digest_here.clone(),
+            digest: digest.into(),
             bytes: 3_000_000,
             word: CheckpointWord::Take,
         }),
         ..StateTaskSpec::default()
     };
-    let mut copy = task("copy", "n2", keeping);
-    let target = Node::new(&two, "n2", &copy);
-    let desk: Arc<dyn Desk> = Arc::new(CopyDesk::new(target.means.orders.clone()));
+    task("copy", "n2", keeping)
+}
+
+/// Node `n2` answers until the guard is dropped.
+fn serve(target: &Node, two: Arc<Identity>, listener: TcpListener) -> DropGuard {
+    let desk: Arc<dyn Desk> = Arc::new(CopyDesk::new(target.means.targets.orders().clone()));
     let service = service::shared(Desks::new(vec![desk]), Arc::clone(&target.means.receiving));
     let stop = CancellationToken::new();
-    let _stops = stop.clone().drop_guard();
-    tokio::spawn(server::serve(listener, two, service, stop));
-    assert_eq!(target.looks(&copy).await["standing"], "Idle");
+    tokio::spawn(server::serve(listener, two, service, stop.clone()));
+    stop.drop_guard()
+}
+
+#[tokio::test]
+async fn a_copy_goes_where_the_orders_say_and_goes_away_when_it_is_not_wanted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = authority();
+    let (source, order, digest_here) = source(&authority, listener.local_addr().unwrap());
+    let two = agent("n2", &authority, &[&authority]);
+    let mut copy = keeping(&digest_here);
+    let target = Node::new(&two, "n2", &copy);
+    let _stops = serve(&target, two, listener);
+    let busy = target
+        .means
+        .receiving
+        .turn(expected(&copy, copy.spec.copy.as_ref().unwrap()), "g");
+    assert_eq!(
+        target.looks(&copy).await["standing"],
+        "Idle",
+        "who looks takes nobody's turn"
+    );
+    drop(busy);
     let mut given = Given::default();
     let what = ("op", &order);
     give::give(&source.means, what, &source.generation(), &mut given).await;
@@ -180,4 +225,30 @@ async fn a_copy_goes_where_the_orders_say_and_goes_away_when_it_is_not_wanted() 
             .exists()
     );
     assert_eq!(digest(&source.generation()), digest_here, "one's own stays");
+}
+
+#[tokio::test]
+async fn a_node_without_room_says_so_until_nothing_is_wanted_of_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let authority = authority();
+    let (source, order, digest) = source(&authority, listener.local_addr().unwrap());
+    let two = agent("n2", &authority, &[&authority]);
+    let mut copy = keeping(&digest);
+    let target = Node::with_reserve((&two, "n2"), &copy, 100);
+    let _stops = serve(&target, two, listener);
+    let mut given = Given::default();
+    let what = ("op", &order);
+    give::give(&source.means, what, &source.generation(), &mut given).await;
+    assert!(!given.report(&order)[0].is_sent);
+    let told = target.looks(&copy).await;
+    assert_eq!(told["standing"], "Failed");
+    assert!(told["why"].as_str().unwrap().contains("no room"), "{told}");
+    copy.spec.copy.as_mut().unwrap().word = CheckpointWord::Forget;
+    assert_eq!(target.looks(&copy).await["standing"], "Forgotten");
+    copy.spec.copy.as_mut().unwrap().word = CheckpointWord::Take;
+    assert_eq!(
+        target.looks(&copy).await["standing"],
+        "Idle",
+        "it may be asked anew"
+    );
 }

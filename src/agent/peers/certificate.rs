@@ -17,6 +17,7 @@ use kube::{Api, Client, ResourceExt};
 use rcgen::KeyPair;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 write_steps! {
@@ -33,13 +34,15 @@ const LOOK_LATER: Duration = Duration::from_secs(10);
 const SOON: u32 = 30;
 /// A request that nobody has answered for so many looks is forgotten, and another one made: an hour.
 const LOOKS: u32 = 390;
-/// After a failure, or a doubt; and how often it is judged anew whether it is time.
+/// Of a younger certificate no doubt is heeded: anybody who reaches us can make us doubt, and each renewal is the leader's work.
+const YOUNG: Duration = Duration::from_secs(3600);
+/// After a failure; and how often it is judged anew whether it is time.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Keeps this agent's certificate fresh until the stop.
 pub(crate) async fn follow(identity: Arc<Identity>, client: Client, stop: CancellationToken) {
     let (mut said, mut failures) = (String::new(), 0_u32);
-    let mut is_doubted = false;
+    let (mut is_doubted, mut made) = (false, None);
     loop {
         if is_doubted || is_due(&identity, clock::now()) {
             let obtained = tokio::select! {
@@ -47,7 +50,10 @@ pub(crate) async fn follow(identity: Arc<Identity>, client: Client, stop: Cancel
                 obtained = obtain(&identity, &client) => obtained,
             };
             match obtained {
-                Ok(()) => (said, failures) = (String::new(), 0),
+                Ok(()) => {
+                    (said, failures) = (String::new(), 0);
+                    made = Some(Instant::now());
+                }
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     let now = chain(&error);
@@ -61,14 +67,20 @@ pub(crate) async fn follow(identity: Arc<Identity>, client: Client, stop: Cancel
                 }
             }
         }
-        // Whoever is doubted all the time asks once a minute; who is refused, more and more seldom.
+        // Who is refused asks more and more seldom.
         let pause = PAUSE.saturating_mul(2_u32.saturating_pow(failures.min(4)));
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(pause) => {}
         }
-        is_doubted = futures::FutureExt::now_or_never(identity.doubted()).is_some();
+        let doubted = futures::FutureExt::now_or_never(identity.doubted());
+        is_doubted = doubted.is_some() && is_old(made);
     }
+}
+
+/// Whether a certificate was made so long ago that its authority may have been followed by another one.
+fn is_old(made: Option<Instant>) -> bool {
+    made.is_none_or(|made| made.elapsed() >= YOUNG)
 }
 
 fn is_due(identity: &Identity, now: Timestamp) -> bool {
@@ -191,6 +203,34 @@ mod tests {
             is_due(&identity, jiff::Timestamp::UNIX_EPOCH),
             "the clock was set"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_makes_us_doubt_makes_us_ask_once_an_hour_at_most() {
+        let (server, authority) = (ApiServer::default(), authority());
+        let identity = Arc::new(Identity::new("n1").unwrap());
+        let stop = CancellationToken::new();
+        let asked = || server.sent(&format!("POST {REQUESTS}")).len();
+        let doubting = async {
+            leader(server.clone(), |one| signed(&authority, one)).await;
+            while identity.trust().is_none() {
+                tokio::time::sleep(LOOK).await;
+            }
+            for _ in 0..50 {
+                identity.doubts();
+                tokio::time::sleep(PAUSE).await;
+            }
+            let early = asked();
+            for _ in 0..20 {
+                identity.doubts();
+                tokio::time::sleep(PAUSE).await;
+            }
+            stop.cancel();
+            (early, asked())
+        };
+        let following = follow(Arc::clone(&identity), server.client(), stop.clone());
+        let ((), asked) = tokio::join!(following, doubting);
+        assert_eq!(asked, (1, 2));
     }
 
     #[tokio::test(start_paused = true)]

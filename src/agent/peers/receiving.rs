@@ -2,6 +2,7 @@
 //! on the disk is read again before anybody may use it.
 
 use crate::agent::peers::desk::{Expected, Refusal};
+use crate::agent::peers::room;
 use crate::agent::peers::stream::{Item, Unpacker};
 use crate::agent::peers::wire::Held;
 use crate::agent::store::incoming::{Kept, MOST_FILES};
@@ -12,36 +13,72 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, mpsc};
+use tokio::time::timeout;
 
 /// What waits to be written, each at most as large as a connection reads at once.
 const WAITING: usize = 8;
 
+/// A question waits so long for its turn: the one before may be at its last bytes.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Of so many states it is known why there was no room.
+const MOST_FULL: usize = 1024;
+
 type Turns = HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>;
 
 /// Receives; one sender at a time for a generation.
-#[derive(Default)]
 pub(crate) struct Receiving {
     /// Where states are kept.
     root: PathBuf,
+    /// How much of the disk stays free, in percent.
+    reserve: u64,
     turns: Mutex<Turns>,
+    full: Arc<Full>,
 }
+
+/// Why there was no room.
+#[derive(Default)]
+struct Full(Mutex<HashMap<PathBuf, String>>);
 
 /// A generation that nobody else writes to while this is kept.
 pub(crate) struct Turn {
     generation: Generation,
     expected: Expected,
+    reserve: u64,
+    full: Arc<Full>,
     _alone: OwnedMutexGuard<()>,
 }
 
 impl Receiving {
-    /// Below this folder.
-    pub(crate) fn new(root: PathBuf) -> Self {
+    /// Below this folder, where so much of the disk stays free, in percent.
+    pub(crate) fn new(root: PathBuf, reserve: u64) -> Self {
         Self {
             root,
+            reserve,
             turns: Mutex::default(),
+            full: Arc::default(),
         }
+    }
+
+    /// What is expected, to be looked at and not to be changed.
+    ///
+    /// # Errors
+    /// Nothing can have such a name.
+    pub(crate) fn generation(
+        &self,
+        expected: &Expected,
+        name: &str,
+    ) -> Result<Generation, Refusal> {
+        let place = (expected.namespace.as_str(), expected.uid.as_str());
+        Generation::of(&self.root, place, name)
+            .map_err(|failure| Refusal::Unexpected(failure.to_string()))
+    }
+
+    /// Why there was no room for it here.
+    pub(crate) fn why_full(&self, generation: &Generation) -> Option<String> {
+        self.full.lock().get(&generation.incoming()).cloned()
     }
 
     /// The only one to write to a generation.
@@ -49,41 +86,78 @@ impl Receiving {
     /// # Errors
     /// Somebody else is at it: a connection that was cut may not have noticed yet. Or nothing can have such a name.
     pub(crate) fn turn(&self, expected: Expected, name: &str) -> Result<Turn, Refusal> {
-        let place = (expected.namespace.as_str(), expected.uid.as_str());
-        let generation = Generation::of(&self.root, place, name)
-            .map_err(|failure| Refusal::Unexpected(failure.to_string()))?;
+        let generation = self.generation(&expected, name)?;
+        let alone = self.place(&generation).try_lock_owned();
+        let alone = alone.map_err(|_held| busy())?;
+        Ok(self.take(alone, (generation, expected)))
+    }
+
+    /// The same, a moment later where need be.
+    ///
+    /// # Errors
+    /// As `turn`.
+    pub(crate) async fn turn_soon(&self, expected: Expected, name: &str) -> Result<Turn, Refusal> {
+        let generation = self.generation(&expected, name)?;
+        let alone = timeout(PATIENCE, self.place(&generation).lock_owned()).await;
+        let alone = alone.map_err(|_elapsed| busy())?;
+        Ok(self.take(alone, (generation, expected)))
+    }
+
+    fn place(&self, generation: &Generation) -> Arc<tokio::sync::Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        let turn = Arc::clone(turns.entry(generation.incoming()).or_default());
-        drop(turns);
-        let busy = "it is being received on another connection: try again when that one has ended";
-        let turn = turn
-            .try_lock_owned()
-            .map_err(|_held| Refusal::Unfit(busy.into()))?;
-        Ok(Turn {
+        Arc::clone(turns.entry(generation.incoming()).or_default())
+    }
+
+    fn take(
+        &self,
+        alone: OwnedMutexGuard<()>,
+        (generation, expected): (Generation, Expected),
+    ) -> Turn {
+        Turn {
             generation,
             expected,
-            _alone: turn,
-        })
+            reserve: self.reserve,
+            full: Arc::clone(&self.full),
+            _alone: alone,
+        }
+    }
+}
+
+fn busy() -> Refusal {
+    Refusal::Unfit(
+        "it is being received on another connection: try again when that one has ended".into(),
+    )
+}
+
+impl Full {
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is(&self, generation: &Generation, why: &str) {
+        let mut full = self.lock();
+        if full.len() >= MOST_FULL {
+            full.clear();
+        }
+        full.insert(generation.incoming(), why.to_owned());
     }
 }
 
 impl Turn {
-    /// Which.
-    pub(crate) fn generation(&self) -> &Generation {
-        &self.generation
-    }
-
     /// What is here of it.
     ///
     /// # Errors
     /// It was given up here, or the disk says no.
     pub(crate) fn held(&self) -> Result<Held, Refusal> {
         match self.generation.look().map_err(failed)? {
-            Found::Sealed(_, digest) => Ok(Held {
-                verified: Some(digest),
-                files: Vec::new(),
-            }),
+            Found::Sealed(_, digest) => {
+                self.is_wanted(&digest)?;
+                Ok(Held {
+                    verified: Some(digest),
+                    files: Vec::new(),
+                })
+            }
             Found::Nothing => Ok(Held {
                 verified: None,
                 files: self.generation.arrived().map_err(failed)?,
@@ -106,7 +180,8 @@ impl Turn {
                 "it is here already, or was given up here".into(),
             ));
         }
-        let written = Writer::begin(self).and_then(|mut writer| {
+        let written = self.room().and_then(|()| Writer::begin(self));
+        let written = written.and_then(|mut writer| {
             while let Some(bytes) = coming.blocking_recv() {
                 writer.take(&bytes)?;
             }
@@ -115,7 +190,23 @@ impl Turn {
         if let Err(Refusal::Full(_) | Refusal::TooMuch(_)) = written {
             self.generation.refuse_arrived().map_err(failed)?;
         }
+        match &written {
+            Err(Refusal::Full(why)) => self.full.is(&self.generation, why),
+            _ => self.has_room(),
+        }
         written
+    }
+
+    /// What was said of room is over.
+    pub(crate) fn has_room(&self) {
+        self.full.lock().remove(&self.generation.incoming());
+    }
+
+    fn room(&self) -> Result<(), Refusal> {
+        let (_, arrived) = self.generation.count_arrived().map_err(failed)?;
+        let most = self.expected.at_most.unwrap_or_default();
+        let coming = most.saturating_sub(arrived);
+        room::check(&self.generation.incoming(), coming, self.reserve)
     }
 
     /// What the sender calls all of it is compared with what is here; where it is the same, it gets its name.
@@ -133,14 +224,19 @@ impl Turn {
                 )))
             };
         }
-        let wanted = self.expected.digest.as_ref();
-        if let Some(wanted) = wanted.filter(|wanted| **wanted != digest) {
-            return Err(Refusal::Unexpected(format!(
-                "its manifest has digest {digest}, and the order says {wanted}"
-            )));
-        }
+        self.is_wanted(&digest)?;
         self.is_of(operation, manifest)?;
         self.generation.keep_arrived(manifest).map_err(failed)
+    }
+
+    fn is_wanted(&self, digest: &str) -> Result<(), Refusal> {
+        let wanted = self.expected.digest.as_deref();
+        match wanted.filter(|wanted| *wanted != digest) {
+            None => Ok(()),
+            Some(wanted) => Err(Refusal::Unexpected(format!(
+                "its manifest has digest {digest}, and the order says {wanted}"
+            ))),
+        }
     }
 
     fn is_of(&self, operation: &str, manifest: &[u8]) -> Result<(), Refusal> {

@@ -31,6 +31,7 @@ impl Peers {
         let PeerFlags {
             peer_bind_address,
             peer_rate,
+            ..
         } = flags;
         Ok(Self {
             identity: Arc::new(Identity::new(node)?),

@@ -7,12 +7,12 @@ use crate::agent::peers::path::Below;
 use crate::agent::peers::stream::{Begins, PIECE, Packer};
 use crate::agent::peers::way::{Failure, Sent, Way};
 use crate::agent::peers::wire::{self, Ended, Held, Received, Which};
-use crate::agent::store::Generation;
 use crate::agent::store::manifest::{FileNote, Manifest};
+use crate::agent::store::{Generation, as_here, digest, opened};
 use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -81,11 +81,9 @@ impl Shipment {
             return Ok(Begun::Verified(digest));
         }
         let at = folder.clone();
-        let same = blocking(move || {
-            let is_ours = |note: &FileNote| crate::agent::store::begins_with(&at, note);
-            held.files.into_iter().filter(is_ours).collect::<Vec<_>>()
-        });
-        let sent = same.await.into_iter().map(|note| {
+        let same = blocking(move || as_here(&at, held.files)).await;
+        let same = same.map_err(|failure| Failure::Ours(failure.to_string()))?;
+        let sent = same.into_iter().map(|note| {
             let bytes = u64::try_from(note.bytes).unwrap_or_default();
             (note.path, bytes)
         });
@@ -211,7 +209,7 @@ impl Sending<'_> {
         folder: PathBuf,
     ) -> Result<String, Failure> {
         let mut shipment = match Shipment::begin(self.way, operation, name, folder).await? {
-            Begun::Verified(digest) => return Ok(digest),
+            Begun::Verified(digest) => return self.ours(digest),
             Begun::Shipment(shipment) => shipment,
         };
         self.count(&shipment, 0);
@@ -227,20 +225,48 @@ impl Sending<'_> {
             let carried = shipment.carry(self.way, &paths).await?;
             self.count(&shipment, carried);
         }
-        match shipment.end(self.way, self.text).await? {
-            Ended::Verified(digest) => Ok(digest),
-            Ended::Wrong(files) => {
-                let carried = shipment.carry(self.way, &files).await?;
-                self.count(&shipment, carried);
-                match shipment.end(self.way, self.text).await? {
-                    Ended::Verified(digest) => Ok(digest),
-                    Ended::Wrong(files) => Err(Failure::Ours(format!(
-                        "what is on this node's disk is not what its manifest says, or something between the nodes changes it: {}",
-                        files.join(", ")
-                    ))),
-                }
-            }
+        let Some(wrong) = self.end(&mut shipment).await? else {
+            return Ok(digest(self.text));
+        };
+        // It says which, and we say what is one.
+        let wrong: BTreeSet<_> = wrong.into_iter().collect();
+        let all = self.manifest.files.iter().map(|note| &note.path);
+        let wrong: Vec<_> = all.filter(|path| wrong.contains(*path)).cloned().collect();
+        if wrong.is_empty() {
+            return Err(Failure::Ours(format!(
+                "the agent of node {} asks for files that this state does not have",
+                self.way.node()
+            )));
         }
+        let carried = shipment.carry(self.way, &wrong).await?;
+        self.count(&shipment, carried);
+        match self.end(&mut shipment).await? {
+            None => Ok(digest(self.text)),
+            Some(files) => Err(Failure::Ours(format!(
+                "what is on this node's disk is not what its manifest says, or something between the nodes changes it: {}",
+                files.join(", ")
+            ))),
+        }
+    }
+
+    /// What is not as the manifest says; nothing where all of it is, and it was this very manifest.
+    async fn end(&mut self, shipment: &mut Shipment) -> Result<Option<Vec<String>>, Failure> {
+        match shipment.end(self.way, self.text).await? {
+            Ended::Verified(there) => self.ours(there).map(|_digest| None),
+            Ended::Wrong(files) => Ok(Some(files)),
+        }
+    }
+
+    /// The digest, if what is verified there is what is here.
+    fn ours(&self, there: String) -> Result<String, Failure> {
+        let here = digest(self.text);
+        if there == here {
+            return Ok(here);
+        }
+        Err(Failure::Ours(format!(
+            "the agent of node {} has verified a state with digest {there:?}, and the one that is here has {here}",
+            self.way.node()
+        )))
     }
 
     fn count(&mut self, shipment: &Shipment, carried: u64) {
@@ -272,7 +298,7 @@ fn read(
     for (path, offset) in wanted {
         let at = folder.join(path.text());
         let failed = |error: std::io::Error| format!("cannot read {}: {error}", at.display());
-        let mut file = File::open(&at).map_err(failed)?;
+        let mut file = opened(folder, &path).map_err(failed)?;
         file.seek(SeekFrom::Start(offset)).map_err(failed)?;
         let mut length = offset;
         let name = path.text().to_owned();

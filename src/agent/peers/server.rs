@@ -12,11 +12,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +28,26 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const HEAD: Duration = Duration::from_secs(120);
 /// For a head, and for what is read at once.
 const BUFFER: usize = 64 << 10;
+/// How often it is said that somebody was sent away: whoever reaches the port can be.
+const SAID: Duration = Duration::from_secs(60);
 /// After an error of the listener, such as too many open files.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Something that is said once in a while, however often it happens.
+#[derive(Default)]
+struct Seldom(Mutex<Option<Instant>>);
+
+impl Seldom {
+    /// Whether it is time to say it again.
+    fn is_due(&self) -> bool {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = said.is_none_or(|said| said.elapsed() >= SAID);
+        if is_due {
+            *said = Some(Instant::now());
+        }
+        is_due
+    }
+}
 
 /// Listens; nothing where it is off.
 ///
@@ -53,6 +71,7 @@ pub(crate) async fn serve(
     stop: CancellationToken,
 ) {
     let seats = Seats::new(SEATS, SEATS_OF_ONE);
+    let strangers = Arc::<Seldom>::default();
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -70,8 +89,9 @@ pub(crate) async fn serve(
                 // Who finds no seat tries again.
                 if let Some(seat) = seats.take(address.ip()) {
                     let (identity, service) = (Arc::clone(&identity), Arc::clone(&service));
+                    let strangers = Arc::clone(&strangers);
                     connections.spawn(async move {
-                        connection((stream, address), &identity, service).await;
+                        connection((stream, address), (&identity, &strangers), service).await;
                         drop::<Seat>(seat);
                     });
                 }
@@ -86,7 +106,7 @@ pub(crate) async fn serve(
 
 async fn connection(
     (stream, address): (TcpStream, SocketAddr),
-    identity: &Identity,
+    (identity, strangers): (&Identity, &Seldom),
     service: Arc<Service>,
 ) {
     let Some(trust) = identity.trust() else {
@@ -94,11 +114,14 @@ async fn connection(
     };
     // Its answers are short, and are waited for.
     let _only_slower = stream.set_nodelay(true);
+    super::notices_a_dead_peer(&stream);
     let acceptor = TlsAcceptor::from(Arc::clone(&trust.server));
     let stream = match timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => {
-            tracing::warn!(%address, %error, "somebody who is no agent of this cluster, or one with an older authority, was sent away");
+            if strangers.is_due() {
+                tracing::warn!(%address, %error, "somebody who is no agent of this cluster, or one with an older authority, was sent away");
+            }
             if super::is_about_authorities(&error) {
                 identity.doubts();
             }
@@ -125,5 +148,20 @@ async fn connection(
         .await;
     if let Err(error) = served {
         tracing::debug!(%address, %error, "a connection of another agent ended badly");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_knocks_all_day_does_not_fill_the_log() {
+        let (strangers, mut said) = (Seldom::default(), 0);
+        for _ in 0..1000 {
+            said += u32::from(strangers.is_due());
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert_eq!(said, 2);
     }
 }

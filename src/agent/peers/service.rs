@@ -1,6 +1,7 @@
 //! One question of another node's agent, and its answer. Who asks is known by his certificate, and is named to the desks; nothing that he
 //! says himself about that is looked at.
 
+use crate::agent::peers::coming::Coming;
 use crate::agent::peers::desk::{Desk, Desks, Refusal};
 use crate::agent::peers::receiving::{Receiving, Turn, channel};
 use crate::agent::peers::wire::{
@@ -8,22 +9,19 @@ use crate::agent::peers::wire::{
     Release, Revoke, Revoked, Which,
 };
 use crate::agent::store::incoming::Kept;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 
-/// A body that says nothing for so long is given up; a disk may make its sender wait.
-const SILENCE: Duration = Duration::from_secs(30);
-/// What is read of a body that is not wanted any more, so that the answer is heard.
-const DRAIN: Duration = Duration::from_secs(2);
+/// How often it is asked, while something comes, whether it is still wanted.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 pub(crate) struct Service {
@@ -41,10 +39,7 @@ impl Service {
         B::Error: Display,
     {
         let (head, body) = request.into_parts();
-        let mut body = Coming {
-            body,
-            rest: Bytes::new(),
-        };
+        let mut body = Coming::new(body);
         if head.method != Method::POST {
             return no(405, "a question is sent with POST".into());
         }
@@ -132,12 +127,20 @@ impl Service {
             generation,
         } = read(&line)?;
         let desk = self.desks.find(&operation, node).await?;
-        let turn = self.turn(desk.as_ref(), &operation, &generation).await?;
+        let expected = desk.expects(&operation, &generation).await?;
+        let turn = self.receiving.turn_soon(expected, &generation).await?;
+        let asked = Asked {
+            desk: desk.as_ref(),
+            operation: &operation,
+            node,
+        };
+        // Whoever deletes it waits for the turn, and may have had it before us.
+        asked.is_wanted().await?;
         match path {
             wire::HELD => Ok(yes(&blocking(move || turn.held()).await?)),
-            wire::FILES => receive(turn, body).await,
+            wire::FILES => receive(turn, body, &asked).await,
             _ => {
-                let manifest = body.all(LONGEST_MANIFEST).await?;
+                let manifest = asked.meanwhile(body.all(LONGEST_MANIFEST)).await?;
                 let kept = blocking(move || turn.keep(&operation, &manifest)).await?;
                 Ok(yes(&match kept {
                     Kept::Whole(digest) => Ended::Verified(digest),
@@ -146,49 +149,60 @@ impl Service {
             }
         }
     }
+}
 
-    async fn turn(
+/// A question that takes its time: an order may change meanwhile.
+struct Asked<'a> {
+    desk: &'a dyn Desk,
+    operation: &'a str,
+    node: &'a str,
+}
+
+impl Asked<'_> {
+    async fn is_wanted(&self) -> Result<(), Refusal> {
+        self.desk.admits(self.operation, self.node).await
+    }
+
+    /// Does this for as long as it is wanted.
+    async fn meanwhile<T>(
         &self,
-        desk: &dyn Desk,
-        operation: &str,
-        generation: &str,
-    ) -> Result<Turn, Refusal> {
-        let expected = desk.expects(operation, generation).await?;
-        self.receiving.turn(expected, generation)
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = tokio::time::sleep(LOOK) => self.is_wanted().await?,
+            }
+        }
     }
 }
 
 /// Files are written as they come, by a thread that may wait for the disk.
-async fn receive<B>(turn: Turn, body: &mut Coming<B>) -> Result<Answer, Refusal>
+async fn receive<B>(turn: Turn, body: &mut Coming<B>, asked: &Asked<'_>) -> Result<Answer, Refusal>
 where
     B: Body<Data = Bytes> + Unpin,
     B::Error: Display,
 {
     let (sender, receiver) = channel();
     let writing = tokio::task::spawn_blocking(move || turn.write(receiver));
-    let mut came = Ok(());
-    loop {
-        let next = match body.next().await {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => break,
-            Err(refusal) => {
-                came = Err(refusal);
+    let coming = async {
+        while let Some(bytes) = body.next().await? {
+            if sender.send(bytes).await.is_err() {
+                // It wants no more, and says why.
                 break;
             }
-        };
-        if sender.send(next).await.is_err() {
-            // It wants no more, and says why.
-            break;
         }
-    }
+        Ok(())
+    };
+    let came = asked.meanwhile(coming).await;
     drop(sender);
     let written = joined(writing.await);
-    if written.is_err() && came.is_ok() {
+    came?;
+    if written.is_err() {
         body.drain().await;
     }
-    let bytes = written?;
-    came?;
-    Ok(yes(&Received { bytes }))
+    Ok(yes(&Received { bytes: written? }))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -220,79 +234,6 @@ fn no(code: u16, why: String) -> Answer {
     let mut answer = Response::new(Full::from(text));
     *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer
-}
-
-/// A body, as it comes.
-struct Coming<B> {
-    body: B,
-    /// What came with the last part and was not taken.
-    rest: Bytes,
-}
-
-impl<B> Coming<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Display,
-{
-    /// The next part of it; nothing after its orderly end.
-    async fn next(&mut self) -> Result<Option<Bytes>, Refusal> {
-        if !self.rest.is_empty() {
-            return Ok(Some(std::mem::take(&mut self.rest)));
-        }
-        loop {
-            let frame = timeout(SILENCE, self.body.frame()).await;
-            let frame = frame
-                .map_err(|_elapsed| Refusal::Unfit(format!("nothing came for {SILENCE:?}")))?;
-            match frame.transpose() {
-                Ok(Some(frame)) => match frame.into_data() {
-                    Ok(bytes) => return Ok(Some(bytes)),
-                    Err(_trailers) => {}
-                },
-                Ok(None) => return Ok(None),
-                Err(error) => return Err(Refusal::Unfit(format!("the body was cut off: {error}"))),
-            }
-        }
-    }
-
-    /// All of it, up to so many bytes.
-    async fn all(&mut self, most: usize) -> Result<Bytes, Refusal> {
-        let mut all = BytesMut::new();
-        while let Some(bytes) = self.next().await? {
-            if all.len().saturating_add(bytes.len()) > most {
-                return Err(Refusal::TooMuch(format!("it has more than {most} bytes")));
-            }
-            all.extend_from_slice(&bytes);
-        }
-        Ok(all.freeze())
-    }
-
-    /// Its first line, which may be all of it.
-    async fn line(&mut self) -> Result<Bytes, Refusal> {
-        let mut line = BytesMut::new();
-        while let Some(mut bytes) = self.next().await? {
-            let end = bytes.iter().position(|byte| *byte == b'\n');
-            let part = bytes.split_to(end.unwrap_or(bytes.len()));
-            line.extend_from_slice(&part);
-            if line.len() > LONGEST_QUESTION {
-                return Err(Refusal::TooMuch(format!(
-                    "its first line has more than {LONGEST_QUESTION} bytes"
-                )));
-            }
-            if end.is_some() {
-                bytes.advance(1);
-                self.rest = bytes;
-                break;
-            }
-        }
-        Ok(line.freeze())
-    }
-
-    /// Nobody wants the rest.
-    async fn drain(&mut self) {
-        let rest = async { while let Ok(Some(_)) = self.next().await {} };
-        // Who does not end by then does not hear the answer.
-        let _drained = timeout(DRAIN, rest).await;
-    }
 }
 
 /// For the server: shared by its connections.

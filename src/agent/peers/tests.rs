@@ -2,7 +2,9 @@
 
 mod hostile;
 mod lab;
+mod liar;
 mod transfer;
+mod turns;
 
 use super::way::Failure;
 use crate::agent::api::TargetStanding;
@@ -107,7 +109,7 @@ async fn who_is_not_there_is_away_and_a_closed_connection_is_made_anew() {
     let mut lab = Lab::new().await;
     let mut way = lab.way();
     way.standing(OPERATION).await.unwrap();
-    lab.restart().await;
+    lab.start_again().await;
     assert!(way.standing(OPERATION).await.is_ok(), "it came back");
     lab.stop().await;
     let away = way.standing(OPERATION).await.unwrap_err();

@@ -8,6 +8,7 @@ use crate::agent::peers::desk::PeerStanding;
 use crate::agent::peers::identity::Identity;
 use crate::agent::peers::is_about_authorities;
 use crate::agent::peers::pace::Pace;
+use crate::agent::peers::watched::Watched;
 use crate::agent::peers::wire::{
     self, About, Done, IsReady, LONGEST_MANIFEST, No, Ready, Release, Revoke, Revoked,
 };
@@ -28,6 +29,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
@@ -63,7 +65,19 @@ pub(crate) struct Way {
     pub(super) pace: Arc<Pace>,
     node: String,
     address: SocketAddr,
-    kept: Option<SendRequest<Sent>>,
+    kept: Option<Connection>,
+}
+
+/// A connection. It is cut off when this is dropped: whoever fills a body that the other side does not take would wait for ever.
+struct Connection {
+    sender: SendRequest<Watched>,
+    task: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
 }
 
 impl Way {
@@ -84,6 +98,11 @@ impl Way {
 }
 
 impl Way {
+    /// Whose agent is asked.
+    pub(super) fn node(&self) -> &str {
+        &self.node
+    }
+
     /// Whether a pod waits there for its state, in this attempt.
     ///
     /// # Errors
@@ -183,25 +202,27 @@ impl Way {
         }
     }
 
-    /// Sends a question, and reads its answer. On any failure but a refusal the connection is not used again.
+    /// Sends a question, and reads its answer. The connection is used again after a good answer to a question that was heard whole.
     pub(super) async fn tell<A: DeserializeOwned>(
         &mut self,
         path: &str,
         body: Sent,
         limit: Duration,
     ) -> Result<A, Failure> {
-        let mut sender = match self.kept.take().filter(|sender| !sender.is_closed()) {
-            Some(sender) => sender,
+        let kept = self.kept.take();
+        let mut connection = match kept.filter(|kept| !kept.sender.is_closed()) {
+            Some(connection) => connection,
             None => self.connect().await?,
         };
+        let (body, taken) = Watched::over(body);
         let away = |why: String| Failure::Away(format!("the agent of node {}: {why}", self.node));
         let request = Request::post(path)
             .header(HOST, self.node.as_str())
             .body(body)
             .map_err(|error| Failure::Ours(error.to_string()))?;
         let told = async {
-            sender.ready().await?;
-            let response = sender.send_request(request).await?;
+            connection.sender.ready().await?;
+            let response = connection.sender.send_request(request).await?;
             Ok::<_, hyper::Error>(response)
         };
         let response = match timeout(limit, told).await {
@@ -218,8 +239,11 @@ impl Way {
             .await
             .map_err(|_elapsed| away(format!("no whole answer within {limit:?}")))?
             .map_err(away)?;
-        self.kept = Some(sender);
         if code == StatusCode::OK {
+            if !taken.is_whole() {
+                return Err(away("it answered before it had heard all".into()));
+            }
+            self.kept = Some(connection);
             return serde_json::from_slice(&text)
                 .map_err(|error| away(format!("its answer cannot be read: {error}")));
         }
@@ -231,7 +255,7 @@ impl Way {
         ))
     }
 
-    async fn connect(&self) -> Result<SendRequest<Sent>, Failure> {
+    async fn connect(&self) -> Result<Connection, Failure> {
         let Self { node, address, .. } = self;
         let trust = self.identity.trust().ok_or_else(|| {
             Failure::Ours("this agent has no certificate yet: see its log".into())
@@ -246,6 +270,7 @@ impl Way {
         let connected = async {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
+            super::notices_a_dead_peer(&stream);
             let connector = TlsConnector::from(Arc::clone(&trust.client));
             connector.connect(name, stream).await
         };
@@ -261,13 +286,13 @@ impl Way {
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| away(error.to_string()))?;
-        // It ends with its sender.
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to another agent ended badly");
             }
         });
-        Ok(sender)
+        let task = task.abort_handle();
+        Ok(Connection { sender, task })
     }
 }
 

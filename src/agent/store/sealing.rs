@@ -4,6 +4,7 @@ use crate::agent::store::manifest::FileNote;
 use crate::kit::digest::Digest;
 use crate::oci::failure::Failure;
 use ring::digest::{Context, SHA256};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -39,7 +40,7 @@ fn note(path: &Path, name: String) -> Result<FileNote, Failure> {
 }
 
 /// What is read, to its end.
-fn noted(from: &mut impl Read, name: String) -> std::io::Result<FileNote> {
+pub(super) fn noted(from: &mut impl Read, name: String) -> std::io::Result<FileNote> {
     let (mut context, mut bytes, mut piece) = (Context::new(&SHA256), 0_i64, vec![0; PIECE]);
     loop {
         let read = from.read(&mut piece)?;
@@ -54,15 +55,6 @@ fn noted(from: &mut impl Read, name: String) -> std::io::Result<FileNote> {
         bytes,
         sha256: Digest::made(&context.finish()).text().to_owned(),
     })
-}
-
-/// Whether a file below this folder begins with what is noted.
-pub(super) fn begins_with(folder: &Path, noted_there: &FileNote) -> bool {
-    let bytes = u64::try_from(noted_there.bytes).unwrap_or_default();
-    let here = File::open(folder.join(&noted_there.path))
-        .and_then(|file| noted(&mut file.take(bytes), noted_there.path.clone()));
-    // One that is gone, or cannot be read, does not.
-    here.is_ok_and(|here| here == *noted_there)
 }
 
 /// How many files there are below a folder, and how many bytes they have.
@@ -91,6 +83,20 @@ pub(super) fn sync_folders(folder: &Path) -> Result<(), Failure> {
         sync(path)?;
     }
     sync(folder)
+}
+
+/// Every file below a folder, by its path from there, and how many bytes it has now. No link is one, and nothing else that is no file.
+pub(super) fn lengths(folder: &Path) -> Result<BTreeMap<String, u64>, Failure> {
+    let mut found = BTreeMap::new();
+    for path in below(folder)? {
+        let seen = std::fs::symlink_metadata(&path);
+        let seen = seen.map_err(|error| Failure::at("read", &path, error))?;
+        if seen.is_file() {
+            let name = path.strip_prefix(folder).unwrap_or(&path);
+            found.insert(name.to_string_lossy().into_owned(), seen.len());
+        }
+    }
+    Ok(found)
 }
 
 /// Everything below a folder, in the order of the names. Links are not followed; nobody but us writes there.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | a copy's node has no object any more | nobody is waited for there; another node is chosen |
 //! | fewer copies than are wanted, and a node that could have one | the one with the least on its disk is asked |
+//! | a copy that failed, since there is no room for it | it is forgotten there; its order stays, so that its node is not chosen again |
 //! | a node that was asked, or whose agent has another address | the node that has the state is told to send there |
 //! | its own node is gone | the copies stay, and are no more than they are |
 
@@ -13,7 +14,7 @@ use crate::agent::api::{
     CheckpointStanding, CheckpointWord, CopyOrder, CopyReport, CopyTarget, PodName, StateTask,
     StateTaskSpec,
 };
-use crate::checkpoint::api::{CheckpointStatus, Location, copied, reasons};
+use crate::checkpoint::api::{CheckpointStatus, Location, Phase, copied, reasons};
 use crate::kit::conditions::Finding;
 use crate::kit::digest::Digest;
 
@@ -50,11 +51,33 @@ impl Copied {
         self.task.spec.copy.as_ref().map(|order| order.word)
     }
 
+    /// It has a copy, or may have one yet.
+    pub(crate) fn serves(&self) -> bool {
+        let is_going = self.task.metadata.deletion_timestamp.is_some();
+        let is_asked = self.word() == Some(CheckpointWord::Take) && !self.has_failed();
+        is_asked && !is_going && !self.node_is_gone
+    }
+
+    fn has_failed(&self) -> bool {
+        let report = self.report();
+        report.is_some_and(|report| report.standing == CheckpointStanding::Failed)
+    }
+
+    /// Nothing waits for it: its node is gone, or somebody has deleted its order and its node has nothing of it any more. One that was
+    /// given up stays, so that its node is not chosen again.
+    fn is_lost(&self) -> bool {
+        let report = self.report();
+        let is_empty = report.is_some_and(|one| one.standing == CheckpointStanding::Forgotten);
+        self.node_is_gone || (is_empty && self.task.metadata.deletion_timestamp.is_some())
+    }
+
     /// It is there, whole.
     fn location(&self) -> Option<Location> {
         let report = self.report()?;
         let is_kept = report.standing == CheckpointStanding::Kept && !self.node_is_gone;
         let (path, digest) = (report.path.clone()?, report.digest.clone()?);
+        // Another state that happens to lie there is no copy of this one.
+        let is_kept = is_kept && self.task.spec.copy.as_ref()?.digest == digest;
         is_kept.then(|| Location {
             node: self.node().to_owned(),
             path,
@@ -74,11 +97,22 @@ pub(super) fn spread(seen: &Observed<'_>) -> Vec<Step> {
     if seen.wanted() == 0 {
         return Vec::new();
     }
-    let lost = seen.copies.iter().filter(|copy| copy.node_is_gone);
+    let lost = seen.copies.iter().filter(|copy| copy.is_lost());
     let lost: Vec<_> = lost
         .map(|copy| Step::DropCopy(Box::new(copy.task.clone())))
         .collect();
-    or(lost, || or(ask(seen), || or(ship(seen), || tell(seen))))
+    let rest = || or(ask(seen), || or(ship(seen), || tell(seen)));
+    or(lost, || or(give_up(seen), rest))
+}
+
+/// Where there is no room, nothing is to come any more.
+fn give_up(seen: &Observed<'_>) -> Vec<Step> {
+    let is_asked = |copy: &&Copied| copy.word() == Some(CheckpointWord::Take);
+    let failed = seen.copies.iter().filter(|copy| copy.has_failed());
+    failed
+        .filter(is_asked)
+        .map(|copy| Step::ForgetCopy(Box::new(copy.task.clone())))
+        .collect()
 }
 
 /// Its own node is gone: what is left of it, if anything is.
@@ -93,6 +127,8 @@ pub(super) fn outlives(seen: &Observed<'_>, node: &str) -> Option<Vec<Step>> {
     if others.is_empty() {
         return None;
     }
+    // It was called lost while the last bytes of a copy were read again.
+    status.phase = Phase::Succeeded;
     let message = format!(
         "node {node}, which took it, is gone; it is on {}",
         others.join(", ")
@@ -105,7 +141,7 @@ pub(super) fn outlives(seen: &Observed<'_>, node: &str) -> Option<Vec<Step>> {
 pub(super) fn forget(seen: &Observed<'_>) -> Vec<Step> {
     let step = |copy: &Copied| {
         let task = Box::new(copy.task.clone());
-        if copy.node_is_gone || copy.is_forgotten() {
+        if copy.is_lost() || copy.is_forgotten() {
             return Some(Step::DropCopy(task));
         }
         (copy.word() != Some(CheckpointWord::Forget)).then_some(Step::ForgetCopy(task))
@@ -117,6 +153,10 @@ impl Observed<'_> {
     fn wanted(&self) -> usize {
         usize::try_from(self.checkpoint.spec.copies).unwrap_or(usize::MAX)
     }
+
+    fn serving(&self) -> impl Iterator<Item = &'_ Copied> {
+        self.copies.iter().filter(|copy| copy.serves())
+    }
 }
 
 /// The nodes with the least on their disks, by name where they are alike.
@@ -124,7 +164,7 @@ fn ask(seen: &Observed<'_>) -> Vec<Step> {
     let Some((uid, source)) = seen.begun() else {
         return Vec::new();
     };
-    let lacking = seen.wanted().saturating_sub(seen.copies.len());
+    let lacking = seen.wanted().saturating_sub(seen.serving().count());
     let mut seats: Vec<_> = seen
         .seats
         .iter()
@@ -190,7 +230,7 @@ fn ship(seen: &Observed<'_>) -> Vec<Step> {
             address: address.clone(),
         })
     };
-    let mut targets: Vec<_> = seen.copies.iter().filter_map(target).collect();
+    let mut targets: Vec<_> = seen.serving().filter_map(target).collect();
     targets.sort_by(|a, b| a.node.cmp(&b.node));
     if targets == told.copies {
         return Vec::new();
@@ -200,7 +240,7 @@ fn ship(seen: &Observed<'_>) -> Vec<Step> {
 
 /// Without its order the node that has it sends nothing. To one who has it already the order says no more than that.
 fn ask_again(seen: &Observed<'_>) -> Vec<Step> {
-    let lacks = seen.copies.iter().any(|copy| copy.location().is_none());
+    let lacks = seen.serving().any(|copy| copy.location().is_none());
     let begun = seen.begun().filter(|_| lacks && seen.task.is_none());
     let order = begun.map(|begun| seen.order(begun, CheckpointWord::Take));
     order
@@ -223,7 +263,7 @@ fn tell(seen: &Observed<'_>) -> Vec<Step> {
 }
 
 fn finding(seen: &Observed<'_>, there: &[Location]) -> Finding {
-    let (wanted, asked) = (seen.wanted(), seen.copies.len());
+    let (wanted, asked) = (seen.wanted(), seen.serving().count());
     let nodes = |nodes: Vec<&str>| nodes.join(", ");
     let have = nodes(there.iter().map(|one| one.node.as_str()).collect());
     if there.len() >= wanted {
@@ -233,7 +273,7 @@ fn finding(seen: &Observed<'_>, there: &[Location]) -> Finding {
     let lacks: Vec<_> = lacks.map(|copy| why(seen, copy)).collect();
     if asked < wanted {
         let so_far = format!(
-            "{wanted} copies are wanted, and {asked} other nodes can have one: a node needs an agent that is ready, and must take pods"
+            "{wanted} copies are wanted, and {asked} other nodes can have one: a node needs an agent that is ready, and room on its disk, and must take pods"
         );
         let message = [vec![so_far], lacks].concat().join("; ");
         return copied(reasons::TOO_FEW_NODES, message);
@@ -252,8 +292,19 @@ fn why(seen: &Observed<'_>, copy: &Copied) -> String {
     let here = sendings.find(|one| one.node == copy.node());
     match there.or(here.and_then(|one| one.why.clone())) {
         Some(why) => format!("{} ({why})", copy.node()),
+        None if copy.word() == Some(CheckpointWord::Forget) => {
+            format!("{} (it was given up there)", copy.node())
+        }
         None => copy.node().to_owned(),
     }
+}
+
+/// Whether no node was left for a copy when it was last looked: that changes seldom.
+pub(crate) fn has_too_few_nodes(status: &CheckpointStatus) -> bool {
+    let mut conditions = status.conditions.iter();
+    conditions.any(|one| {
+        one.type_ == crate::checkpoint::api::COPIED && one.reason == reasons::TOO_FEW_NODES
+    })
 }
 
 /// Whether all copies were there when it was last looked.

@@ -1,5 +1,5 @@
-//! The way of a reader through a text: which fields of which objects it read. It reads the same of every text of this shape, since
-//! their keys are the same too, and so passes all others without a look.
+//! The way of a reader through a text: which fields of which objects it read, and where their texts end. It reads the same of every
+//! text of this shape, since their keys are the same too: it passes all else without a look, and asks the index nothing.
 
 /// A place on the way: of the text, and of its brackets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -8,6 +8,10 @@ pub(super) enum Mark {
     Field(Place),
     /// Behind an object.
     End(Place),
+    /// A string that was read begins and ends here.
+    Text { at: u32, end: u32 },
+    /// An array, and whether something is in it.
+    Array { is_empty: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +67,18 @@ impl Way<'_> {
             Self::New(marks) => marks.len(),
             Self::Known(_) => 0,
         }
+    }
+
+    /// The next mark of a way that is known.
+    pub(super) fn next(&mut self) -> Option<Mark> {
+        match self {
+            Self::New(_) => None,
+            Self::Known(marks) => marks.next().copied(),
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
     }
 
     pub(super) fn note(&mut self, mark: Mark) {

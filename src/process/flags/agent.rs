@@ -47,6 +47,15 @@ pub struct PeerFlags {
         value_parser = rate
     )]
     pub peer_rate: u64,
+    /// How much of this node's disk stays free, in percent: a state that does not leave so much is refused
+    #[arg(
+        long,
+        env = "HOLDFAST_PEER_DISK_RESERVE",
+        value_name = "PERCENT",
+        default_value = "15",
+        value_parser = clap::value_parser!(u64).range(0..=99)
+    )]
+    pub peer_disk_reserve: u64,
 }
 
 /// Slower than that a node would be given up before it has said anything.

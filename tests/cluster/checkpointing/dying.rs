@@ -14,8 +14,16 @@ const FOLDER: &str = "/root/hf";
 /// Points of the record that a checkpoint passes.
 const OF_RECORD: [&str; 4] = ["hold", "withdraw", "thaw", "end"];
 
-/// Points of what goes from node to node.
-const OF_TWO_NODES: [&str; 3] = ["agent.peers.", "agent.copies.", "agent.store.incoming."];
+/// Points of what goes from node to node, and of what is restored: no Checkpoint passes them on its own node.
+const OF_TWO_NODES: [&str; 7] = [
+    "agent.peers.",
+    "agent.copies.",
+    "agent.store.incoming.",
+    "agent.store.release.",
+    "agent.hands.source.",
+    "agent.answers.",
+    "agent.preparing.",
+];
 
 /// What makes the agent pass a point.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// What the target answers to these bytes of its source; nothing where it closes the connection.
-async fn told(lab: &Lab, trust: &Trust, bytes: &[u8]) -> String {
+pub(super) async fn told(lab: &Lab, trust: &Trust, bytes: &[u8]) -> String {
     let stream = TcpStream::connect(lab.address()).await.unwrap();
     let name = ServerName::try_from("n2.agents.holdfast.dev").unwrap();
     let connector = TlsConnector::from(Arc::clone(&trust.client));
@@ -41,13 +41,13 @@ fn post(path: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-fn files(pieces: &[&[u8]]) -> Vec<u8> {
+pub(super) fn files(pieces: &[&[u8]]) -> Vec<u8> {
     let line = format!(r#"{{"operation":"{OPERATION}","generation":"{GENERATION}"}}"#);
     let all = [&[line.as_bytes(), b"\n"][..], pieces].concat().concat();
     post("/v1/files", &all)
 }
 
-fn piece(kind: u8, content: &[u8]) -> Vec<u8> {
+pub(super) fn piece(kind: u8, content: &[u8]) -> Vec<u8> {
     let length = u32::try_from(content.len()).unwrap().to_be_bytes();
     [&[kind][..], &length, &length, content].concat()
 }

@@ -33,6 +33,8 @@ pub(super) struct Records {
     asked: AtomicUsize,
     pub(super) digest: Mutex<Option<String>>,
     pub(super) at_most: Mutex<Option<u64>>,
+    /// The order is withdrawn when it was looked at so often.
+    pub(super) withdrawn_after: Mutex<Option<usize>>,
 }
 
 impl Desk for Records {
@@ -41,7 +43,16 @@ impl Desk for Records {
         operation: &'a str,
         from: &'a str,
     ) -> BoxFuture<'a, Result<(), Refusal>> {
-        self.asked.fetch_add(1, Ordering::Relaxed);
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed);
+        if self
+            .withdrawn_after
+            .lock()
+            .unwrap()
+            .is_some_and(|after| asked >= after)
+        {
+            let gone = Refusal::Unfit("it is not wanted any more".into());
+            return Box::pin(ready(Err(gone)));
+        }
         let known = operation == OPERATION && from == "n1";
         let unknown = Refusal::Unexpected("not here".into());
         Box::pin(ready(known.then_some(()).ok_or(unknown)))
@@ -173,6 +184,8 @@ pub(super) struct Lab {
     stop: CancellationToken,
     serving: Option<JoinHandle<()>>,
     root: PathBuf,
+    /// In percent: what stays free of the target's disk from its next start on.
+    pub(super) reserve: u64,
 }
 
 impl Lab {
@@ -202,6 +215,7 @@ impl Lab {
             stop: CancellationToken::new(),
             serving: None,
             root,
+            reserve: 0,
         };
         lab.serve(listener);
         lab
@@ -209,7 +223,7 @@ impl Lab {
 
     fn serve(&mut self, listener: TcpListener) {
         let desk: Arc<dyn Desk> = Arc::<Records>::clone(&self.records);
-        let receiving = Arc::new(Receiving::new(self.root.clone()));
+        let receiving = Arc::new(Receiving::new(self.root.clone(), self.reserve));
         let service = service::shared(Desks::new(vec![desk]), receiving);
         let (target, stop) = (Arc::clone(&self.target), self.stop.clone());
         self.serving = Some(tokio::spawn(server::serve(listener, target, service, stop)));
@@ -222,7 +236,7 @@ impl Lab {
         }
     }
 
-    pub(super) async fn restart(&mut self) {
+    pub(super) async fn start_again(&mut self) {
         self.stop().await;
         self.stop = CancellationToken::new();
         let socket = tokio::net::TcpSocket::new_v4().unwrap();

@@ -153,6 +153,86 @@ fn a_node_that_goes_is_followed_by_another_and_an_agent_that_moves_is_found() {
 }
 
 #[test]
+fn a_node_without_room_is_followed_by_another_and_is_not_chosen_again() {
+    let mut scene = kept(1, &[("n2", 0), ("n3", 7)]);
+    scene.settle();
+    scene.copied("n2", CheckpointStanding::Failed);
+    assert_eq!(scene.settle(), ["forget-copy", "create", "ship", "status"]);
+    let shipped = scene.order().copies.clone();
+    assert_eq!((shipped.len(), shipped[0].node.as_str()), (1, "n3"));
+    scene.copied("n2", CheckpointStanding::Forgotten);
+    scene.settle();
+    scene.copied("n3", CheckpointStanding::Kept);
+    scene.settle();
+    assert_eq!(scene.places(), ["n1", "n3"]);
+    assert_eq!(
+        (scene.condition().0, scene.copies.len()),
+        ("True".into(), 2)
+    );
+    assert_eq!(scene.plan(), []);
+}
+
+#[test]
+fn where_no_node_has_room_that_is_said() {
+    let mut scene = kept(1, &[("n2", 0)]);
+    scene.settle();
+    scene.copied("n2", CheckpointStanding::Failed);
+    scene.settle();
+    let (_, reason, message) = scene.condition();
+    assert_eq!(reason, reasons::TOO_FEW_NODES);
+    assert!(
+        message.contains("0 other") && message.contains("n2 ("),
+        "{message}"
+    );
+    assert_eq!(scene.plan(), []);
+}
+
+#[test]
+fn a_copy_whose_order_somebody_has_deleted_is_replaced() {
+    let mut scene = kept(1, &[("n2", 0)]);
+    scene.settle();
+    scene.copied("n2", CheckpointStanding::Kept);
+    scene.settle();
+    let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at(50));
+    scene.copy("n2").task.metadata.deletion_timestamp = Some(time);
+    scene.copied("n2", CheckpointStanding::Forgotten);
+    assert_eq!(scene.settle(), ["drop", "create", "status"]);
+    assert_eq!(scene.places(), ["n1"]);
+    let metadata = &scene.copies[0].task.metadata;
+    assert_eq!(metadata.deletion_timestamp, None);
+}
+
+#[test]
+fn another_state_is_no_copy_of_this_one() {
+    let mut scene = kept(1, &[("n2", 0)]);
+    scene.settle();
+    scene.copied("n2", CheckpointStanding::Kept);
+    let report = scene.copy("n2").task.status.as_mut().unwrap();
+    report.copy.as_mut().unwrap().digest = Some("sha256:other".into());
+    scene.settle();
+    assert_eq!(scene.places(), ["n1"]);
+}
+
+#[test]
+fn a_copy_that_is_whole_after_its_source_went_is_not_lost() {
+    let mut scene = kept(1, &[("n2", 0)]);
+    scene.settle();
+    scene.node_is_gone = true;
+    scene.settle();
+    let phase = |scene: &Scene| scene.checkpoint.status.as_ref().unwrap().phase;
+    assert_eq!(phase(&scene), Phase::Lost);
+    assert_eq!(scene.plan(), []);
+    scene.copied("n2", CheckpointStanding::Kept);
+    assert_eq!(told(&scene.plan()), [reasons::TAKEN]);
+    scene.settle();
+    assert_eq!(
+        (phase(&scene), scene.places()),
+        (Phase::Succeeded, vec!["n2".to_owned()])
+    );
+    assert_eq!(scene.plan(), []);
+}
+
+#[test]
 fn copies_outlive_the_node_that_took_it() {
     let mut scene = kept(1, &[("n2", 0)]);
     scene.settle();

@@ -94,3 +94,23 @@ async fn a_copy_is_asked_for_sent_told_and_forgotten() {
         (None, None)
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn while_no_other_node_could_have_one_it_is_looked_seldom() {
+    let scene = with_another_node();
+    let mut checkpoint = scene.server.stored(CHECKPOINT).unwrap();
+    checkpoint["spec"]["copies"] = json!(2);
+    scene.server.put(CHECKPOINT, checkpoint);
+    scene.settle().await;
+    scene.answer(&kept());
+    scene.settle().await;
+    let too_few = scene.checkpoint().unwrap();
+    assert!(copying_look(&too_few).unwrap() >= Duration::from_secs(60));
+    let mut copying = too_few.clone();
+    copying.spec.copies = 1;
+    let status = copying.status.as_mut().unwrap();
+    status.conditions.retain(|one| one.reason != "TooFewNodes");
+    assert_eq!(copying_look(&copying), Some(COPYING_LOOK));
+    copying.spec.copies = 0;
+    assert_eq!(copying_look(&copying), None);
+}
