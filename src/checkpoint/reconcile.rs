@@ -2,12 +2,13 @@
 
 use crate::agent::api::{CheckpointWord, StateTask};
 use crate::checkpoint::api::{Checkpoint, Phase, reasons};
-use crate::checkpoint::looking::{Agents, Copies, get};
+use crate::checkpoint::looking::{Copies, get};
 use crate::checkpoint::plan::{
     Observed, Step, ends, has_too_few_nodes, is_settled, plan, task_name,
 };
 use crate::kit::error::Error;
 use crate::kit::names;
+use crate::node::agents::Agents;
 use crate::process::clients::Clients;
 use crate::process::clock;
 use crate::process::runner::{Runner, every, slow_look};

@@ -6,10 +6,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 pub use status::{
-    Binding, Decision, Journey, MigrationStatus, Outcome, OwnerNote, Phase, ProofKind, ProofNote, Stage, reasons,
+    Binding, Decision, Journey, MigrationStatus, Outcome, OwnerNote, Phase, ProofKind, ProofNote,
+    Stage, reasons,
 };
+use std::time::Duration;
 
 /// How long it may take until the pod is frozen, where nothing else is said.
 const DEADLINE: Duration = Duration::from_secs(600);
@@ -146,10 +147,25 @@ mod tests {
 
     #[test]
     fn times_are_read_as_their_pattern_has_them() {
-        for (text, seconds) in [("90s", Some(90)), ("10m", Some(600)), ("1h30m", Some(5400)), ("1h1m1s", Some(3661)), ("5", None), ("m", None), ("x1s", None)] {
-            assert_eq!(read_duration(text).map(|time| time.as_secs()), seconds, "{text}");
+        for (text, seconds) in [
+            ("90s", Some(90)),
+            ("10m", Some(600)),
+            ("1h30m", Some(5400)),
+            ("1h1m1s", Some(3661)),
+            ("5", None),
+            ("m", None),
+            ("x1s", None),
+        ] {
+            assert_eq!(
+                read_duration(text).map(|time| time.as_secs()),
+                seconds,
+                "{text}"
+            );
         }
-        let zero = MigrationSpec { deadline: Some("0s".into()), ..MigrationSpec::default() };
+        let zero = MigrationSpec {
+            deadline: Some("0s".into()),
+            ..MigrationSpec::default()
+        };
         assert_eq!(zero.time(), DEADLINE);
     }
 }

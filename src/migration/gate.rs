@@ -68,11 +68,21 @@ impl Successors {
 
     async fn answer(&self, body: &[u8], deadline: Instant) -> Result<Reply, Malformed> {
         let request: Request<'_, Pod<'_>> = read(body)?;
-        let pod = request.object.as_ref().ok_or_else(|| Malformed::new("the request has no object"))?;
-        let owner = pod.metadata.owner_references.iter().find(|owner| owner.controller == Some(true));
+        let pod = request
+            .object
+            .as_ref()
+            .ok_or_else(|| Malformed::new("the request has no object"))?;
+        let owner = pod
+            .metadata
+            .owner_references
+            .iter()
+            .find(|owner| owner.controller == Some(true));
         let (answer, verdict) = match owner {
             None => (Answer::default(), "not_owned"),
-            Some(owner) => self.judge(&request.namespace, &owner.uid, pod, deadline).await,
+            Some(owner) => {
+                self.judge(&request.namespace, &owner.uid, pod, deadline)
+                    .await
+            }
         };
         Ok(Reply {
             body: answer.write(&request.uid),
@@ -80,13 +90,27 @@ impl Successors {
         })
     }
 
-    async fn judge(&self, namespace: &str, owner: &str, pod: &Pod<'_>, deadline: Instant) -> (Answer, &'static str) {
+    async fn judge(
+        &self,
+        namespace: &str,
+        owner: &str,
+        pod: &Pod<'_>,
+        deadline: Instant,
+    ) -> (Answer, &'static str) {
         let migrations: Api<Migration> = Api::namespaced(self.client.clone(), namespace);
         let limit = deadline.saturating_duration_since(Instant::now());
-        let listed = bounded(limit, "list", format!("migrations of {namespace}"), migrations.list(&ListParams::default())).await;
+        let listed = bounded(
+            limit,
+            "list",
+            format!("migrations of {namespace}"),
+            migrations.list(&ListParams::default()),
+        )
+        .await;
         match listed {
             Err(error) => (unknown(&chain(&error)), "unknown"),
-            Ok(listed) if listed.items.iter().any(|one| waits_for(one, owner)) => (gated(pod), "gated"),
+            Ok(listed) if listed.items.iter().any(|one| waits_for(one, owner)) => {
+                (gated(pod), "gated")
+            }
             Ok(_) => (Answer::default(), "free"),
         }
     }
@@ -100,7 +124,10 @@ fn waits_for(migration: &Migration, owner: &str) -> bool {
     let journey = status.journey.as_ref();
     let note = journey.and_then(|journey| journey.owner.as_ref());
     let is_open = status.stage == Stage::Begun
-        && matches!(status.decision.outcome, Outcome::Undecided | Outcome::Allowed);
+        && matches!(
+            status.decision.outcome,
+            Outcome::Undecided | Outcome::Allowed
+        );
     is_open && note.is_some_and(|note| note.replica_set_uid == owner)
 }
 
@@ -118,7 +145,9 @@ fn gated(pod: &Pod<'_>) -> Answer {
     let gates = pod.spec.scheduling_gates.as_deref();
     let gate = json!({ "name": names::GATE });
     let operations = match gates {
-        Some(gates) if gates.iter().any(|gate| gate.name == names::GATE) => return Answer::default(),
+        Some(gates) if gates.iter().any(|gate| gate.name == names::GATE) => {
+            return Answer::default();
+        }
         Some(_) => json!([{ "op": "add", "path": "/spec/schedulingGates/-", "value": gate }]),
         None => json!([{ "op": "add", "path": "/spec/schedulingGates", "value": [gate] }]),
     };
@@ -137,7 +166,11 @@ impl Endpoint for Successors {
         "successors"
     }
 
-    fn review<'a>(&'a self, body: &'a [u8], deadline: Instant) -> BoxFuture<'a, Result<Reply, Malformed>> {
+    fn review<'a>(
+        &'a self,
+        body: &'a [u8],
+        deadline: Instant,
+    ) -> BoxFuture<'a, Result<Reply, Malformed>> {
         Box::pin(self.answer(body, deadline))
     }
 }
@@ -162,8 +195,17 @@ mod tests {
         assert!(waits_for(&migration("Begun", "Undecided"), "r"));
         assert!(waits_for(&migration("Begun", "Allowed"), "r"));
         assert!(!waits_for(&migration("Begun", "Allowed"), "another"));
-        for (stage, outcome) in [("New", "Undecided"), ("Begun", "Restored"), ("Begun", "RolledBack"), ("Closed", "Failed"), ("Later", "Undecided")] {
-            assert!(!waits_for(&migration(stage, outcome), "r"), "{stage} {outcome}");
+        for (stage, outcome) in [
+            ("New", "Undecided"),
+            ("Begun", "Restored"),
+            ("Begun", "RolledBack"),
+            ("Closed", "Failed"),
+            ("Later", "Undecided"),
+        ] {
+            assert!(
+                !waits_for(&migration(stage, outcome), "r"),
+                "{stage} {outcome}"
+            );
         }
     }
 
@@ -172,12 +214,21 @@ mod tests {
         for (gates, whole) in [
             (Value::Null, json!([{ "name": names::GATE }])),
             (json!([]), json!([{ "name": names::GATE }])),
-            (json!([{ "name": "a" }]), json!([{ "name": "a" }, { "name": names::GATE }])),
-            (json!([{ "name": names::GATE }]), json!([{ "name": names::GATE }])),
+            (
+                json!([{ "name": "a" }]),
+                json!([{ "name": "a" }, { "name": names::GATE }]),
+            ),
+            (
+                json!([{ "name": names::GATE }]),
+                json!([{ "name": names::GATE }]),
+            ),
         ] {
             let mut object = json!({ "metadata": {}, "spec": { "schedulingGates": gates } });
             if gates.is_null() {
-                object["spec"].as_object_mut().unwrap().remove("schedulingGates");
+                object["spec"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("schedulingGates");
             }
             let text = object.to_string();
             let pod: Pod<'_> = serde_json::from_str(&text).unwrap();

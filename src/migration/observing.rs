@@ -1,6 +1,7 @@
 //! Reads what a pass over a Migration asks about.
 
 use crate::agent::api::StateTask;
+use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 use crate::migration::api::{Journey, Migration, ProofKind, ProofNote};
 use crate::migration::journey::{Family, controller};
@@ -11,7 +12,6 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
-use ring::digest;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 
@@ -66,13 +66,25 @@ impl Eyes {
 
     pub(crate) async fn node(&self, name: &str) -> Result<Option<Node>, Error> {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        bounded(CALL_LIMIT, "get", format!("node {name}"), nodes.get_opt(name)).await
+        bounded(
+            CALL_LIMIT,
+            "get",
+            format!("node {name}"),
+            nodes.get_opt(name),
+        )
+        .await
     }
 
     /// All nodes.
     pub(crate) async fn nodes(&self) -> Result<Vec<Node>, Error> {
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let listed = bounded(CALL_LIMIT, "list", "nodes".into(), nodes.list(&ListParams::default())).await?;
+        let listed = bounded(
+            CALL_LIMIT,
+            "list",
+            "nodes".into(),
+            nodes.list(&ListParams::default()),
+        )
+        .await?;
         Ok(listed.items)
     }
 
@@ -80,7 +92,13 @@ impl Eyes {
     pub(crate) async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Error> {
         let pods: Api<Pod> = Api::all(self.client.clone());
         let there = ListParams::default().fields(&format!("spec.nodeName={node}"));
-        let listed = bounded(CALL_LIMIT, "list", format!("pods on {node}"), pods.list(&there)).await?;
+        let listed = bounded(
+            CALL_LIMIT,
+            "list",
+            format!("pods on {node}"),
+            pods.list(&there),
+        )
+        .await?;
         Ok(listed.items.into_iter().filter(is_alive).collect())
     }
 
@@ -96,7 +114,10 @@ impl Eyes {
             let set: Option<ReplicaSet> = self.get(&name).await?;
             found.replica_set = set.filter(|set| set.uid().as_deref() == Some(&uid));
         }
-        let deployment = found.replica_set.as_ref().and_then(|set| above(set, "Deployment"));
+        let deployment = found
+            .replica_set
+            .as_ref()
+            .and_then(|set| above(set, "Deployment"));
         if let Some((name, uid)) = deployment {
             let deployment: Option<Deployment> = self.get(&name).await?;
             found.deployment = deployment.filter(|one| one.uid().as_deref() == Some(&uid));
@@ -115,18 +136,29 @@ impl Eyes {
         let (mut pods, mut has_replica_set) = (Vec::new(), false);
         if let Some(owner) = &journey.owner {
             let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;
-            has_replica_set = set.is_some_and(|set| set.uid().as_deref() == Some(&owner.replica_set_uid));
-            pods = self.pods_of(&owner.replica_set_uid, &owner.template_hash).await?;
+            has_replica_set =
+                set.is_some_and(|set| set.uid().as_deref() == Some(&owner.replica_set_uid));
+            pods = self
+                .pods_of(&owner.replica_set_uid, &owner.template_hash)
+                .await?;
         }
         // One that was bound counts whoever owns it now.
-        for bound in status(migration).former.iter().chain(&status(migration).target) {
-            if pods.iter().all(|pod| pod.uid().as_deref() != Some(&bound.pod_uid)) {
+        for bound in status(migration)
+            .former
+            .iter()
+            .chain(&status(migration).target)
+        {
+            if pods
+                .iter()
+                .all(|pod| pod.uid().as_deref() != Some(&bound.pod_uid))
+            {
                 let pod: Option<Pod> = self.get(&bound.pod_name).await?;
                 pods.extend(pod.filter(|pod| pod.uid().as_deref() == Some(&bound.pod_uid)));
             }
         }
         pods.retain(|pod| !is_source(pod, journey));
-        let names = [&journey.source_node, &journey.target_node].map(|node| task_name(migration, node));
+        let names =
+            [&journey.source_node, &journey.target_node].map(|node| task_name(migration, node));
         let [source_task, target_task] = names;
         Ok(Sight {
             source,
@@ -140,7 +172,13 @@ impl Eyes {
     async fn pods_of(&self, replica_set: &str, hash: &str) -> Result<Vec<Pod>, Error> {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
         let alike = ListParams::default().labels(&format!("pod-template-hash={hash}"));
-        let listed = bounded(CALL_LIMIT, "list", format!("pods of {hash}"), pods.list(&alike)).await?;
+        let listed = bounded(
+            CALL_LIMIT,
+            "list",
+            format!("pods of {hash}"),
+            pods.list(&alike),
+        )
+        .await?;
         let is_its = |pod: &Pod| {
             controller(pod.owner_references()).is_some_and(|owner| owner.uid == replica_set)
         };
@@ -162,8 +200,8 @@ fn above(object: &impl ResourceExt, kind: &str) -> Option<(String, String)> {
 
 /// What the orders of a Migration to a node are called. Names of nodes may be long, and have dots.
 pub(crate) fn task_name(migration: &Migration, node: &str) -> String {
-    let digest = digest::digest(&digest::SHA256, node.as_bytes());
-    let short: String = digest.as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let digest = Digest::of(node.as_bytes());
+    let short: String = digest.text().chars().take(8).collect();
     format!("migration-{}-{short}", migration.uid().unwrap_or_default())
 }
 
@@ -175,9 +213,11 @@ impl Sight {
     }
 
     pub(crate) fn source_pod(&self, operation: &str) -> SourcePod {
-        self.source.as_ref().map_or(SourcePod::Gone, |pod| SourcePod::Here {
-            is_detached: is_detached(pod, operation),
-        })
+        self.source
+            .as_ref()
+            .map_or(SourcePod::Gone, |pod| SourcePod::Here {
+                is_detached: is_detached(pod, operation),
+            })
     }
 
     /// Pods that wait behind our gate, and those that are bound.
@@ -193,7 +233,8 @@ impl Sight {
             is_gated: is_gated(pod),
             is_alive: is_alive(pod),
         });
-        all.filter(|one| one.is_gated || is_bound(&one.uid)).collect()
+        all.filter(|one| one.is_gated || is_bound(&one.uid))
+            .collect()
     }
 
     /// The target is known to be off.
@@ -209,14 +250,19 @@ impl Sight {
 
     /// The target does not answer. That proves nothing.
     pub(crate) fn is_target_silent(&self) -> bool {
-        let conditions = self.target_node.as_ref().and_then(|node| node.status.as_ref()?.conditions.as_ref());
+        let conditions = self
+            .target_node
+            .as_ref()
+            .and_then(|node| node.status.as_ref()?.conditions.as_ref());
         let mut conditions = conditions.into_iter().flatten();
         !conditions.any(|one| one.type_ == "Ready" && one.status == "True")
     }
 
     /// What the source's node, and the target's, were asked, and answer.
     pub(crate) fn answers(&self) -> [TaskSeen<'_>; 2] {
-        self.tasks.each_ref().map(|task| task.as_ref().map_or_else(TaskSeen::default, answer))
+        self.tasks
+            .each_ref()
+            .map(|task| task.as_ref().map_or_else(TaskSeen::default, answer))
     }
 }
 
@@ -226,6 +272,7 @@ fn answer(task: &StateTask) -> TaskSeen<'_> {
         spec: Some(&task.spec),
         source: status.and_then(|status| status.source.as_ref()),
         target: status.and_then(|status| status.target.as_ref()),
-        is_current: status.and_then(|status| status.observed_generation) == task.metadata.generation,
+        is_current: status.and_then(|status| status.observed_generation)
+            == task.metadata.generation,
     }
 }

@@ -25,13 +25,19 @@ pub(crate) fn is_detached(pod: &Pod, operation: &str) -> bool {
 /// Whether it waits for us.
 pub(crate) fn is_gated(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
-    let mut gates = spec.and_then(|spec| spec.scheduling_gates.as_ref()).into_iter().flatten();
+    let mut gates = spec
+        .and_then(|spec| spec.scheduling_gates.as_ref())
+        .into_iter()
+        .flatten();
     gates.any(|gate| gate.name == names::GATE)
 }
 
 /// Whether it can still run.
 pub(crate) fn is_alive(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
     pod.metadata.deletion_timestamp.is_none() && !matches!(phase, Some("Failed" | "Succeeded"))
 }
 
@@ -93,16 +99,6 @@ pub(crate) fn lift(pod: &Pod, binding: &Binding, operation: &str) -> Value {
     })
 }
 
-/// Let go as if there had been no Migration.
-pub(crate) fn let_go(pod: &Pod) -> Value {
-    json!({ "spec": { "schedulingGates": other_gates(pod) } })
-}
-
-/// What its owner may judge it by again, once it has the state.
-pub(crate) fn settle() -> Value {
-    json!({ "metadata": { "annotations": { DELETION_COST: null } } })
-}
-
 /// The journey's pod, by its uid.
 pub(crate) fn is_source(pod: &Pod, journey: &Journey) -> bool {
     pod.uid().is_some_and(|uid| uid == journey.pod_uid)
@@ -127,7 +123,10 @@ fn narrowed(term: &NodeSelectorTerm, only: &Value) -> Value {
 fn other_gates(pod: &Pod) -> Vec<Value> {
     let spec = pod.spec.as_ref();
     let gates = spec.and_then(|spec| spec.scheduling_gates.as_ref());
-    let others = gates.into_iter().flatten().filter(|gate| gate.name != names::GATE);
+    let others = gates
+        .into_iter()
+        .flatten()
+        .filter(|gate| gate.name != names::GATE);
     others.map(|gate| json!({ "name": gate.name })).collect()
 }
 
@@ -156,7 +155,10 @@ mod tests {
         };
         assert!(is_gated(&gated));
         let fields = lift(&gated, &binding, "op");
-        assert_eq!(fields["spec"]["schedulingGates"], json!([{ "name": "example.com/mine" }]));
+        assert_eq!(
+            fields["spec"]["schedulingGates"],
+            json!([{ "name": "example.com/mine" }])
+        );
         let required = &fields["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
         let terms = required["nodeSelectorTerms"].as_array().unwrap();
         assert_eq!(terms.len(), 2);
@@ -165,10 +167,15 @@ mod tests {
             assert_eq!(last["values"], json!(["n2"]));
         }
         assert_eq!(terms[0]["matchExpressions"][0]["key"], "zone");
-        let plain = pod(json!({ "spec": { "containers": [], "schedulingGates": [{ "name": names::GATE }] } }));
+        let plain = pod(
+            json!({ "spec": { "containers": [], "schedulingGates": [{ "name": names::GATE }] } }),
+        );
         let fields = lift(&plain, &binding, "op");
         let required = &fields["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
-        assert_eq!(required["nodeSelectorTerms"][0]["matchFields"][0]["values"], json!(["n2"]));
+        assert_eq!(
+            required["nodeSelectorTerms"][0]["matchFields"][0]["values"],
+            json!(["n2"])
+        );
     }
 
     #[test]
@@ -190,7 +197,10 @@ mod tests {
         assert_eq!(seen["metadata"]["ownerReferences"][0]["kind"], "Deployment");
         json_patch::merge(&mut seen, &attach(&owner, true));
         assert!(!is_detached(&pod(seen.clone()), "op"));
-        let annotations = seen["metadata"].as_object_mut().unwrap().remove("annotations");
+        let annotations = seen["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("annotations");
         assert_eq!(annotations, Some(json!({})));
         assert_eq!(seen, before);
     }

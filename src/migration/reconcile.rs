@@ -7,8 +7,8 @@ use crate::migration::api::{Journey, Migration, MigrationStatus, Outcome, Stage}
 use crate::migration::beginning::{Beginning, begin};
 use crate::migration::observing::{Eyes, Sight, task_name};
 use crate::migration::plan::{Course, Observed, SourcePod, Step, TaskSeen, plan};
-use crate::node::agents::Agents;
 use crate::migration::{pods, summary};
+use crate::node::agents::Agents;
 use crate::process::clients::Clients;
 use crate::process::clock;
 use crate::process::runner::{Runner, every, slow_look};
@@ -98,7 +98,11 @@ async fn reconcile(migration: Arc<Migration>, context: Arc<Context>) -> Result<A
         context: &context,
     };
     let is_over = Box::pin(pass.run()).await?;
-    Ok(Action::requeue(if is_over { slow_look(&key) } else { LOOK }))
+    Ok(Action::requeue(if is_over {
+        slow_look(&key)
+    } else {
+        LOOK
+    }))
 }
 
 /// One pass over one Migration.
@@ -112,7 +116,7 @@ impl Pass<'_> {
     async fn run(&self) -> Result<bool, Error> {
         let status = self.migration.status.clone().unwrap_or_default();
         let Some(journey) = &status.journey else {
-            return self.begin(&status).await;
+            return Box::pin(self.begin(&status)).await;
         };
         let mut course = journey.course(&self.operation(), &self.migration.spec);
         let sight = self.eyes.sight(self.migration, journey).await?;
@@ -146,10 +150,19 @@ impl Pass<'_> {
     }
 
     /// Where the target's agent is. One that is away for a moment is where it was.
-    async fn address(&self, journey: &Journey, source: TaskSeen<'_>) -> Result<Option<String>, Error> {
+    async fn address(
+        &self,
+        journey: &Journey,
+        source: TaskSeen<'_>,
+    ) -> Result<Option<String>, Error> {
         let context = self.context;
-        let now = context.agents.address(&context.client, &journey.target_node).await?;
-        let before = source.spec.and_then(|spec| spec.source.as_ref()?.target_address.clone());
+        let now = context
+            .agents
+            .address(&context.client, &journey.target_node)
+            .await?;
+        let before = source
+            .spec
+            .and_then(|spec| spec.source.as_ref()?.target_address.clone());
         Ok(now.or(before))
     }
 
@@ -163,7 +176,8 @@ impl Pass<'_> {
         let standing = source.source.map(|report| report.standing);
         let is_early = matches!(standing, None | Some(SourceStanding::Idle));
         let made = self.migration.meta().creation_timestamp.as_ref();
-        let age = made.and_then(|made| Duration::try_from(clock::now().duration_since(made.0)).ok());
+        let age =
+            made.and_then(|made| Duration::try_from(clock::now().duration_since(made.0)).ok());
         is_early && age.is_some_and(|age| age > self.migration.spec.time())
     }
 
@@ -173,7 +187,7 @@ impl Pass<'_> {
             self.release().await?;
             return Ok(true);
         }
-        let next = match begin(&self.eyes, self.migration).await? {
+        let next = match Box::pin(begin(&self.eyes, self.migration)).await? {
             Beginning::Refused(why) => refused(status, why),
             Beginning::Begun(journey) => {
                 if !self.is_held() {
@@ -187,12 +201,22 @@ impl Pass<'_> {
                 }
             }
         };
-        let course = next.journey.clone().unwrap_or_default().course(&self.operation(), &self.migration.spec);
+        let course = next
+            .journey
+            .clone()
+            .unwrap_or_default()
+            .course(&self.operation(), &self.migration.spec);
         let observed = nothing_seen(&course, &next);
         let (told, notice) = summary::told(&observed, &next, self.stamp());
         self.put(told).await?;
         if let Some(notice) = notice {
-            writes::tell(&self.context.recorder, (&EVENT).into(), self.migration, &notice).await;
+            writes::tell(
+                &self.context.recorder,
+                (&EVENT).into(),
+                self.migration,
+                &notice,
+            )
+            .await;
         }
         Ok(false)
     }
@@ -207,7 +231,13 @@ impl Pass<'_> {
             self.put(told).await?;
         }
         if let Some(notice) = notice {
-            writes::tell(&self.context.recorder, (&EVENT).into(), self.migration, &notice).await;
+            writes::tell(
+                &self.context.recorder,
+                (&EVENT).into(),
+                self.migration,
+                &notice,
+            )
+            .await;
         }
         Ok(())
     }
@@ -227,16 +257,23 @@ impl Pass<'_> {
     async fn put(&self, status: MigrationStatus) -> Result<(), Error> {
         let mut next = self.migration.clone();
         next.status = Some(status);
-        writes::replace_status(&self.migrations(), (&STATUS).into(), &next).await.map(drop)
+        writes::replace_status(&self.migrations(), (&STATUS).into(), &next)
+            .await
+            .map(drop)
     }
 
     fn is_held(&self) -> bool {
-        self.migration.finalizers().iter().any(|one| one == names::MIGRATION_FINALIZER)
+        self.migration
+            .finalizers()
+            .iter()
+            .any(|one| one == names::MIGRATION_FINALIZER)
     }
 
     async fn hold(&self) -> Result<(), Error> {
         let fields = finalizers(self.migration, true);
-        writes::merge(&self.migrations(), (&HOLD).into(), self.migration, fields).await.map(drop)
+        writes::merge(&self.migrations(), (&HOLD).into(), self.migration, fields)
+            .await
+            .map(drop)
     }
 
     async fn release(&self) -> Result<(), Error> {
@@ -244,7 +281,15 @@ impl Pass<'_> {
             return Ok(());
         }
         let fields = finalizers(self.migration, false);
-        unless_gone(writes::merge(&self.migrations(), (&RELEASE).into(), self.migration, fields).await)
+        unless_gone(
+            writes::merge(
+                &self.migrations(),
+                (&RELEASE).into(),
+                self.migration,
+                fields,
+            )
+            .await,
+        )
     }
 
     async fn act(&self, step: Step, observed: &Observed<'_>, sight: &Sight) -> Result<(), Error> {
@@ -255,25 +300,50 @@ impl Pass<'_> {
                 let (told, notice) = summary::told(observed, &next, self.stamp());
                 self.put(told).await?;
                 if let Some(notice) = notice {
-                    writes::tell(&self.context.recorder, (&EVENT).into(), self.migration, &notice).await;
+                    writes::tell(
+                        &self.context.recorder,
+                        (&EVENT).into(),
+                        self.migration,
+                        &notice,
+                    )
+                    .await;
                 }
                 Ok(())
             }
             Step::Task(spec) => self.order(*spec, sight).await,
             Step::Detach => match (&sight.source, &journey.owner) {
-                (Some(pod), Some(owner)) => self.change(&DETACH, pod, pods::detach(owner, &observed.course.operation)).await,
+                (Some(pod), Some(owner)) => {
+                    self.change(
+                        &DETACH,
+                        pod,
+                        pods::detach(owner, &observed.course.operation),
+                    )
+                    .await
+                }
                 _ => Ok(()),
             },
             Step::Attach => match (&sight.source, &journey.owner) {
-                (Some(pod), Some(owner)) => self.change(&ATTACH, pod, pods::attach(owner, sight.has_replica_set)).await,
+                (Some(pod), Some(owner)) => {
+                    self.change(&ATTACH, pod, pods::attach(owner, sight.has_replica_set))
+                        .await
+                }
                 _ => Ok(()),
             },
             Step::LiftGate(binding) => match sight.pod(&binding.pod_uid) {
-                Some(pod) => self.change(&LIFT, pod, pods::lift(pod, &binding, &observed.course.operation)).await,
+                Some(pod) => {
+                    self.change(
+                        &LIFT,
+                        pod,
+                        pods::lift(pod, &binding, &observed.course.operation),
+                    )
+                    .await
+                }
                 None => Ok(()),
             },
             Step::DeletePod(uid) => match sight.pod(&uid) {
-                Some(pod) => unless_gone(writes::delete(&self.pods(), (&POD).into(), (&pod.name_any(), &uid)).await),
+                Some(pod) => unless_gone(
+                    writes::delete(&self.pods(), (&POD).into(), (&pod.name_any(), &uid)).await,
+                ),
                 None => Ok(()),
             },
             Step::DeleteTask(node) => self.delete_task(&node, sight).await,
@@ -284,26 +354,51 @@ impl Pass<'_> {
     }
 
     /// As it was seen: another uid, or another version, is another pod.
-    async fn change(&self, call: &'static crate::process::faults::Step, pod: &Pod, fields: Value) -> Result<(), Error> {
-        writes::merge(&self.pods(), call.into(), pod, fields).await.map(drop)
+    async fn change(
+        &self,
+        call: &'static crate::process::faults::Step,
+        pod: &Pod,
+        fields: Value,
+    ) -> Result<(), Error> {
+        writes::merge(&self.pods(), call.into(), pod, fields)
+            .await
+            .map(drop)
     }
 
     async fn order(&self, spec: StateTaskSpec, sight: &Sight) -> Result<(), Error> {
         let name = task_name(self.migration, &spec.node_name);
-        let seen = sight.tasks.iter().flatten().find(|task| task.spec.node_name == spec.node_name);
+        let seen = sight
+            .tasks
+            .iter()
+            .flatten()
+            .find(|task| task.spec.node_name == spec.node_name);
         if let Some(task) = seen {
-            let next = StateTask { spec, ..task.clone() };
-            return writes::replace(&self.tasks(), (&ORDER).into(), &next).await.map(drop);
+            let next = StateTask {
+                spec,
+                ..task.clone()
+            };
+            return writes::replace(&self.tasks(), (&ORDER).into(), &next)
+                .await
+                .map(drop);
         }
         let mut task = StateTask::new(&name, spec);
         task.metadata.namespace = Some(self.eyes.namespace.clone());
-        task.metadata.owner_references = self.migration.controller_owner_ref(&()).map(|owner| vec![owner]);
+        task.metadata.owner_references = self
+            .migration
+            .controller_owner_ref(&())
+            .map(|owner| vec![owner]);
         task.metadata.labels = Some([(names::OPERATION_LABEL.to_owned(), self.operation())].into());
-        writes::create(&self.tasks(), (&TASK).into(), &task).await.map(drop)
+        writes::create(&self.tasks(), (&TASK).into(), &task)
+            .await
+            .map(drop)
     }
 
     async fn delete_task(&self, node: &str, sight: &Sight) -> Result<(), Error> {
-        let seen = sight.tasks.iter().flatten().find(|task| task.spec.node_name == node);
+        let seen = sight
+            .tasks
+            .iter()
+            .flatten()
+            .find(|task| task.spec.node_name == node);
         let Some(task) = seen else {
             return Ok(());
         };

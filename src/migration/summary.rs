@@ -21,7 +21,9 @@ pub(crate) fn told(
 ) -> (MigrationStatus, Option<Notice>) {
     let phase = phase(seen, status);
     let succeeded = succeeded(seen, status, phase);
-    let notice = (status.phase != phase).then(|| notice(phase, &succeeded)).flatten();
+    let notice = (status.phase != phase)
+        .then(|| notice(phase, &succeeded))
+        .flatten();
     let findings = [succeeded, undecided(seen)];
     let conditions = merge(&status.conditions, &findings, generation, now);
     let told = MigrationStatus {
@@ -44,11 +46,22 @@ fn phase(seen: &Observed<'_>, status: &MigrationStatus) -> Phase {
     }
     let target = seen.target.target;
     match seen.source.source.map(|report| report.standing) {
-        Some(SourceStanding::Verified | SourceStanding::Released | SourceStanding::Superseded | SourceStanding::Killed) => Phase::Verified,
+        Some(
+            SourceStanding::Verified
+            | SourceStanding::Released
+            | SourceStanding::Superseded
+            | SourceStanding::Killed,
+        ) => Phase::Verified,
         Some(SourceStanding::Frozen) => Phase::Frozen,
         _ if target.is_some_and(|report| {
-            report.pods.iter().any(|pod| pod.standing == TargetStanding::Waiting)
-        }) => Phase::Prepared,
+            report
+                .pods
+                .iter()
+                .any(|pod| pod.standing == TargetStanding::Waiting)
+        }) =>
+        {
+            Phase::Prepared
+        }
         _ if status.stage == Stage::Begun => Phase::Preflighted,
         _ => Phase::Pending,
     }
@@ -58,18 +71,45 @@ fn succeeded(seen: &Observed<'_>, status: &MigrationStatus, phase: Phase) -> Fin
     let course = seen.course;
     let (pod, to) = (&course.pod_name, &course.target_node);
     let given_up = status.given_up.as_deref();
-    let why = given_up.map_or_else(|| "the state could not be restored there".to_owned(), sentence);
+    let why = given_up.map_or_else(
+        || "the state could not be restored there".to_owned(),
+        sentence,
+    );
     let (reason, message) = match phase {
-        Phase::Succeeded => ("Moved", format!("pod {pod} runs on {to} with all that it had in memory")),
-        Phase::Restored => ("Moving", format!("it runs on {to}; what is left of it on {} is deleted", course.source_node)),
-        Phase::RolledBack => ("RolledBack", format!("pod {pod} runs on where it was: {why}")),
+        Phase::Succeeded => (
+            "Moved",
+            format!("pod {pod} runs on {to} with all that it had in memory"),
+        ),
+        Phase::Restored => (
+            "Moving",
+            format!(
+                "it runs on {to}; what is left of it on {} is deleted",
+                course.source_node
+            ),
+        ),
+        Phase::RolledBack => (
+            "RolledBack",
+            format!("pod {pod} runs on where it was: {why}"),
+        ),
         Phase::Failed if status.journey.is_none() || status.target.is_none() => ("Refused", why),
         Phase::Failed => ("Failed", why),
-        Phase::Pending | Phase::Preflighted => ("Moving", format!("a pod that is to get the state is being made ready on {to}")),
-        Phase::Prepared => ("Moving", format!("the pod on {to} waits; the source is about to be frozen")),
-        Phase::Frozen | Phase::Dumped | Phase::Copied => ("Moving", "the source is frozen, and its state is on its way".into()),
+        Phase::Pending | Phase::Preflighted => (
+            "Moving",
+            format!("a pod that is to get the state is being made ready on {to}"),
+        ),
+        Phase::Prepared => (
+            "Moving",
+            format!("the pod on {to} waits; the source is about to be frozen"),
+        ),
+        Phase::Frozen | Phase::Dumped | Phase::Copied => (
+            "Moving",
+            "the source is frozen, and its state is on its way".into(),
+        ),
         Phase::Verified => ("Moving", format!("the whole state is on {to}")),
-        Phase::Unknown => ("Unknown", "a newer version of Holdfast has written this".into()),
+        Phase::Unknown => (
+            "Unknown",
+            "a newer version of Holdfast has written this".into(),
+        ),
     };
     Finding {
         kind: SUCCEEDED,
@@ -94,7 +134,10 @@ fn sentence(why: &str) -> String {
 
 /// The source was released, and nobody can say whether the target ran it.
 fn undecided(seen: &Observed<'_>) -> Finding {
-    let is_released = seen.source.source.is_some_and(|report| report.standing == SourceStanding::Released);
+    let is_released = seen
+        .source
+        .source
+        .is_some_and(|report| report.standing == SourceStanding::Released);
     let holds = is_released && seen.is_target_silent && seen.target_proof.is_none();
     let node = &seen.course.target_node;
     let message = if holds {

@@ -33,7 +33,10 @@ impl Agents {
             .fields(&format!("spec.nodeName={node}"));
         let listed = pods.list(&there);
         let listed = bounded(CALL_LIMIT, "list", format!("agents of node {node}"), listed).await?;
-        let mut agents = listed.items.iter().filter_map(|pod| agent(pod, &self.account));
+        let mut agents = listed
+            .items
+            .iter()
+            .filter_map(|pod| agent(pod, &self.account));
         let found = agents.find(|(on, _)| on == node);
         Ok(found.map(|(_, address)| address.to_string()))
     }

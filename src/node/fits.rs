@@ -15,23 +15,38 @@ pub(super) fn is_kept_away(pod: &Pod, node: &Node) -> Option<String> {
     let mut selector = spec.node_selector.iter().flatten();
     let unmet = selector.find(|(key, value)| node.labels().get(*key) != Some(value));
     if let Some((key, value)) = unmet {
-        return Some(format!("has not the label {key}={value}, which the pod selects"));
+        return Some(format!(
+            "has not the label {key}={value}, which the pod selects"
+        ));
     }
     if !is_liked(spec, node) {
         return Some("does not match the pod's node affinity".into());
     }
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
     let mut taints = taints.into_iter().flatten();
-    let taint = taints.find(|taint| taint.effect != "PreferNoSchedule" && !is_tolerated(spec, taint))?;
-    Some(format!("has the taint {}, which the pod does not tolerate", taint.key))
+    let taint =
+        taints.find(|taint| taint.effect != "PreferNoSchedule" && !is_tolerated(spec, taint))?;
+    Some(format!(
+        "has the taint {}, which the pod does not tolerate",
+        taint.key
+    ))
 }
 
 fn is_liked(spec: &PodSpec, node: &Node) -> bool {
-    let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+    let affinity = spec
+        .affinity
+        .as_ref()
+        .and_then(|affinity| affinity.node_affinity.as_ref());
     let required = affinity.and_then(|node| {
-        node.required_during_scheduling_ignored_during_execution.as_ref()
+        node.required_during_scheduling_ignored_during_execution
+            .as_ref()
     });
-    required.is_none_or(|required| required.node_selector_terms.iter().any(|term| meets(term, node)))
+    required.is_none_or(|required| {
+        required
+            .node_selector_terms
+            .iter()
+            .any(|term| meets(term, node))
+    })
 }
 
 fn meets(term: &NodeSelectorTerm, node: &Node) -> bool {
@@ -52,8 +67,12 @@ fn is_met(asked: &NodeSelectorRequirement, value: Option<&str>) -> bool {
         "NotIn" => !is_in(),
         "Exists" => value.is_some(),
         "DoesNotExist" => value.is_none(),
-        "Gt" => number(value).zip(bound()).is_some_and(|(value, bound)| value > bound),
-        "Lt" => number(value).zip(bound()).is_some_and(|(value, bound)| value < bound),
+        "Gt" => number(value)
+            .zip(bound())
+            .is_some_and(|(value, bound)| value > bound),
+        "Lt" => number(value)
+            .zip(bound())
+            .is_some_and(|(value, bound)| value < bound),
         // One that a newer Kubernetes knows: not taken for met.
         _ => false,
     }
@@ -66,7 +85,10 @@ fn is_tolerated(spec: &PodSpec, taint: &Taint) -> bool {
 
 fn tolerates(one: &Toleration, taint: &Taint) -> bool {
     let key = one.key.as_deref().unwrap_or_default();
-    let is_effect = one.effect.as_deref().is_none_or(|effect| effect.is_empty() || effect == taint.effect);
+    let is_effect = one
+        .effect
+        .as_deref()
+        .is_none_or(|effect| effect.is_empty() || effect == taint.effect);
     let is_any = one.operator.as_deref() == Some("Exists");
     let is_key = (key.is_empty() && is_any) || key == taint.key;
     let value = one.value.as_deref().unwrap_or_default();
@@ -89,7 +111,10 @@ pub(super) fn has_no_room(pod: &Pod, candidate: Candidate<'_>) -> Option<String>
         return Some(format!("has {count} pods, and takes no more"));
     }
     for name in COUNTED {
-        let wanted = pod.spec.as_ref().map_or(Quantity::ZERO, |spec| asks(spec, name));
+        let wanted = pod
+            .spec
+            .as_ref()
+            .map_or(Quantity::ZERO, |spec| asks(spec, name));
         let specs = candidate.pods.iter().filter_map(|pod| pod.spec.as_ref());
         let used = specs.fold(Quantity::ZERO, |sum, spec| sum.plus(asks(spec, name)));
         let left = all(name).less(used);
@@ -109,15 +134,24 @@ fn amount(amounts: Option<&BTreeMap<String, Written>>, name: &str) -> Quantity {
 /// What a pod asks for, as schedulers add it up: what runs together, or the largest of what runs before it.
 fn asks(spec: &PodSpec, name: &str) -> Quantity {
     if let Some(resources) = &spec.resources
-        && resources.requests.as_ref().is_some_and(|requests| requests.contains_key(name))
+        && resources
+            .requests
+            .as_ref()
+            .is_some_and(|requests| requests.contains_key(name))
     {
         return amount(resources.requests.as_ref(), name);
     }
     let of = |container: &k8s_openapi::api::core::v1::Container| {
         let resources = container.resources.as_ref();
-        amount(resources.and_then(|resources| resources.requests.as_ref()), name)
+        amount(
+            resources.and_then(|resources| resources.requests.as_ref()),
+            name,
+        )
     };
-    let containers = spec.containers.iter().fold(Quantity::ZERO, |sum, one| sum.plus(of(one)));
+    let containers = spec
+        .containers
+        .iter()
+        .fold(Quantity::ZERO, |sum, one| sum.plus(of(one)));
     let (mut sidecars, mut before) = (Quantity::ZERO, Quantity::ZERO);
     for init in spec.init_containers.iter().flatten() {
         if init.restart_policy.as_deref() == Some("Always") {

@@ -69,7 +69,10 @@ fn is_not_available(node: &Node) -> Option<String> {
     if node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true) {
         return Some("is cordoned".into());
     }
-    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    let conditions = node
+        .status
+        .as_ref()
+        .and_then(|status| status.conditions.as_ref());
     let mut conditions = conditions.into_iter().flatten();
     let is_ready = conditions.any(|one| one.type_ == "Ready" && one.status == "True");
     (!is_ready).then(|| "is not Ready".to_owned())

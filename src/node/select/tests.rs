@@ -30,7 +30,11 @@ fn pod(change: Value) -> Pod {
 }
 
 fn says(pod: &Pod, node: &Node, pods: &[Pod]) -> Option<String> {
-    why_not(pod, &self::node("from", json!({})), Candidate { node, pods })
+    why_not(
+        pod,
+        &self::node("from", json!({})),
+        Candidate { node, pods },
+    )
 }
 
 #[test]
@@ -39,29 +43,70 @@ fn each_thing_that_keeps_a_pod_from_a_node_has_a_sentence() {
     let fine = node("n", json!({}));
     assert_eq!(says(&plain, &fine, &[]), None);
     let nodes = [
-        (json!({ "metadata": { "labels": { RUNTIME_LABEL: null } } }), "n has no holdfast-runtime: see holdfast host check there"),
-        (json!({ "spec": { "unschedulable": true } }), "n is cordoned"),
-        (json!({ "status": { "conditions": [{ "type": "Ready", "status": "Unknown" }] } }), "n is not Ready"),
-        (json!({ "metadata": { "annotations": { "node.holdfast.dev/cpu": "y" } } }), "n has another processor (y, and not x)"),
-        (json!({ "metadata": { "annotations": { "node.holdfast.dev/engine": null } } }), "n has another runtime (nothing known, and not runc 1.4)"),
-        (json!({ "spec": { "taints": [{ "key": "gpu", "value": "1", "effect": "NoSchedule" }] } }), "n has the taint gpu, which the pod does not tolerate"),
-        (json!({ "status": { "allocatable": { "cpu": "499m" } } }), "n has not enough cpu left"),
-        (json!({ "status": { "allocatable": { "pods": "0" } } }), "n has 0 pods, and takes no more"),
-        (json!({ "metadata": { "name": "from" } }), "from is where it is"),
-        (json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }), "n is being deleted"),
+        (
+            json!({ "metadata": { "labels": { RUNTIME_LABEL: null } } }),
+            "n has no holdfast-runtime: see holdfast host check there",
+        ),
+        (
+            json!({ "spec": { "unschedulable": true } }),
+            "n is cordoned",
+        ),
+        (
+            json!({ "status": { "conditions": [{ "type": "Ready", "status": "Unknown" }] } }),
+            "n is not Ready",
+        ),
+        (
+            json!({ "metadata": { "annotations": { "node.holdfast.dev/cpu": "y" } } }),
+            "n has another processor (y, and not x)",
+        ),
+        (
+            json!({ "metadata": { "annotations": { "node.holdfast.dev/engine": null } } }),
+            "n has another runtime (nothing known, and not runc 1.4)",
+        ),
+        (
+            json!({ "spec": { "taints": [{ "key": "gpu", "value": "1", "effect": "NoSchedule" }] } }),
+            "n has the taint gpu, which the pod does not tolerate",
+        ),
+        (
+            json!({ "status": { "allocatable": { "cpu": "499m" } } }),
+            "n has not enough cpu left",
+        ),
+        (
+            json!({ "status": { "allocatable": { "pods": "0" } } }),
+            "n has 0 pods, and takes no more",
+        ),
+        (
+            json!({ "metadata": { "name": "from" } }),
+            "from is where it is",
+        ),
+        (
+            json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }),
+            "n is being deleted",
+        ),
     ];
     for (change, why) in nodes {
         assert_eq!(says(&plain, &node("n", change), &[]).as_deref(), Some(why));
     }
     let pods = [
-        (json!({ "spec": { "nodeSelector": { "zone": "b" } } }), "n has not the label zone=b, which the pod selects"),
-        (required(json!([{ "matchExpressions": [{ "key": "zone", "operator": "NotIn", "values": ["a"] }] }])), "n does not match the pod's node affinity"),
+        (
+            json!({ "spec": { "nodeSelector": { "zone": "b" } } }),
+            "n has not the label zone=b, which the pod selects",
+        ),
+        (
+            required(
+                json!([{ "matchExpressions": [{ "key": "zone", "operator": "NotIn", "values": ["a"] }] }]),
+            ),
+            "n does not match the pod's node affinity",
+        ),
     ];
     for (change, why) in pods {
         assert_eq!(says(&pod(change), &fine, &[]).as_deref(), Some(why));
     }
     let there = vec![pod(json!({})); 4];
-    assert_eq!(says(&plain, &fine, &there).as_deref(), Some("n has not enough cpu left"));
+    assert_eq!(
+        says(&plain, &fine, &there).as_deref(),
+        Some("n has not enough cpu left")
+    );
     assert_eq!(says(&plain, &fine, &there[..3]), None);
 }
 
@@ -71,10 +116,13 @@ fn required(terms: Value) -> Value {
 
 #[test]
 fn what_is_tolerated_and_liked_keeps_no_pod_away() {
-    let tainted = node("n", json!({ "spec": { "taints": [
+    let tainted = node(
+        "n",
+        json!({ "spec": { "taints": [
         { "key": "gpu", "value": "1", "effect": "NoSchedule" },
         { "key": "soft", "effect": "PreferNoSchedule" },
-    ] } }));
+    ] } }),
+    );
     for toleration in [
         json!({ "operator": "Exists" }),
         json!({ "key": "gpu", "operator": "Exists", "effect": "NoSchedule" }),
@@ -95,7 +143,10 @@ fn what_is_tolerated_and_liked_keeps_no_pod_away() {
         json!([{ "matchExpressions": [{ "key": "zone", "operator": "In", "values": ["b"] }] }, { "matchFields": [{ "key": "metadata.name", "operator": "In", "values": ["n"] }] }]),
         json!([{ "matchExpressions": [{ "key": "zone", "operator": "Exists" }, { "key": "none", "operator": "DoesNotExist" }] }]),
     ] {
-        assert_eq!(says(&pod(required(terms)), &node("n", json!({})), &[]), None);
+        assert_eq!(
+            says(&pod(required(terms)), &node("n", json!({})), &[]),
+            None
+        );
     }
 }
 
@@ -109,18 +160,52 @@ fn what_runs_before_counts_where_it_is_more() {
     assert!(!fits(json!([init(Value::Null, "1001m")])));
     assert!(fits(json!([init(json!("Always"), "500m")])));
     assert!(!fits(json!([init(json!("Always"), "501m")])));
-    assert!(!fits(json!([init(json!("Always"), "400m"), init(Value::Null, "700m")])));
+    assert!(!fits(json!([
+        init(json!("Always"), "400m"),
+        init(Value::Null, "700m")
+    ])));
 }
 
 #[test]
 fn the_emptiest_is_chosen_and_if_there_is_none_each_says_why() {
     let (plain, from) = (pod(json!({})), node("from", json!({})));
-    let (a, b, c) = (node("a", json!({})), node("b", json!({})), node("c", json!({ "spec": { "unschedulable": true } })));
+    let (a, b, c) = (
+        node("a", json!({})),
+        node("b", json!({})),
+        node("c", json!({ "spec": { "unschedulable": true } })),
+    );
     let one = [pod(json!({}))];
-    let busy = Candidate { node: &a, pods: &one };
-    let free = Candidate { node: &b, pods: &[] };
-    let cordoned = Candidate { node: &c, pods: &[] };
-    assert_eq!(choose(&plain, &from, &[busy, free, cordoned]).unwrap().name_any(), "b");
-    let none = choose(&plain, &from, &[cordoned, Candidate { node: &from, pods: &[] }]);
-    assert_eq!(none.unwrap_err(), "no node can take it: c is cordoned; from is where it is");
+    let busy = Candidate {
+        node: &a,
+        pods: &one,
+    };
+    let free = Candidate {
+        node: &b,
+        pods: &[],
+    };
+    let cordoned = Candidate {
+        node: &c,
+        pods: &[],
+    };
+    assert_eq!(
+        choose(&plain, &from, &[busy, free, cordoned])
+            .unwrap()
+            .name_any(),
+        "b"
+    );
+    let none = choose(
+        &plain,
+        &from,
+        &[
+            cordoned,
+            Candidate {
+                node: &from,
+                pods: &[],
+            },
+        ],
+    );
+    assert_eq!(
+        none.unwrap_err(),
+        "no node can take it: c is cordoned; from is where it is"
+    );
 }
