@@ -9,7 +9,6 @@ pub mod serve;
 
 use crate::agent::answers::admitted;
 use crate::agent::api::StateTask;
-use crate::agent::copies::keep;
 use crate::agent::hands;
 use crate::agent::peers::certificate;
 use crate::agent::preparing;
@@ -227,7 +226,6 @@ const NODE_STEPS: &[&[Step]] = &[
     pass::STEPS,
     certificate::STEPS,
     incoming::STEPS,
-    keep::STEPS,
 ];
 
 /// All CRDs, in the order in which they are printed and installed.

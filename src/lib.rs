@@ -268,6 +268,7 @@ pub mod agent {
     pub(crate) mod answers;
     pub mod api;
     mod attempt;
+    mod blocking;
     mod carrying;
     mod checkpoint;
     /// Copies of states that are kept, on other nodes.

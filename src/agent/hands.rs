@@ -3,6 +3,7 @@
 mod memory;
 pub(crate) mod source;
 
+use crate::agent::blocking::blocking;
 use crate::agent::checkpoint::Act;
 use crate::agent::cut::Engine;
 use crate::agent::host::Host;
@@ -185,7 +186,7 @@ impl Hands<'_> {
             self.whose.uid.clone(),
             hold.operation.clone(),
         );
-        let cut = tokio::task::spawn_blocking(move || {
+        let cut = blocking(move || {
             let is_still = || records.is_frozen(&uid, &operation);
             let cut = around(&DUMP, || {
                 engine.cut(&generation, &containers, (manifest, dumpers), is_still)
@@ -194,13 +195,11 @@ impl Hands<'_> {
             cut.map_err(|no_cut| (no_cut, generation.empty()))
         });
         match cut.await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err((no_cut, emptied))) => {
+            Ok(()) => Ok(()),
+            Err((no_cut, emptied)) => {
                 memory.failure = Some(no_cut);
                 emptied
             }
-            // A panic of ours is not an answer.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
     }
 
@@ -267,13 +266,4 @@ fn guard(engine: &Engine, uid: &str) -> Result<Child, Failure> {
     guard.is_there()?;
     let guard = around(&GUARD, || guard.release());
     guard.map_err(|error| Failure::at("run", &engine.runtime, error))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, Failure> + Send + 'static,
-) -> Result<T, Failure> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::agent::host::{self, Host};
 use crate::agent::source::Process;
-use crate::hold::record::Held;
+use crate::hold::record::{Held, Record};
 use crate::oci::cgroups::Cgroups;
 use crate::oci::failure::Failure;
 use crate::oci::place::{Place, Places};
@@ -98,6 +98,35 @@ pub(crate) fn process(host: &Host, held: &Held) -> Result<Process, Failure> {
     } else {
         Process::Running
     })
+}
+
+/// Containers, and how their processes are.
+pub(crate) type HowTheyAre = Vec<(Held, Process)>;
+
+/// The containers of a pod that have processes, and how those are that an operation holds; all of them, before it does.
+///
+/// # Errors
+/// If that cannot be read.
+pub(crate) fn held_by(
+    host: &Host,
+    record: &Record,
+    operation: &str,
+) -> Result<(Vec<Living>, HowTheyAre), Failure> {
+    let mut living = living(host, record.uid.as_str())?;
+    let ours = match record.hold_of(operation) {
+        Some(hold) => {
+            // One that began since then is not frozen.
+            living.retain(|one| hold.containers.iter().any(|held| held.id == one.held.id));
+            hold.containers.clone()
+        }
+        None => living.iter().map(|one| one.held.clone()).collect(),
+    };
+    let mut containers = Vec::new();
+    for container in ours {
+        let process = process(host, &container)?;
+        containers.push((container, process));
+    }
+    Ok((living, containers))
 }
 
 /// The environments of all processes of the node.

@@ -1,5 +1,6 @@
 //! The records of this node, for many tasks: disk work stands on threads of its own, and who waits hears of each change.
 
+use crate::agent::blocking::blocking;
 use crate::hold::change::Change;
 use crate::hold::record::{HoldState, Record};
 use crate::hold::shelf::{Found, Shelf, ShelfError, Whose};
@@ -7,7 +8,6 @@ use crate::hold::uid::Uid;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::watch;
-use tokio::task::spawn_blocking;
 
 /// The records of this node.
 #[derive(Clone)]
@@ -59,6 +59,12 @@ impl Records {
         Ok(changed)
     }
 
+    /// What is known of a pod: of one that has no record, nothing.
+    pub(crate) async fn of(&self, whose: &Whose) -> Result<Record, ShelfError> {
+        let blank = || Record::blank(&whose.namespace, &whose.pod, whose.uid.clone());
+        Ok(self.read(&whose.uid).await?.unwrap_or_else(blank))
+    }
+
     /// Forgets a record that is still as it was seen.
     pub(crate) async fn forget(&self, seen: Record) -> Result<(), ShelfError> {
         let this = Arc::clone(&self.shelf);
@@ -69,15 +75,5 @@ impl Records {
     pub(crate) async fn list(&self) -> Result<Vec<Found>, ShelfError> {
         let this = Arc::clone(&self.shelf);
         blocking(move || this.list()).await
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, ShelfError> + Send + 'static,
-) -> Result<T, ShelfError> {
-    match spawn_blocking(work).await {
-        Ok(done) => done,
-        // A panic of ours is not an answer.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -128,10 +128,8 @@ impl Targets {
     /// # Errors
     /// Something is there and cannot be read.
     pub(crate) async fn look(&self, whose: &Whose, expects: Option<&str>) -> Result<Look, String> {
-        let read = self.0.records.read(&whose.uid).await;
-        let record = read
-            .map_err(|error| chain(&error))?
-            .unwrap_or_else(|| Record::blank(&whose.namespace, &whose.pod, whose.uid.clone()));
+        let record = self.0.records.of(whose).await;
+        let record = record.map_err(|error| chain(&error))?;
         let admission = record.admission.as_ref();
         let operation = admission
             .map(|admission| admission.operation.clone())

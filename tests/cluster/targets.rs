@@ -168,6 +168,8 @@ impl Drop for Registry {
 async fn run_serves_here_until_it_is_interrupted() {
     let world = world().await;
     world.install().await;
+    // What `make run` starts is compiled first: how long that takes is not what is asked here.
+    succeed(Command::new(env!("CARGO")).args(["build", "--bin", "holdfast"]));
     let mut command = make_command(&[
         "run",
         "ARGS=--health-probe-bind-address=127.0.0.1:18081 --metrics-bind-address=127.0.0.1:18080 --webhook-bind-address=127.0.0.1:0",

@@ -4,21 +4,12 @@
 use crate::agent::api::{
     CheckpointStanding, CheckpointWord, CopyOrder, CopyReport, StateTask, StateTaskStatus,
 };
+use crate::agent::blocking::blocking;
 use crate::agent::copies::desk::expected;
 use crate::agent::peers::desk::Refusal;
 use crate::agent::store::Found;
-use crate::agent::tasks::Means;
-use crate::kit::error::{Error, chain};
-use crate::process::writes;
-use crate::write_steps;
-use kube::{Api, ResourceExt};
-
-write_steps! {
-    /// The leader is told how a copy stands.
-    STATUS,
-}
-
-const MANAGER: &str = "holdfast.dev/agent";
+use crate::agent::tasks::{Means, pass};
+use crate::oci::failure::Failure;
 
 /// Whether what there is of it is deleted.
 fn goes(word: CheckpointWord, found: &Found, is_coming: bool) -> bool {
@@ -82,7 +73,7 @@ pub(crate) async fn look(means: &Means, task: &StateTask, order: &CopyOrder) -> 
         None
     };
     let full = receiving.why_full(&generation);
-    let looked = tokio::task::spawn_blocking(move || {
+    let looked = blocking(move || {
         let is_coming = generation.incoming().exists();
         if let Some(turn) = turn {
             if goes(word, &generation.look()?, is_coming) {
@@ -95,33 +86,14 @@ pub(crate) async fn look(means: &Means, task: &StateTask, order: &CopyOrder) -> 
             (found, _) => found,
         };
         let path = generation.on_node();
-        Ok::<_, crate::oci::failure::Failure>(report(word, &found, &path.to_string_lossy()))
+        Ok::<_, Failure>(report(word, &found, &path.to_string_lossy()))
     });
-    let report = match looked.await {
-        Ok(looked) => looked.map_err(|failure| failure.to_string())?,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
-    tell(means, task, report).await
-}
-
-/// Tells the leader, if it is not told that already.
-async fn tell(means: &Means, task: &StateTask, report: CopyReport) -> Result<(), String> {
+    let report = looked.await.map_err(|failure| failure.to_string())?;
     let status = StateTaskStatus {
-        observed_generation: task.metadata.generation,
         copy: Some(report),
         ..StateTaskStatus::default()
     };
-    if task.status.as_ref() == Some(&status) {
-        return Ok(());
-    }
-    let namespace = task.namespace().unwrap_or_default();
-    let api: Api<StateTask> = Api::namespaced(means.client.clone(), &namespace);
-    let told =
-        writes::apply_status(&api, (&STATUS).into(), MANAGER, &task.name_any(), status).await;
-    match told {
-        Err(error) if !Error::is_not_found(&error) => Err(chain(&error)),
-        _ => Ok(()),
-    }
+    pass::say(means, task, status).await
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::agent::peers::receiving::Receiving;
 use crate::agent::peers::running::Ways;
 use crate::agent::peers::{server, service};
 use crate::agent::records::Records;
-use crate::agent::store::manifest::{Manifest, VERSION};
+use crate::agent::store::manifest::Manifest;
 use crate::agent::store::{Found, Generation};
 use crate::agent::targets::Targets;
 use crate::agent::tasks::Means;
@@ -24,7 +24,6 @@ use crate::agent::waiting::Waiting;
 use crate::testkit::api_server::ApiServer;
 use crate::testkit::folder::Folder;
 use crate::webhook::authority::Authority;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::{reflector, watcher};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -113,20 +112,7 @@ fn seal(generation: &Generation) -> String {
     let images = generation.part().join("containers/web/images");
     std::fs::create_dir_all(&images).unwrap();
     std::fs::write(images.join("pages-1.img"), vec![7; 3_000_000]).unwrap();
-    let manifest = Manifest {
-        version: VERSION,
-        operation: "op".into(),
-        namespace: "ns".into(),
-        pod: "web".into(),
-        uid: "u1".into(),
-        node: "n1".into(),
-        boot: "boot".into(),
-        taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
-        frozen_millis: 7,
-        containers: Vec::new(),
-        volumes: Vec::new(),
-        files: Vec::new(),
-    };
+    let manifest = Manifest::of_web();
     generation.cut(&manifest).unwrap();
     generation.seal(manifest).unwrap();
     digest(generation)

@@ -2,8 +2,9 @@
 //!
 //! A dump that went wrong is not tried again, and neither is what comes before it: the pod is withdrawn, and runs on.
 
-use super::{Hands, Memory, blocking, guard};
+use super::{Hands, Memory, guard};
 use crate::agent::api::TargetStanding;
+use crate::agent::blocking::blocking;
 use crate::agent::peer::Peer;
 use crate::agent::source::Act;
 use crate::agent::store::Found;

@@ -2,6 +2,7 @@
 //! where it was sent before, also while it grows; the manifest ends it. A connection that is cut costs what was on it: the receiver says
 //! what it has, with digests, and it goes on from there.
 
+use crate::agent::blocking::{blocking, joined};
 use crate::agent::peers::pace::Pace;
 use crate::agent::peers::path::Below;
 use crate::agent::peers::stream::{Begins, PIECE, Packer};
@@ -111,10 +112,7 @@ impl Shipment {
             way.tell::<Received>(wire::FILES, body(receiver, Arc::clone(&way.pace)), LONGEST);
         let told = told.await;
         // It ends by itself when nobody takes what it reads.
-        let read = match reading.await {
-            Ok(read) => read,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let read = joined(reading.await);
         let lengths = match (told, read) {
             // Our own disk first: what the receiver says follows from it.
             (_, Err(why)) => return Err(Failure::Ours(why)),
@@ -352,11 +350,4 @@ fn body(receiver: mpsc::Receiver<Bytes>, pace: Arc<Pace>) -> Sent {
         ))
     });
     StreamBody::new(parts).boxed_unsync()
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }

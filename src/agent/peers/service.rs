@@ -1,6 +1,7 @@
 //! One question of another node's agent, and its answer. Who asks is known by his certificate, and is named to the desks; nothing that he
 //! says himself about that is looked at.
 
+use crate::agent::blocking::{blocking, joined};
 use crate::agent::peers::coming::Coming;
 use crate::agent::peers::desk::{Desk, Desks, Refusal};
 use crate::agent::peers::receiving::{Receiving, Turn, channel};
@@ -203,18 +204,6 @@ where
         body.drain().await;
     }
     Ok(yes(&Received { bytes: written? }))
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    joined(tokio::task::spawn_blocking(work).await)
-}
-
-fn joined<T>(done: Result<T, tokio::task::JoinError>) -> T {
-    match done {
-        Ok(done) => done,
-        // A panic of ours is not an answer.
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    }
 }
 
 fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {

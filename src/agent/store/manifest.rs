@@ -49,6 +49,27 @@ pub(crate) struct FileNote {
     pub(crate) sha256: String,
 }
 
+#[cfg(test)]
+impl Manifest {
+    /// Of pod `ns/web`, uid `u1`, on node `n1`, by operation `op`: nothing was dumped of it.
+    pub(crate) fn of_web() -> Self {
+        Self {
+            version: VERSION,
+            operation: "op".into(),
+            namespace: "ns".into(),
+            pod: "web".into(),
+            uid: "u1".into(),
+            node: "n1".into(),
+            boot: "boot".into(),
+            taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
+            frozen_millis: 7,
+            containers: Vec::new(),
+            volumes: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
 impl Manifest {
     /// What the leader is told of it.
     pub(crate) fn report(&self, standing: CheckpointStanding) -> CheckpointReport {

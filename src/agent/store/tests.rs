@@ -3,26 +3,15 @@
 use super::*;
 use crate::agent::api::ContainerReport;
 use crate::testkit::folder::Folder;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::os::unix::fs::PermissionsExt;
 
 fn manifest() -> Manifest {
     Manifest {
-        version: VERSION,
-        operation: "op".into(),
-        namespace: "ns".into(),
-        pod: "web".into(),
-        uid: "u1".into(),
-        node: "n1".into(),
-        boot: "boot".into(),
-        taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
-        frozen_millis: 7,
         containers: vec![ContainerReport {
             name: "c".into(),
             ..ContainerReport::default()
         }],
-        volumes: Vec::new(),
-        files: Vec::new(),
+        ..Manifest::of_web()
     }
 }
 

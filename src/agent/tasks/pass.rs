@@ -198,24 +198,13 @@ async fn look(
     boot: &str,
 ) -> Result<Sight, String> {
     let said = |failure: crate::oci::failure::Failure| failure.to_string();
-    let read = means.records.read(&whose.uid).await;
-    let record = read
-        .map_err(|error| chain(&error))?
-        .unwrap_or_else(|| Record::blank(&whose.namespace, &whose.pod, whose.uid.clone()));
-    let mut living = pods::living(&means.host, whose.uid.as_str()).map_err(said)?;
-    let ours = match record.hold_of(&job.operation) {
-        Some(hold) => {
-            // One that began since then is not frozen.
-            living.retain(|one| hold.containers.iter().any(|held| held.id == one.held.id));
-            hold.containers.clone()
-        }
-        None => living.iter().map(|one| one.held.clone()).collect(),
-    };
-    let mut containers = Vec::new();
-    for container in ours {
-        let process = pods::process(&means.host, &container).map_err(said)?;
-        containers.push((container, process));
-    }
+    let record = means
+        .records
+        .of(whose)
+        .await
+        .map_err(|error| chain(&error))?;
+    let looked = pods::held_by(&means.host, &record, &job.operation);
+    let (mut living, containers) = looked.map_err(said)?;
     let ordered = order(job).map(|(_, order)| order);
     let wanted = ordered.as_ref().map_or(&[][..], |order| &order.containers);
     if !wanted.is_empty() {
@@ -261,7 +250,7 @@ async fn tell(
 }
 
 /// Tells the leader of one order, if it is not told that already.
-pub(super) async fn say(
+pub(crate) async fn say(
     means: &Means,
     task: &StateTask,
     status: StateTaskStatus,

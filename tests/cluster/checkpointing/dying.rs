@@ -15,9 +15,8 @@ const FOLDER: &str = "/root/hf";
 const OF_RECORD: [&str; 4] = ["hold", "withdraw", "thaw", "end"];
 
 /// Points of what goes from node to node, and of what is restored: no Checkpoint passes them on its own node.
-const OF_TWO_NODES: [&str; 7] = [
+const OF_TWO_NODES: [&str; 6] = [
     "agent.peers.",
-    "agent.copies.",
     "agent.store.incoming.",
     "agent.store.release.",
     "agent.hands.source.",

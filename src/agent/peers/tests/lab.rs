@@ -9,11 +9,10 @@ use crate::agent::peers::receiving::Receiving;
 use crate::agent::peers::way::Way;
 use crate::agent::peers::{server, service};
 use crate::agent::store::Generation;
-use crate::agent::store::manifest::{Manifest, VERSION};
+use crate::agent::store::manifest::Manifest;
 use crate::testkit::folder::Folder;
 use crate::webhook::authority::Authority;
 use futures::future::{BoxFuture, ready};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -329,18 +328,8 @@ impl Lab {
         put("volumes/cache.tar", &vec![0; 3 << 20]);
         put("criu.conf", b"tcp-close\n");
         let manifest = Manifest {
-            version: VERSION,
             operation: OPERATION.into(),
-            namespace: "ns".into(),
-            pod: "web".into(),
-            uid: "u1".into(),
-            node: "n1".into(),
-            boot: "boot".into(),
-            taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
-            frozen_millis: 7,
-            containers: Vec::new(),
-            volumes: Vec::new(),
-            files: Vec::new(),
+            ..Manifest::of_web()
         };
         generation.cut(&manifest).unwrap();
         generation.seal(manifest).unwrap();

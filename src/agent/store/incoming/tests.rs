@@ -3,7 +3,6 @@
 use super::*;
 use crate::agent::store::Found;
 use crate::testkit::folder::Folder;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 
@@ -19,18 +18,8 @@ fn note(path: &str) -> FileNote {
 
 fn manifest(files: Vec<FileNote>) -> Vec<u8> {
     let manifest = Manifest {
-        version: 1,
-        operation: "op".into(),
-        namespace: "ns".into(),
-        pod: "web".into(),
-        uid: "u1".into(),
-        node: "n1".into(),
-        boot: "boot".into(),
-        taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
-        frozen_millis: 7,
-        containers: Vec::new(),
-        volumes: Vec::new(),
         files,
+        ..Manifest::of_web()
     };
     serde_json::to_vec(&manifest).unwrap()
 }

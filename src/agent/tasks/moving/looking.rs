@@ -105,24 +105,13 @@ impl Tools<'_> {
     pub(super) async fn look(&self, operation: &str, subject: &Subject) -> Result<Sight, String> {
         let said = |failure: Failure| failure.to_string();
         let whose = &subject.whose;
-        let read = self.records.read(&whose.uid).await;
-        let record = read
-            .map_err(|error| chain(&error))?
-            .unwrap_or_else(|| Record::blank(&whose.namespace, &whose.pod, whose.uid.clone()));
-        let mut living = pods::living(self.host, whose.uid.as_str()).map_err(said)?;
-        let ours = match record.hold_of(operation) {
-            Some(hold) => {
-                // One that began since then is not frozen.
-                living.retain(|one| hold.containers.iter().any(|held| held.id == one.held.id));
-                hold.containers.clone()
-            }
-            None => living.iter().map(|one| one.held.clone()).collect(),
-        };
-        let mut containers = Vec::new();
-        for container in ours {
-            let process = pods::process(self.host, &container).map_err(said)?;
-            containers.push((container, process));
-        }
+        let record = self
+            .records
+            .of(whose)
+            .await
+            .map_err(|error| chain(&error))?;
+        let looked = pods::held_by(self.host, &record, operation);
+        let (living, containers) = looked.map_err(said)?;
         let boot = self.host.boot().map_err(said)?;
         let at = |time: Duration| Deadline {
             boot: boot.clone(),
