@@ -28,6 +28,7 @@ use crate::node::agents::Agents;
 use crate::oci::cgroups::kill;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
+use crate::process::flags::MoveFlags;
 use crate::process::health::Health;
 use crate::process::installation::Installation;
 use crate::process::runner::Runner;
@@ -64,6 +65,7 @@ pub(crate) struct Ground {
     pub(crate) health: Arc<Health>,
     pub(crate) namespace: String,
     pub(crate) installation: Option<Installation>,
+    pub(crate) moves: MoveFlags,
     pub(crate) stop: CancellationToken,
 }
 
@@ -117,7 +119,7 @@ const SLICES: &[Slice] = &[
     Slice {
         crds: || vec![Migration::crd()],
         begin: begin_migrations,
-        steps: &[migration::reconcile::STEPS],
+        steps: &[migration::reconcile::STEPS, migration::hands::STEPS],
     },
 ];
 
@@ -185,6 +187,7 @@ fn begin_signing(ground: &Ground) -> Part {
 /// Successors of pods that move are gated on every replica; what moves is the leader's.
 fn begin_migrations(ground: &Ground) -> Part {
     let (clients, agents) = (ground.clients.clone(), ground.agents());
+    let limits = ground.moves;
     Part {
         endpoints: vec![Arc::new(Successors::new(clients.once.clone()))],
         keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
@@ -193,8 +196,11 @@ fn begin_migrations(ground: &Ground) -> Part {
                 clients: clients.clone(),
                 recorder,
                 agents: agents.clone(),
+                limits,
             };
-            Box::pin(migration::reconcile::run(runner, means))
+            let strays = migration::strays::run(runner.clone(), clients.api.clone());
+            let moves = migration::reconcile::run(runner, means);
+            Box::pin(async { tokio::try_join!(strays, moves).map(drop) })
         }),
     }
 }

@@ -29,6 +29,7 @@ pub mod kit {
     pub mod names;
     pub mod near;
     pub mod quantity;
+    pub mod times;
 }
 
 /// Trees of files as they travel between nodes.
@@ -237,13 +238,18 @@ pub mod migration {
     pub mod api;
     pub(crate) mod beginning;
     pub(crate) mod gate;
+    pub(crate) mod hands;
+    pub(crate) mod herding;
     pub(crate) mod journey;
+    pub(crate) mod many;
     pub(crate) mod observing;
     pub mod plan;
     pub(crate) mod pods;
     pub(crate) mod reconcile;
+    pub(crate) mod strays;
     pub(crate) mod summary;
     pub mod sweep;
+    pub(crate) mod turns;
 }
 
 /// State that is kept: a Checkpoint names a pod, the leader asks the pod's node for it, and says what became of it.

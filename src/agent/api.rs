@@ -13,7 +13,8 @@ pub use checkpoint::{
 };
 use kube::CustomResource;
 pub use report::{
-    SourceReport, SourceStanding, StateTaskStatus, TargetPod, TargetReport, TargetStanding,
+    Measured, SourceReport, SourceStanding, StateTaskStatus, TargetPod, TargetReport,
+    TargetStanding,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

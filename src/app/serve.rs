@@ -48,6 +48,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         webhooks,
         election,
         installation,
+        moves,
         logging,
         concurrency,
     } = flags;
@@ -74,6 +75,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         telemetry,
         health,
         namespace,
+        moves,
         stop,
     };
     let (parts, endpoints, controls) = Parts::begin(&ground);

@@ -24,11 +24,11 @@ pub const OPERATION_LABEL: &str = "holdfast.dev/operation";
 /// Held on a Migration that has begun.
 pub const MIGRATION_FINALIZER: &str = "holdfast.dev/migration";
 
-/// On a pod that was taken from its owner: the uid of the Migration that did.
-pub const MIGRATION_ANNOTATION: &str = "holdfast.dev/migration";
+/// Label of a pod that was taken from its owner, and of one that waits behind our gate: the uid of the Migration that did it.
+pub const MIGRATION_LABEL: &str = "holdfast.dev/migration";
 
-/// On the same pod: the label by which its owner counted it.
-pub const TEMPLATE_HASH_ANNOTATION: &str = "holdfast.dev/template-hash";
+/// On a pod that was taken from its owner: who that is, and by which label it counted the pod.
+pub const OWNER_ANNOTATION: &str = "holdfast.dev/owner";
 
 /// On a pod that waits for a state: the uid of the operation that brings it.
 pub const RESTORE_ANNOTATION: &str = "holdfast.dev/restore";

@@ -13,9 +13,10 @@ use crate::webhook::endpoint::{Endpoint, Reply};
 use crate::webhook::review::{Answer, Malformed, Request, read};
 use futures::future::BoxFuture;
 use kube::api::ListParams;
-use kube::{Api, Client};
+use kube::{Api, Client, ResourceExt};
 use serde::Deserialize;
-use serde_json::json;
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 use std::borrow::Cow;
 use tokio::time::Instant;
 
@@ -33,6 +34,8 @@ struct Pod<'a> {
 struct Metadata<'a> {
     #[serde(borrow, default)]
     owner_references: Vec<Owner<'a>>,
+    #[serde(default)]
+    labels: Option<IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -108,10 +111,10 @@ impl Successors {
         .await;
         match listed {
             Err(error) => (unknown(&chain(&error)), "unknown"),
-            Ok(listed) if listed.items.iter().any(|one| waits_for(one, owner)) => {
-                (gated(pod), "gated")
-            }
-            Ok(_) => (Answer::default(), "free"),
+            Ok(listed) => match listed.items.iter().find(|one| waits_for(one, owner)) {
+                Some(migration) => (gated(pod, &migration.uid().unwrap_or_default()), "gated"),
+                None => (Answer::default(), "free"),
+            },
         }
     }
 }
@@ -141,18 +144,24 @@ fn unknown(why: &str) -> Answer {
     }
 }
 
-fn gated(pod: &Pod<'_>) -> Answer {
+/// The gate, and the label by which such pods are found.
+fn gated(pod: &Pod<'_>, operation: &str) -> Answer {
     let gates = pod.spec.scheduling_gates.as_deref();
     let gate = json!({ "name": names::GATE });
-    let operations = match gates {
-        Some(gates) if gates.iter().any(|gate| gate.name == names::GATE) => {
-            return Answer::default();
-        }
-        Some(_) => json!([{ "op": "add", "path": "/spec/schedulingGates/-", "value": gate }]),
-        None => json!([{ "op": "add", "path": "/spec/schedulingGates", "value": [gate] }]),
-    };
+    let add = |path: &str, value: Value| json!({ "op": "add", "path": path, "value": value });
+    let mut operations = Vec::new();
+    match gates {
+        Some(gates) if gates.iter().any(|gate| gate.name == names::GATE) => {}
+        Some(_) => operations.push(add("/spec/schedulingGates/-", gate)),
+        None => operations.push(add("/spec/schedulingGates", json!([gate]))),
+    }
+    if pod.metadata.labels.is_none() {
+        operations.push(add("/metadata/labels", json!({})));
+    }
+    let label = names::MIGRATION_LABEL.replace('/', "~1");
+    operations.push(add(&format!("/metadata/labels/{label}"), json!(operation)));
     Answer {
-        patch: Some(operations.to_string()),
+        patch: Some(Value::from(operations).to_string()),
         ..Answer::default()
     }
 }
@@ -178,7 +187,6 @@ impl Endpoint for Successors {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::Value;
 
     fn migration(stage: &str, outcome: &str) -> Migration {
         let owner = json!({ "deployment": "web", "deploymentUid": "d", "replicaSet": "web-1", "replicaSetUid": "r", "templateHash": "1" });
@@ -232,11 +240,14 @@ mod tests {
             }
             let text = object.to_string();
             let pod: Pod<'_> = serde_json::from_str(&text).unwrap();
-            if let Some(patch) = gated(&pod).patch {
-                let patch: json_patch::Patch = serde_json::from_str(&patch).unwrap();
-                json_patch::patch(&mut object, &patch).unwrap();
-            }
+            let patch = gated(&pod, "op").patch.unwrap();
+            let patch: json_patch::Patch = serde_json::from_str(&patch).unwrap();
+            json_patch::patch(&mut object, &patch).unwrap();
             assert_eq!(object["spec"]["schedulingGates"], whole);
+            assert_eq!(
+                object["metadata"]["labels"],
+                json!({ names::MIGRATION_LABEL: "op" })
+            );
         }
     }
 }

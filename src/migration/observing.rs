@@ -1,9 +1,9 @@
 //! Reads what a pass over a Migration asks about.
 
-use crate::agent::api::StateTask;
+use crate::agent::api::{Measured, StateTask};
 use crate::kit::digest::Digest;
 use crate::kit::error::Error;
-use crate::migration::api::{Journey, Migration, ProofKind, ProofNote};
+use crate::migration::api::{Journey, Migration, OwnerNote, ProofKind, ProofNote};
 use crate::migration::journey::{Family, controller};
 use crate::migration::plan::{Candidate, SourcePod, TaskSeen};
 use crate::migration::pods::{is_alive, is_detached, is_gated, is_source};
@@ -88,6 +88,76 @@ impl Eyes {
         Ok(listed.items)
     }
 
+    /// All Migrations of the namespace.
+    pub(crate) async fn migrations(&self) -> Result<Vec<Migration>, Error> {
+        let api: Api<Migration> = Api::namespaced(self.client.clone(), &self.namespace);
+        let (what, all) = (
+            format!("migrations of {}", self.namespace),
+            ListParams::default(),
+        );
+        let listed = api.list(&all);
+        Ok(bounded(CALL_LIMIT, "list", what, listed).await?.items)
+    }
+
+    /// Those of its pods.
+    pub(crate) async fn children(&self, parent: &Migration) -> Result<Vec<Migration>, Error> {
+        let uid = parent.uid();
+        let mut all = self.migrations().await?;
+        all.retain(|one| {
+            let owner = controller(one.owner_references());
+            owner.is_some_and(|owner| Some(&owner.uid) == uid.as_ref())
+        });
+        Ok(all)
+    }
+
+    pub(crate) async fn deployment(&self, name: &str) -> Result<Option<Deployment>, Error> {
+        self.get(name).await
+    }
+
+    /// ReplicaSets whose labels these are.
+    pub(crate) async fn replica_sets(&self, labels: &str) -> Result<Vec<ReplicaSet>, Error> {
+        let api: Api<ReplicaSet> = Api::namespaced(self.client.clone(), &self.namespace);
+        let alike = ListParams::default().labels(labels);
+        let what = format!("replicasets of {labels}");
+        let listed = bounded(CALL_LIMIT, "list", what, api.list(&alike)).await?;
+        Ok(listed.items)
+    }
+
+    /// Pods whose labels these are.
+    pub(crate) async fn pods_like(&self, labels: &str) -> Result<Vec<Pod>, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        let alike = ListParams::default().labels(labels);
+        let what = format!("pods of {labels}");
+        Ok(bounded(CALL_LIMIT, "list", what, pods.list(&alike))
+            .await?
+            .items)
+    }
+
+    /// All Migrations of the cluster.
+    pub(crate) async fn all_migrations(&self) -> Result<Vec<Migration>, Error> {
+        let api: Api<Migration> = Api::all(self.client.clone());
+        let all = ListParams::default();
+        let listed = api.list(&all);
+        Ok(bounded(CALL_LIMIT, "list", "migrations".into(), listed)
+            .await?
+            .items)
+    }
+
+    /// A node's orders.
+    pub(crate) async fn task(&self, name: &str) -> Result<Option<StateTask>, Error> {
+        self.get(name).await
+    }
+
+    /// Whether this Deployment, and this ReplicaSet of it, are there.
+    pub(crate) async fn owners(&self, owner: &OwnerNote) -> Result<(bool, bool), Error> {
+        let deployment: Option<Deployment> = self.get(&owner.deployment).await?;
+        let is_it = |uid: Option<String>, known: &str| uid.as_deref() == Some(known);
+        let has_deployment = deployment.is_some_and(|one| is_it(one.uid(), &owner.deployment_uid));
+        let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;
+        let has_set = set.is_some_and(|one| is_it(one.uid(), &owner.replica_set_uid));
+        Ok((has_deployment, has_set))
+    }
+
     /// The pods on a node that have not ended.
     pub(crate) async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Error> {
         let pods: Api<Pod> = Api::all(self.client.clone());
@@ -157,8 +227,9 @@ impl Eyes {
             }
         }
         pods.retain(|pod| !is_source(pod, journey));
+        let operation = migration.uid().unwrap_or_default();
         let names =
-            [&journey.source_node, &journey.target_node].map(|node| task_name(migration, node));
+            [&journey.source_node, &journey.target_node].map(|node| task_name(&operation, node));
         let [source_task, target_task] = names;
         Ok(Sight {
             source,
@@ -170,19 +241,11 @@ impl Eyes {
     }
 
     async fn pods_of(&self, replica_set: &str, hash: &str) -> Result<Vec<Pod>, Error> {
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
-        let alike = ListParams::default().labels(&format!("pod-template-hash={hash}"));
-        let listed = bounded(
-            CALL_LIMIT,
-            "list",
-            format!("pods of {hash}"),
-            pods.list(&alike),
-        )
-        .await?;
+        let listed = self.pods_like(&format!("pod-template-hash={hash}")).await?;
         let is_its = |pod: &Pod| {
             controller(pod.owner_references()).is_some_and(|owner| owner.uid == replica_set)
         };
-        Ok(listed.items.into_iter().filter(is_its).collect())
+        Ok(listed.into_iter().filter(is_its).collect())
     }
 }
 
@@ -199,10 +262,10 @@ fn above(object: &impl ResourceExt, kind: &str) -> Option<(String, String)> {
 }
 
 /// What the orders of a Migration to a node are called. Names of nodes may be long, and have dots.
-pub(crate) fn task_name(migration: &Migration, node: &str) -> String {
+pub(crate) fn task_name(operation: &str, node: &str) -> String {
     let digest = Digest::of(node.as_bytes());
     let short: String = digest.text().chars().take(8).collect();
-    format!("migration-{}-{short}", migration.uid().unwrap_or_default())
+    format!("migration-{operation}-{short}")
 }
 
 impl Sight {
@@ -210,6 +273,28 @@ impl Sight {
     pub(crate) fn pod(&self, uid: &str) -> Option<&Pod> {
         let mut all = self.pods.iter().chain(&self.source);
         all.find(|pod| pod.uid().as_deref() == Some(uid))
+    }
+
+    /// The orders of a node, as they were seen.
+    pub(crate) fn task(&self, node: &str) -> Option<&StateTask> {
+        let mut tasks = self.tasks.iter().flatten();
+        tasks.find(|task| task.spec.node_name == node)
+    }
+
+    /// What both nodes have measured.
+    pub(crate) fn measured(&self) -> Measured {
+        let of = |task: &Option<StateTask>| {
+            let status = task.as_ref().and_then(|task| task.status.as_ref());
+            status.and_then(|status| status.measured.clone())
+        };
+        let [source, target] = self
+            .tasks
+            .each_ref()
+            .map(|task| of(task).unwrap_or_default());
+        Measured {
+            restored_at: target.restored_at,
+            ..source
+        }
     }
 
     pub(crate) fn source_pod(&self, operation: &str) -> SourcePod {
@@ -266,7 +351,7 @@ impl Sight {
     }
 }
 
-fn answer(task: &StateTask) -> TaskSeen<'_> {
+pub(crate) fn answer(task: &StateTask) -> TaskSeen<'_> {
     let status = task.status.as_ref();
     TaskSeen {
         spec: Some(&task.spec),

@@ -1,8 +1,8 @@
 //! What a Migration changes in pods, as patches of what was seen. Pure.
 //!
-//! A pod that is *detached* has no owner that counts it: its owner makes another one, which waits behind our gate. The label by which it
-//! was counted is kept in an annotation, and the Deployment stays as an owner that does not control, so that who deletes the Deployment
-//! deletes this pod too.
+//! A pod that is *detached* has no owner that counts it: its owner makes another one, which waits behind our gate. Who counted it, and by
+//! which label, is kept in an annotation, and the Deployment stays as an owner that does not control, so that who deletes the Deployment
+//! deletes this pod too. Pods that are detached, or gated, are found by a label: what is left of them is swept by `strays.rs`.
 
 use crate::kit::names;
 use crate::migration::api::{Binding, Journey, OwnerNote};
@@ -18,8 +18,18 @@ const LOW_COST: &str = "-1";
 
 /// Whether a Migration took this pod from its owner.
 pub(crate) fn is_detached(pod: &Pod, operation: &str) -> bool {
-    let by = pod.annotations().get(names::MIGRATION_ANNOTATION);
-    by.is_some_and(|by| by == operation) && controller(pod.owner_references()).is_none()
+    moved_by(pod) == Some(operation) && controller(pod.owner_references()).is_none()
+}
+
+/// The Migration that took it from its owner, or gated it.
+pub(crate) fn moved_by(pod: &Pod) -> Option<&str> {
+    pod.labels().get(names::MIGRATION_LABEL).map(String::as_str)
+}
+
+/// Who counted a pod that is detached.
+pub(crate) fn former_owner(pod: &Pod) -> Option<OwnerNote> {
+    let text = pod.annotations().get(names::OWNER_ANNOTATION)?;
+    serde_json::from_str(text).ok()
 }
 
 /// Whether it waits for us.
@@ -44,12 +54,11 @@ pub(crate) fn is_alive(pod: &Pod) -> bool {
 /// Taken from its owner.
 pub(crate) fn detach(owner: &OwnerNote, operation: &str) -> Value {
     json!({ "metadata": {
-        "labels": { TEMPLATE_HASH: format!("{}-moving", owner.template_hash) },
-        "annotations": {
-            names::MIGRATION_ANNOTATION: operation,
-            names::TEMPLATE_HASH_ANNOTATION: owner.template_hash,
-            DELETION_COST: HIGHEST_COST,
+        "labels": {
+            TEMPLATE_HASH: format!("{}-moving", owner.template_hash),
+            names::MIGRATION_LABEL: operation,
         },
+        "annotations": { names::OWNER_ANNOTATION: json!(owner).to_string(), DELETION_COST: HIGHEST_COST },
         "ownerReferences": [{
             "apiVersion": "apps/v1", "kind": "Deployment", "name": owner.deployment, "uid": owner.deployment_uid,
         }],
@@ -67,12 +76,8 @@ pub(crate) fn attach(owner: &OwnerNote, has_replica_set: bool) -> Value {
         json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": owner.deployment, "uid": owner.deployment_uid })
     };
     json!({ "metadata": {
-        "labels": { TEMPLATE_HASH: owner.template_hash },
-        "annotations": {
-            names::MIGRATION_ANNOTATION: null,
-            names::TEMPLATE_HASH_ANNOTATION: null,
-            DELETION_COST: null,
-        },
+        "labels": { TEMPLATE_HASH: owner.template_hash, names::MIGRATION_LABEL: null },
+        "annotations": { names::OWNER_ANNOTATION: null, DELETION_COST: null },
         "ownerReferences": [above],
     } })
 }
@@ -91,12 +96,38 @@ pub(crate) fn lift(pod: &Pod, binding: &Binding, operation: &str) -> Value {
         terms
     };
     json!({
-        "metadata": { "annotations": { names::RESTORE_ANNOTATION: operation, DELETION_COST: LOW_COST } },
+        "metadata": {
+            "labels": { names::MIGRATION_LABEL: null },
+            "annotations": { names::RESTORE_ANNOTATION: operation, DELETION_COST: LOW_COST },
+        },
         "spec": {
             "schedulingGates": other_gates(pod),
             "affinity": { "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } } },
         },
     })
+}
+
+/// Let go to wherever it fits: nobody has a state for it.
+pub(crate) fn free(pod: &Pod) -> Value {
+    json!({
+        "metadata": { "labels": { names::MIGRATION_LABEL: null } },
+        "spec": { "schedulingGates": other_gates(pod) },
+    })
+}
+
+/// Whether it was marked as the first to go, while it was made ready.
+pub(crate) fn is_cheap(pod: &Pod) -> bool {
+    pod.annotations().get(DELETION_COST).map(String::as_str) == Some(LOW_COST)
+}
+
+/// It runs with its state, and is worth as much as any other pod.
+pub(crate) fn settled() -> Value {
+    json!({ "metadata": { "annotations": { DELETION_COST: null } } })
+}
+
+/// Nothing of ours is left to be done about it.
+pub(crate) fn forgotten() -> Value {
+    json!({ "metadata": { "labels": { names::MIGRATION_LABEL: null } } })
 }
 
 /// The journey's pod, by its uid.
@@ -194,6 +225,7 @@ mod tests {
         json_patch::merge(&mut seen, &detach(&owner, "op"));
         assert!(is_detached(&pod(seen.clone()), "op"));
         assert!(!is_detached(&pod(seen.clone()), "another"));
+        assert_eq!(former_owner(&pod(seen.clone())), Some(owner.clone()));
         assert_eq!(seen["metadata"]["ownerReferences"][0]["kind"], "Deployment");
         json_patch::merge(&mut seen, &attach(&owner, true));
         assert!(!is_detached(&pod(seen.clone()), "op"));

@@ -1,20 +1,24 @@
 //! Moves pods: observe, plan, act. What decides is written over what it was decided on; all else may be done twice.
 
-use crate::agent::api::{StateTask, StateTaskSpec};
+use crate::agent::api::{Measured, StateTask};
 use crate::kit::error::Error;
+use crate::kit::events::Notice;
 use crate::kit::names;
 use crate::migration::api::{Journey, Migration, MigrationStatus, Outcome, Stage};
 use crate::migration::beginning::{Beginning, begin};
+use crate::migration::hands::{Change, Hands, unless_gone};
 use crate::migration::observing::{Eyes, Sight, task_name};
 use crate::migration::plan::{Course, Observed, SourcePod, Step, TaskSeen, plan};
-use crate::migration::{pods, summary};
+use crate::migration::turns::{Turn, turn};
+use crate::migration::{herding, many, pods, summary};
 use crate::node::agents::Agents;
 use crate::process::clients::Clients;
 use crate::process::clock;
+use crate::process::flags::MoveFlags;
 use crate::process::runner::{Runner, every, slow_look};
 use crate::process::writes;
 use crate::write_steps;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::watcher;
@@ -22,6 +26,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 write_steps! {
     /// The finalizer, before anything is touched.
@@ -30,20 +35,6 @@ write_steps! {
     STATUS,
     /// An event on a Migration.
     EVENT,
-    /// A node's orders are made.
-    TASK,
-    /// A node's orders are changed.
-    ORDER,
-    /// A pod is taken from its owner.
-    DETACH,
-    /// It is given back.
-    ATTACH,
-    /// A pod's gate is lifted.
-    LIFT,
-    /// A pod is deleted.
-    POD,
-    /// A node's orders are deleted.
-    DELETE_TASK,
     /// The finalizer, when nothing is left to do.
     RELEASE,
 }
@@ -57,12 +48,16 @@ pub(crate) struct Means {
     pub(crate) clients: Clients,
     pub(crate) recorder: Recorder,
     pub(crate) agents: Agents,
+    pub(crate) limits: MoveFlags,
 }
 
 struct Context {
     client: Client,
     recorder: Recorder,
     agents: Agents,
+    limits: MoveFlags,
+    /// Held from the look at the others until it is written that one more begins.
+    beginning: Mutex<()>,
 }
 
 /// Runs until the runner stops.
@@ -71,6 +66,7 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         clients,
         recorder,
         agents,
+        limits,
     } = means;
     let client = clients.api;
     let migrations: Api<Migration> = Api::all(client.clone());
@@ -79,8 +75,12 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         client,
         recorder,
         agents,
+        limits,
+        beginning: Mutex::default(),
     });
-    let controller = every(migrations).owns(tasks, watcher::Config::default());
+    let controller = every(migrations.clone())
+        .owns(migrations, watcher::Config::default())
+        .owns(tasks, watcher::Config::default());
     runner.run(NAME, controller, context, reconcile).await
 }
 
@@ -95,6 +95,10 @@ async fn reconcile(migration: Arc<Migration>, context: Arc<Context>) -> Result<A
             namespace: migration.namespace().unwrap_or_default(),
         },
         migration: &migration,
+        hands: Hands {
+            client: context.client.clone(),
+            namespace: migration.namespace().unwrap_or_default(),
+        },
         context: &context,
     };
     let is_over = Box::pin(pass.run()).await?;
@@ -108,6 +112,7 @@ async fn reconcile(migration: Arc<Migration>, context: Arc<Context>) -> Result<A
 /// One pass over one Migration.
 struct Pass<'a> {
     eyes: Eyes,
+    hands: Hands,
     migration: &'a Migration,
     context: &'a Context,
 }
@@ -115,6 +120,9 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn run(&self) -> Result<bool, Error> {
         let status = self.migration.status.clone().unwrap_or_default();
+        if many::is_of_many(&self.migration.spec) {
+            return self.herd(&status).await;
+        }
         let Some(journey) = &status.journey else {
             return Box::pin(self.begin(&status)).await;
         };
@@ -144,7 +152,7 @@ impl Pass<'_> {
             Box::pin(self.act(step, &observed, &sight)).await?;
         }
         if !decides {
-            self.tell(&observed, &status).await?;
+            self.tell(&observed, &sight.measured(), &status).await?;
         }
         Ok(is_over)
     }
@@ -175,10 +183,25 @@ impl Pass<'_> {
         use crate::agent::api::SourceStanding;
         let standing = source.source.map(|report| report.standing);
         let is_early = matches!(standing, None | Some(SourceStanding::Idle));
-        let made = self.migration.meta().creation_timestamp.as_ref();
+        let began = self.migration.status.as_ref();
+        let began = began.and_then(|status| status.began_at.as_ref());
         let age =
-            made.and_then(|made| Duration::try_from(clock::now().duration_since(made.0)).ok());
+            began.and_then(|began| Duration::try_from(clock::now().duration_since(began.0)).ok());
         is_early && age.is_some_and(|age| age > self.migration.spec.time())
+    }
+
+    /// Its pods move by Migrations of their own.
+    async fn herd(&self, status: &MigrationStatus) -> Result<bool, Error> {
+        herding::make(&self.eyes, &self.hands, self.migration).await?;
+        let next = herding::stands(&self.eyes, self.migration, self.stamp()).await?;
+        if next.stage == Stage::Closed && next.children.is_empty() {
+            let course = Journey::default().course(&self.operation(), &self.migration.spec);
+            let observed = nothing_seen(&course, &next);
+            self.tell(&observed, &Measured::default(), &next).await?;
+        } else if next != *status {
+            self.put(next.clone()).await?;
+        }
+        Ok(next.stage == Stage::Closed)
     }
 
     async fn begin(&self, status: &MigrationStatus) -> Result<bool, Error> {
@@ -187,19 +210,29 @@ impl Pass<'_> {
             self.release().await?;
             return Ok(true);
         }
-        let next = match Box::pin(begin(&self.eyes, self.migration)).await? {
+        let beginning = Box::pin(begin(&self.eyes, self.migration)).await?;
+        // Nobody else begins between the look at the others and the word that this one has begun.
+        let _turns = self.context.beginning.lock().await;
+        let next = match beginning {
             Beginning::Refused(why) => refused(status, why),
-            Beginning::Begun(journey) => {
-                if !self.is_held() {
+            Beginning::Begun(journey) => match self.turn(&journey).await? {
+                Turn::Never(why) => refused(status, why),
+                Turn::Later(why) => MigrationStatus {
+                    waiting: Some(why),
+                    ..status.clone()
+                },
+                Turn::Now if !self.is_held() => {
                     self.hold().await?;
                     return Ok(false);
                 }
-                MigrationStatus {
+                Turn::Now => MigrationStatus {
                     journey: Some(*journey),
                     stage: Stage::Begun,
+                    began_at: Some(Time(clock::now())),
+                    waiting: None,
                     ..status.clone()
-                }
-            }
+                },
+            },
         };
         let course = next
             .journey
@@ -207,50 +240,35 @@ impl Pass<'_> {
             .unwrap_or_default()
             .course(&self.operation(), &self.migration.spec);
         let observed = nothing_seen(&course, &next);
-        let (told, notice) = summary::told(&observed, &next, self.stamp());
-        self.put(told).await?;
-        if let Some(notice) = notice {
-            writes::tell(
-                &self.context.recorder,
-                (&EVENT).into(),
-                self.migration,
-                &notice,
-            )
-            .await;
-        }
+        self.tell(&observed, &Measured::default(), &next).await?;
         Ok(false)
+    }
+
+    async fn turn(&self, journey: &Journey) -> Result<Turn, Error> {
+        let all = self.eyes.all_migrations().await?;
+        Ok(turn(&self.operation(), journey, &all, self.context.limits))
     }
 
     fn stamp(&self) -> (Option<i64>, jiff::Timestamp) {
         (self.migration.metadata.generation, clock::now())
     }
 
-    async fn tell(&self, observed: &Observed<'_>, status: &MigrationStatus) -> Result<(), Error> {
-        let (told, notice) = summary::told(observed, status, self.stamp());
-        if told != *status {
+    /// What people are told may change though nothing is decided.
+    async fn tell(
+        &self,
+        observed: &Observed<'_>,
+        measured: &Measured,
+        status: &MigrationStatus,
+    ) -> Result<(), Error> {
+        let (told, notice) = summary::told(observed, status, measured, self.stamp());
+        if Some(&told) != self.migration.status.as_ref() {
             self.put(told).await?;
         }
-        if let Some(notice) = notice {
-            writes::tell(
-                &self.context.recorder,
-                (&EVENT).into(),
-                self.migration,
-                &notice,
-            )
-            .await;
-        }
+        self.announce(notice).await;
         Ok(())
     }
 
     fn migrations(&self) -> Api<Migration> {
-        Api::namespaced(self.context.client.clone(), &self.eyes.namespace)
-    }
-
-    fn tasks(&self) -> Api<StateTask> {
-        Api::namespaced(self.context.client.clone(), &self.eyes.namespace)
-    }
-
-    fn pods(&self) -> Api<Pod> {
         Api::namespaced(self.context.client.clone(), &self.eyes.namespace)
     }
 
@@ -293,117 +311,85 @@ impl Pass<'_> {
     }
 
     async fn act(&self, step: Step, observed: &Observed<'_>, sight: &Sight) -> Result<(), Error> {
-        let status = observed.status;
-        let journey = status.journey.clone().unwrap_or_default();
+        let hands = &self.hands;
+        let operation = &observed.course.operation;
+        let owner = observed
+            .status
+            .journey
+            .as_ref()
+            .and_then(|journey| journey.owner.as_ref());
         match step {
-            Step::Status(next) => {
-                let (told, notice) = summary::told(observed, &next, self.stamp());
-                self.put(told).await?;
-                if let Some(notice) = notice {
-                    writes::tell(
-                        &self.context.recorder,
-                        (&EVENT).into(),
-                        self.migration,
-                        &notice,
-                    )
-                    .await;
-                }
-                Ok(())
+            Step::Status(next) => self.decide(observed, &sight.measured(), &next).await,
+            Step::Task(spec) => {
+                let name = task_name(operation, &spec.node_name);
+                let above = self.migration.controller_owner_ref(&());
+                let seen = sight.task(&spec.node_name);
+                hands.order(*spec, seen, (&name, above)).await
             }
-            Step::Task(spec) => self.order(*spec, sight).await,
-            Step::Detach => match (&sight.source, &journey.owner) {
+            Step::Detach => match (&sight.source, owner) {
                 (Some(pod), Some(owner)) => {
-                    self.change(
-                        &DETACH,
-                        pod,
-                        pods::detach(owner, &observed.course.operation),
-                    )
-                    .await
+                    let fields = pods::detach(owner, operation);
+                    hands.change(Change::Detach, pod, fields).await
                 }
                 _ => Ok(()),
             },
-            Step::Attach => match (&sight.source, &journey.owner) {
+            Step::Attach => match (&sight.source, owner) {
                 (Some(pod), Some(owner)) => {
-                    self.change(&ATTACH, pod, pods::attach(owner, sight.has_replica_set))
-                        .await
+                    let fields = pods::attach(owner, sight.has_replica_set);
+                    hands.change(Change::Attach, pod, fields).await
                 }
                 _ => Ok(()),
             },
             Step::LiftGate(binding) => match sight.pod(&binding.pod_uid) {
                 Some(pod) => {
-                    self.change(
-                        &LIFT,
-                        pod,
-                        pods::lift(pod, &binding, &observed.course.operation),
-                    )
-                    .await
+                    let fields = pods::lift(pod, &binding, operation);
+                    hands.change(Change::Lift, pod, fields).await
                 }
                 None => Ok(()),
             },
             Step::DeletePod(uid) => match sight.pod(&uid) {
-                Some(pod) => unless_gone(
-                    writes::delete(&self.pods(), (&POD).into(), (&pod.name_any(), &uid)).await,
-                ),
+                Some(pod) => hands.delete_pod(pod).await,
                 None => Ok(()),
             },
-            Step::DeleteTask(node) => self.delete_task(&node, sight).await,
-            Step::Finish => self.release().await,
+            Step::DeleteTask(node) => match sight.task(&node) {
+                Some(task) => hands.delete_task(task).await,
+                None => Ok(()),
+            },
+            Step::Finish => self.finish(observed, sight).await,
             // No pod is refused for it: `begin` refuses what nobody owns.
             Step::CreatePod => Ok(()),
         }
     }
 
-    /// As it was seen: another uid, or another version, is another pod.
-    async fn change(
+    /// What was decided is written over what it was decided on, and told.
+    async fn decide(
         &self,
-        call: &'static crate::process::faults::Step,
-        pod: &Pod,
-        fields: Value,
+        observed: &Observed<'_>,
+        measured: &Measured,
+        next: &MigrationStatus,
     ) -> Result<(), Error> {
-        writes::merge(&self.pods(), call.into(), pod, fields)
-            .await
-            .map(drop)
+        let (told, notice) = summary::told(observed, next, measured, self.stamp());
+        self.put(told).await?;
+        self.announce(notice).await;
+        Ok(())
     }
 
-    async fn order(&self, spec: StateTaskSpec, sight: &Sight) -> Result<(), Error> {
-        let name = task_name(self.migration, &spec.node_name);
-        let seen = sight
-            .tasks
-            .iter()
-            .flatten()
-            .find(|task| task.spec.node_name == spec.node_name);
-        if let Some(task) = seen {
-            let next = StateTask {
-                spec,
-                ..task.clone()
-            };
-            return writes::replace(&self.tasks(), (&ORDER).into(), &next)
-                .await
-                .map(drop);
+    async fn announce(&self, notice: Option<Notice>) {
+        if let Some(notice) = notice {
+            let recorder = &self.context.recorder;
+            writes::tell(recorder, (&EVENT).into(), self.migration, &notice).await;
         }
-        let mut task = StateTask::new(&name, spec);
-        task.metadata.namespace = Some(self.eyes.namespace.clone());
-        task.metadata.owner_references = self
-            .migration
-            .controller_owner_ref(&())
-            .map(|owner| vec![owner]);
-        task.metadata.labels = Some([(names::OPERATION_LABEL.to_owned(), self.operation())].into());
-        writes::create(&self.tasks(), (&TASK).into(), &task)
-            .await
-            .map(drop)
     }
 
-    async fn delete_task(&self, node: &str, sight: &Sight) -> Result<(), Error> {
-        let seen = sight
-            .tasks
-            .iter()
-            .flatten()
-            .find(|task| task.spec.node_name == node);
-        let Some(task) = seen else {
-            return Ok(());
-        };
-        let (name, uid) = (task.name_any(), task.uid().unwrap_or_default());
-        unless_gone(writes::delete(&self.tasks(), (&DELETE_TASK).into(), (&name, &uid)).await)
+    /// The pod that runs now is worth as much as any other, and nobody holds the Migration any more.
+    async fn finish(&self, observed: &Observed<'_>, sight: &Sight) -> Result<(), Error> {
+        let winner = observed.status.decision.pod_uid.as_deref();
+        let winner = winner.and_then(|uid| sight.pod(uid));
+        if let Some(pod) = winner.filter(|pod| pods::is_cheap(pod)) {
+            let fields = pods::settled();
+            unless_gone(self.hands.change(Change::Settle, pod, fields).await)?;
+        }
+        self.release().await
     }
 }
 
@@ -440,12 +426,4 @@ fn finalizers(object: &impl ResourceExt, is_held: bool) -> Value {
     let ours = is_held.then_some(names::MIGRATION_FINALIZER);
     let all: Vec<_> = others.chain(ours).collect();
     json!({ "metadata": { "finalizers": all } })
-}
-
-/// What is gone already need not be taken away.
-fn unless_gone<T>(done: Result<T, Error>) -> Result<(), Error> {
-    match done {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
 }

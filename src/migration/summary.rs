@@ -1,11 +1,13 @@
 //! What people are told of a Migration: its phase, its conditions, and an event where it ends. Pure. No decision hangs on any of it.
 
-use crate::agent::api::{SourceStanding, TargetStanding};
+use crate::agent::api::{Measured, SourceStanding, TargetStanding};
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::events::Notice;
-use crate::migration::api::{MigrationStatus, Outcome, Phase, Stage, reasons};
+use crate::kit::times::in_micros;
+use crate::migration::api::{MigrationStatus, Outcome, Phase, PhaseTime, Stage, reasons};
 use crate::migration::plan::Observed;
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// The condition that says how it ended.
 pub(crate) const SUCCEEDED: &str = "Succeeded";
@@ -17,6 +19,7 @@ const ACTION: &str = "Migrating";
 pub(crate) fn told(
     seen: &Observed<'_>,
     status: &MigrationStatus,
+    measured: &Measured,
     (generation, now): (Option<i64>, Timestamp),
 ) -> (MigrationStatus, Option<Notice>) {
     let phase = phase(seen, status);
@@ -26,13 +29,51 @@ pub(crate) fn told(
         .flatten();
     let findings = [succeeded, undecided(seen)];
     let conditions = merge(&status.conditions, &findings, generation, now);
+    let times = times(&status.times, phase, measured, now);
     let told = MigrationStatus {
         observed_generation: generation,
+        frozen_millis: frozen_millis(&times).or(status.frozen_millis),
+        bytes: measured.bytes.or(status.bytes),
+        times,
         phase,
         conditions,
         ..status.clone()
     };
     (told, notice)
+}
+
+/// What the nodes have measured themselves counts; a phase that nobody measured is seen when it is seen.
+fn times(
+    before: &[PhaseTime],
+    phase: Phase,
+    measured: &Measured,
+    now: Timestamp,
+) -> Vec<PhaseTime> {
+    let mut times = before.to_vec();
+    let mut note = |phase: Phase, at: MicroTime| {
+        if times.iter().all(|time| time.phase != phase) {
+            times.push(PhaseTime { phase, at });
+        }
+    };
+    if let Some(at) = &measured.frozen_at {
+        note(Phase::Frozen, at.clone());
+    }
+    if let Some(at) = &measured.restored_at {
+        note(Phase::Restored, at.clone());
+    }
+    let is_measured = matches!(phase, Phase::Frozen | Phase::Restored | Phase::Pending);
+    if !is_measured {
+        note(phase, in_micros(now));
+    }
+    times.sort_by(|one, other| one.at.0.cmp(&other.at.0));
+    times
+}
+
+fn frozen_millis(times: &[PhaseTime]) -> Option<i64> {
+    let at = |phase: Phase| times.iter().find(|time| time.phase == phase);
+    let (from, to) = (at(Phase::Frozen)?, at(Phase::Restored)?);
+    let millis = to.at.0.duration_since(from.at.0).as_millis();
+    i64::try_from(millis).ok()
 }
 
 fn phase(seen: &Observed<'_>, status: &MigrationStatus) -> Phase {
@@ -93,6 +134,9 @@ fn succeeded(seen: &Observed<'_>, status: &MigrationStatus, phase: Phase) -> Fin
         ),
         Phase::Failed if status.journey.is_none() || status.target.is_none() => ("Refused", why),
         Phase::Failed => ("Failed", why),
+        Phase::Pending if status.waiting.is_some() => {
+            ("Waiting", status.waiting.clone().unwrap_or_default())
+        }
         Phase::Pending | Phase::Preflighted => (
             "Moving",
             format!("a pod that is to get the state is being made ready on {to}"),

@@ -1,9 +1,11 @@
 //! The flags of `holdfast serve`. Each can be given as an environment variable instead; nothing else reads the environment.
 
 mod agent;
+mod moves;
 mod webhooks;
 
 pub use agent::{AgentFlags, PeerFlags};
+pub use moves::MoveFlags;
 pub use webhooks::{Lifetimes, OldestTls, WebhookFlags};
 
 use crate::process::lease::Settings;
@@ -29,6 +31,9 @@ pub struct Serve {
     /// What belongs to this installation.
     #[command(flatten)]
     pub installation: InstallationFlags,
+    /// How much moves at once.
+    #[command(flatten)]
+    pub moves: MoveFlags,
     /// What to log.
     #[command(flatten)]
     pub logging: Logging,

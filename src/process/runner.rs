@@ -46,12 +46,28 @@ pub fn every<K>(api: Api<K>) -> Controller<K>
 where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
 {
+    chosen(api, watcher::Config::default())
+}
+
+fn chosen<K>(api: Api<K>, config: watcher::Config) -> Controller<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
     let (reader, writer) = reflector::store();
-    let objects = watcher(api, watcher::Config::default())
+    let objects = watcher(api, config)
         .modify(|object| object.meta_mut().managed_fields = None)
         .reflect(writer)
         .applied_objects();
     Controller::for_stream(objects, reader)
+}
+
+/// A controller of the objects that carry a label, whatever its value.
+#[must_use]
+pub fn labelled<K>(api: Api<K>, label: &str) -> Controller<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+{
+    chosen(api, watcher::Config::default().labels(label))
 }
 
 /// What one reconciler is given besides the object, and what the runner remembers for it.

@@ -18,6 +18,7 @@ mod faults;
 mod going;
 mod host;
 mod leading;
+mod migrating;
 mod moving;
 mod protecting;
 mod ranges;

@@ -2,7 +2,7 @@
 
 use super::checkpoint::{CheckpointReport, CopyReport};
 use crate::migration::api::ProofNote;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +25,28 @@ pub struct StateTaskStatus {
     /// Of the copy that is kept here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyReport>,
+    /// When it happened, and how much it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// What keeps it from going on.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// What a node has measured of a move, by its own clock.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// When the last process of the pod stood still.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_at: Option<MicroTime>,
+    /// What its state takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
+    /// When all of it ran again, here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_at: Option<MicroTime>,
 }
 
 /// How a pod stands that is held.

@@ -66,6 +66,11 @@ impl Memory {
         self.frozen.get_or_insert_with(now).1
     }
 
+    /// When everything stood still, if this process saw it.
+    pub(crate) fn still_since(&self) -> Option<Timestamp> {
+        self.frozen.map(|(_, at)| at)
+    }
+
     /// What was frozen runs: how long that took is known.
     pub(super) fn runs_again(&mut self) {
         if let Some((since, _)) = self.frozen {

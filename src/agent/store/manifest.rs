@@ -71,9 +71,14 @@ impl Manifest {
 }
 
 impl Manifest {
+    /// What all its files take.
+    pub(crate) fn bytes(&self) -> i64 {
+        self.files.iter().map(|file| file.bytes).sum()
+    }
+
     /// What the leader is told of it.
     pub(crate) fn report(&self, standing: CheckpointStanding) -> CheckpointReport {
-        let bytes = self.files.iter().map(|file| file.bytes).sum();
+        let bytes = self.bytes();
         CheckpointReport {
             standing,
             taken_at: Some(self.taken_at.clone()),

@@ -4,7 +4,10 @@
 mod looking;
 
 use super::{Means, Soon, pass};
-use crate::agent::api::{SourceReport, StateTask, StateTaskStatus, TargetReport, Word};
+use crate::agent::api::{
+    Measured, SourceReport, StateTask, StateTaskStatus, TargetPod, TargetReport, TargetStanding,
+    Word,
+};
 use crate::agent::cut::Engine;
 use crate::agent::hands::source::Then;
 use crate::agent::hands::{Hands, Memory};
@@ -21,10 +24,12 @@ use crate::hold::shelf::Whose;
 use crate::hold::uid::Uid;
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::error::chain;
+use crate::kit::times::in_micros;
 use crate::migration::api::Outcome;
 use crate::oci::failure::Failure;
 use crate::oci::place::{Place, Places};
 use crate::process::clock::now;
+use jiff::Timestamp;
 use looking::{Sight, Subject};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +59,8 @@ pub(crate) struct Tools<'a> {
 pub(crate) struct Stands {
     pub(crate) source: Option<SourceReport>,
     pub(crate) target: Option<TargetReport>,
+    /// When the pod stood still, and how much its state is.
+    pub(crate) frozen: (Option<Timestamp>, Option<i64>),
     /// Why a pod does not go elsewhere.
     pub(crate) why: Option<String>,
     /// It is worth to look again soon.
@@ -89,14 +96,19 @@ async fn look(means: &Means, operation: &str, memory: &mut Memory) -> Result<Soo
     if let Ordered::Known(task) = means.targets.orders().get(operation) {
         let former = task.status.as_ref();
         let former = former.map_or(&[][..], |status| &status.conditions);
-        let found = stands.why.map(|message| Finding {
+        let found = stands.why.clone().map(|message| Finding {
             kind: FAILED,
             holds: true,
             reason: NOT_DUMPED,
             message,
         });
         let found: Vec<_> = found.into_iter().collect();
+        let measured = task
+            .status
+            .as_ref()
+            .and_then(|status| status.measured.clone());
         let status = StateTaskStatus {
+            measured: measured_now(measured, &stands),
             conditions: merge(former, &found, task.metadata.generation, now()),
             source: stands.source,
             target: stands.target,
@@ -109,6 +121,21 @@ async fn look(means: &Means, operation: &str, memory: &mut Memory) -> Result<Soo
         None if stands.is_hasty => Ok(Soon::Yes),
         None => Ok(Soon::No),
     }
+}
+
+/// What was measured once stays: an agent that starts again knows less.
+fn measured_now(before: Option<Measured>, stands: &Stands) -> Option<Measured> {
+    let before = before.unwrap_or_default();
+    let (frozen, bytes) = stands.frozen;
+    let is_restored = |pod: &TargetPod| pod.standing == TargetStanding::Restored;
+    let restored = stands.target.as_ref();
+    let restored = restored.is_some_and(|report| report.pods.iter().any(is_restored));
+    let measured = Measured {
+        frozen_at: before.frozen_at.or(frozen.map(in_micros)),
+        bytes: before.bytes.or(bytes),
+        restored_at: before.restored_at.or(restored.then(|| in_micros(now()))),
+    };
+    (measured != Measured::default()).then_some(measured)
 }
 
 impl Tools<'_> {
@@ -124,6 +151,7 @@ impl Tools<'_> {
         let mut stands = Stands::default();
         if let Some(subject) = self.subject(operation).await? {
             (stands.source, stands.stuck) = self.source(operation, &subject, memory).await?;
+            stands.frozen = frozen(&subject, memory);
             stands.why = memory.failure.as_ref().map(|failure| failure.why.clone());
         }
         let ordered = self.targets.orders().get(operation);
@@ -288,6 +316,17 @@ impl Tools<'_> {
         };
         Ok(places.iter().any(is_its))
     }
+}
+
+/// When the pod stood still, and how much its state is, as far as it is known.
+fn frozen(subject: &Subject, memory: &Memory) -> (Option<Timestamp>, Option<i64>) {
+    let manifest = match subject.generation.look() {
+        Ok(Found::Sealed(manifest, _)) => Some(manifest),
+        _ => None,
+    };
+    let bytes = manifest.as_ref().map(|manifest| manifest.bytes());
+    let taken = manifest.map(|manifest| manifest.taken_at.0);
+    (memory.still_since().or(taken), bytes)
 }
 
 /// For the plan.

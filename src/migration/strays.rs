@@ -1,0 +1,124 @@
+//! Pods that a Migration left behind: it was removed by force, or did not need them. One that waits behind our gate, and for which nobody
+//! has a state, is let go; one that was taken from its owner is given back, as `sweep.rs` has it.
+//!
+//! They are found by a label, so nobody else's pods are watched.
+
+use crate::agent::api::StateTask;
+use crate::kit::error::Error;
+use crate::migration::api::{Migration, OwnerNote, Stage};
+use crate::migration::hands::{Change, Hands, unless_gone};
+use crate::migration::journey::controller;
+use crate::migration::observing::{Eyes, answer, task_name};
+use crate::migration::plan::{Step, TaskSeen};
+use crate::migration::pods::{self, former_owner, is_alive, is_detached, is_gated, moved_by};
+use crate::migration::sweep::{Stray, sweep};
+use crate::process::runner::{Runner, labelled};
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::controller::Action;
+use kube::{Api, Client, Resource, ResourceExt};
+use std::sync::Arc;
+use std::time::Duration;
+
+const NAME: &str = "migration-strays";
+/// How often one is looked at again that belongs to a Migration which is under way.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// Runs until the runner stops.
+pub(crate) async fn run(runner: Runner, client: Client) -> Result<(), Error> {
+    let pods: Api<Pod> = Api::all(client.clone());
+    let pods = labelled(pods, crate::kit::names::MIGRATION_LABEL);
+    runner.run(NAME, pods, Arc::new(client), reconcile).await
+}
+
+async fn reconcile(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> {
+    let namespace = pod.namespace().unwrap_or_default();
+    let eyes = Eyes {
+        client: Client::clone(&client),
+        namespace: namespace.clone(),
+    };
+    let hands = Hands {
+        client: Client::clone(&client),
+        namespace,
+    };
+    let Some(operation) = moved_by(&pod) else {
+        return Ok(Action::await_change());
+    };
+    let migrations = eyes.migrations().await?;
+    if is_gated(&pod) {
+        let owner = controller(pod.owner_references()).map(|owner| owner.uid.as_str());
+        let is_wanted = |one: &Migration| owner.is_some_and(|owner| is_busy_with(one, owner));
+        if !migrations.iter().any(is_wanted) {
+            unless_gone(hands.change(Change::Free, &pod, pods::free(&pod)).await)?;
+        }
+    } else if migrations
+        .iter()
+        .all(|one| one.uid().as_deref() != Some(operation))
+    {
+        unless_gone(Box::pin(give_back(&pod, operation, &eyes, &hands)).await)?;
+    }
+    Ok(Action::requeue(LOOK))
+}
+
+/// It may still bind, or void, pods of this ReplicaSet.
+fn is_busy_with(migration: &Migration, replica_set: &str) -> bool {
+    let status = migration.status.as_ref();
+    let begun = status.filter(|status| status.stage == Stage::Begun);
+    let owner = begun.and_then(|status| status.journey.as_ref()?.owner.as_ref());
+    owner.is_some_and(|owner| owner.replica_set_uid == replica_set)
+}
+
+async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Result<(), Error> {
+    let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+    let spec = pod.spec.as_ref();
+    let node = spec
+        .and_then(|spec| spec.node_name.clone())
+        .unwrap_or_default();
+    let owner = former_owner(pod);
+    let (has_owner, has_set) = match &owner {
+        Some(owner) => eyes.owners(owner).await?,
+        None => (true, false),
+    };
+    let task_name = task_name(operation, &node);
+    let task: Option<StateTask> = eyes.task(&task_name).await?;
+    let stray = Stray {
+        operation,
+        pod_name: &name,
+        pod_uid: &uid,
+        node: &node,
+        is_detached: is_alive(pod) && is_detached(pod, operation) && owner.is_some(),
+        has_owner,
+        task: task.as_ref().map_or_else(TaskSeen::default, answer),
+        rules: crate::hold::rules::Rules::ALL,
+    };
+    let steps = sweep(&stray);
+    if steps.is_empty() && !stray.is_detached {
+        return hands.change(Change::Forget, pod, pods::forgotten()).await;
+    }
+    for step in steps {
+        match (step, &owner, &task) {
+            (Step::DeletePod(_), _, _) => hands.delete_pod(pod).await?,
+            (Step::Task(spec), _, _) => {
+                let above = pod.owner_ref(&());
+                hands
+                    .order(*spec, task.as_ref(), (&task_name, above))
+                    .await?;
+            }
+            (Step::DeleteTask(_), _, Some(task)) => hands.delete_task(task).await?,
+            (Step::Attach, Some(owner), _) => attach(pod, owner, has_set, hands).await?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Its label stays until its node is asked nothing any more.
+async fn attach(pod: &Pod, owner: &OwnerNote, has_set: bool, hands: &Hands) -> Result<(), Error> {
+    let mut fields = pods::attach(owner, has_set);
+    if let Some(labels) = fields
+        .pointer_mut("/metadata/labels")
+        .and_then(|labels| labels.as_object_mut())
+    {
+        labels.remove(crate::kit::names::MIGRATION_LABEL);
+    }
+    hands.change(Change::Attach, pod, fields).await
+}
