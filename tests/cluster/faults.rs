@@ -12,17 +12,26 @@ use std::process::{Child, Command, Stdio};
 
 /// A manager on this machine, against the world's API server, with a lease of seconds.
 fn manager(world: &World, identity: &str) -> Command {
+    manager_of(world, identity, ("default", "faults"))
+}
+
+/// The same, of an installation: it takes the lead from one whose lease lasts longer.
+pub(crate) fn manager_of(
+    world: &World,
+    identity: &str,
+    (namespace, installation): (&str, &str),
+) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.args([
         "serve",
         "--namespace",
-        "default",
+        namespace,
         "--lease-name",
-        "faults",
+        installation,
         "--identity",
         identity,
         "--installation",
-        "faults",
+        installation,
     ]);
     command.args([
         "--lease-duration",
@@ -52,10 +61,10 @@ fn manager(world: &World, identity: &str) -> Command {
 }
 
 /// Ends the process when the test does.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    fn terminate(&mut self) {
+    pub(crate) fn terminate(&mut self) {
         succeed(
             Command::new("kill")
                 .arg("-TERM")
@@ -286,12 +295,12 @@ async fn finish_after(world: &World, point: &str, shares: &Shares) {
 }
 
 /// The manager's points; those of nodes are visited elsewhere: in `host.rs` and `checkpointing/dying.rs`. Those of Checkpoints need an agent to
-/// answer: a plan's tests die after each of their writes.
+/// answer: a plan's tests die after each of their writes. Those of Migrations need two: see `migrating/dying.rs`.
 fn fault_points() -> Vec<String> {
     let all = succeed(Command::new(env!("CARGO_BIN_EXE_holdfast")).arg("faults"));
     let of_nodes = ["agent.", "host.", "hold.", "oci.", "runtime."];
     let is_of_manager = |point: &&str| {
-        let elsewhere = of_nodes.iter().chain(&["checkpoint."]);
+        let elsewhere = of_nodes.iter().chain(&["checkpoint.", "migration."]);
         !elsewhere
             .into_iter()
             .any(|module| point.starts_with(module))

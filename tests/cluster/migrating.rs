@@ -1,5 +1,8 @@
 //! Migrations on real nodes: a pod of a Deployment goes to the other node with all that it has in memory, and comes back.
 
+mod coming_back;
+mod dying;
+
 use crate::protecting::protected;
 use crate::world::{World, eventually};
 use serde_json::{Value, json};
@@ -113,6 +116,8 @@ async fn a_pod_of_a_deployment_goes_to_another_node_with_its_memory() {
     let there = goes(&world, "there", &before).await;
     let back = goes(&world, "back", &there).await;
     assert_eq!(node(&back), node(&before));
+    dying::dies_at_every_point(&world).await;
+    coming_back::comes_back(&world).await;
     world.end();
 }
 

@@ -143,4 +143,61 @@ def a_state_that_is_kept(stage):
     stage.kubectl("delete", "checkpoint/counted", "pod/counter", "--timeout=60s")
 
 
-ALL = [one_daemonset_on_nodes_of_three_sizes, a_template_that_cannot_be, a_state_that_is_kept, two_managers]
+COUNTERS = """
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: counters}
+spec:
+  selector: {matchLabels: {app: counters}}
+  template:
+    metadata: {labels: {app: counters}}
+    spec:
+      runtimeClassName: holdfast
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: c
+          image: localhost/busybox:1
+          imagePullPolicy: Never
+          command: [sh, -c, 'i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done']
+"""
+MOVE = """
+apiVersion: holdfast.dev/v1alpha1
+kind: Migration
+metadata: {name: counters}
+spec: {podName: %s}
+"""
+
+
+def a_program_that_goes_elsewhere(stage):
+    """A program that counts goes to another node with its memory, and counts on there."""
+    stage.kubectl("apply", "-f", "-", stdin=COUNTERS)
+    stage.kubectl("rollout", "status", "deployment/counters", "--timeout=90s")
+
+    def pod():
+        pods = [one for one in stage.get("pods", "-l", "app=counters")["items"] if "deletionTimestamp" not in one["metadata"]]
+        return pods[0] if len(pods) == 1 else None
+
+    def count():
+        text = stage.kubectl("exec", pod()["metadata"]["name"], "--", "cat", "/count").strip()
+        return int(text) if text else 0
+
+    stage.wait("it to count", 20, lambda: count() > 5)
+    start, before = pod(), count()
+    print(f"  {start['metadata']['name']} on {start['spec']['nodeName']} has counted to {before}.")
+    stage.kubectl("apply", "-f", "-", stdin=MOVE % start["metadata"]["name"])
+
+    def moved():
+        status = stage.get("migration", "counters").get("status", {})
+        if status.get("phase") in ("Failed", "RolledBack"):
+            raise TimeoutError(f"the move failed: {status['conditions'][0]['message']}")
+        return status if status.get("phase") == "Succeeded" else None
+
+    status, _ = stage.wait("the migration", 120, moved)
+    print("\n".join("  " + line for line in stage.kubectl("get", "migrations").splitlines()))
+    end, _ = stage.wait("one pod", 30, pod)
+    stage.wait("it to count on", 20, lambda: count() > before)
+    print(f"  {end['metadata']['name']} on {end['spec']['nodeName']} is at {count()} now: it stood still for {status['frozenMillis']} ms.")
+    stage.kubectl("delete", "migration/counters", "deployment/counters", "--timeout=60s")
+
+
+ALL = [one_daemonset_on_nodes_of_three_sizes, a_template_that_cannot_be, a_state_that_is_kept, a_program_that_goes_elsewhere, two_managers]

@@ -1,0 +1,79 @@
+//! Migrations that do not come to their end: the pod runs on where it was, its owner counts it again, and nothing of the move is left.
+
+use super::dying::{free_lease, manager_dies_at, nothing_is_left, OURS};
+use super::{count, get, is_ready, migrate, name, pods, the_pod};
+use crate::faults::{Running, manager_of};
+use crate::world::{World, eventually};
+use serde_json::{Value, json};
+use std::future::ready;
+
+/// Where the pod is detached, and its successor waits behind the gate.
+const IN_BETWEEN: &str = "migration.hands.lift.before";
+
+pub(super) async fn comes_back(world: &World) {
+    is_cancelled(world).await;
+    is_forgotten(world).await;
+    free_lease(world);
+}
+
+/// Deleted by a user while it is under way.
+async fn is_cancelled(world: &World) {
+    let before = the_pod(world).await;
+    manager_dies_at(world, IN_BETWEEN, || {
+        migrate(world, "cancelled", &json!({ "podName": name(&before) }));
+    })
+    .await;
+    world.kubectl("delete migration cancelled --wait=false");
+    let mut next = Running(manager_of(world, "next", OURS).spawn().unwrap());
+    eventually("the cancelled migration is gone", 90, || {
+        let left = world.kubectl("get migration cancelled --ignore-not-found -o name");
+        ready(left.trim().is_empty().then_some(()))
+    })
+    .await;
+    runs_on(world, &before).await;
+    next.terminate();
+    assert!(next.0.wait().unwrap().success());
+}
+
+/// Taken away by force: nobody knows any more what was decided.
+async fn is_forgotten(world: &World) {
+    let before = the_pod(world).await;
+    manager_dies_at(world, IN_BETWEEN, || {
+        migrate(world, "forgotten", &json!({ "podName": name(&before) }));
+    })
+    .await;
+    world.kubectl("delete migration forgotten --wait=false");
+    world.kubectl(
+        r#"patch migration forgotten --type=merge -p {"metadata":{"finalizers":null}}"#,
+    );
+    let mut next = Running(manager_of(world, "next", OURS).spawn().unwrap());
+    runs_on(world, &before).await;
+    next.terminate();
+    assert!(next.0.wait().unwrap().success());
+}
+
+/// It is the same pod, its owner counts it, and no other is left.
+async fn runs_on(world: &World, before: &Value) {
+    let uid = &before["metadata"]["uid"];
+    eventually("the pod is alone, and its owner's", 90, || {
+        let pods = pods(world);
+        let is_its = |pod: &Value| {
+            let owner = &pod["metadata"]["ownerReferences"][0];
+            pod["metadata"]["uid"] == *uid && owner["kind"] == "ReplicaSet" && is_ready(pod)
+        };
+        ready((pods.len() == 1 && is_its(&pods[0])).then_some(()))
+    })
+    .await;
+    let now = get(world, &format!("get pod {}", name(before)));
+    assert_eq!(
+        now["metadata"]["labels"], before["metadata"]["labels"],
+        "as it was"
+    );
+    assert_eq!(now["status"]["containerStatuses"][0]["restartCount"], 0);
+    let counted = count(world, name(before)).1;
+    eventually("it counts on", 30, || {
+        ready((count(world, name(before)).1 > counted + 3).then_some(()))
+    })
+    .await;
+    nothing_is_left(world, "it came back", before).await;
+}

@@ -1,0 +1,102 @@
+//! The leader dies at each of its points in a move; the next one brings it to an end, and the pod counts on: never two, never none.
+
+use super::{count, ended, get, migrate, name, node, the_pod};
+use crate::faults::{Running, manager_of};
+use crate::world::{World, eventually, succeed};
+use serde_json::{Value, json};
+use std::future::ready;
+use std::io::Read;
+use std::process::Command;
+
+/// The installation of this world.
+pub(super) const OURS: (&str, &str) = ("holdfast-system", "holdfast");
+/// Points that a move passes only when something else went wrong, and where they are visited.
+const ELSEWHERE: [&str; 4] = [
+    // A Migration that is given up, and pods that one left behind: `super::coming_back`.
+    "migration.hands.attach.",
+    "migration.hands.free.",
+    "migration.hands.forget.",
+    // A Migration of many pods.
+    "migration.hands.child.",
+];
+
+pub(super) async fn dies_at_every_point(world: &World) {
+    let all = succeed(Command::new(env!("CARGO_BIN_EXE_holdfast")).arg("faults"));
+    let is_of_a_move = |point: &&str| {
+        point.starts_with("migration.") && !ELSEWHERE.into_iter().any(|one| point.starts_with(one))
+    };
+    let points: Vec<_> = all.lines().filter(is_of_a_move).collect();
+    assert!(points.len() >= 18, "{points:?}");
+    for (number, point) in points.iter().enumerate() {
+        dies_at(world, point, &format!("dying-{number}")).await;
+    }
+    println!(
+        "RESULT move_fault_points_done={} move_fault_points_total={}",
+        points.len(),
+        points.len()
+    );
+}
+
+/// Whoever leads now is to lead no more.
+pub(super) fn free_lease(world: &World) {
+    world.kubectl(
+        r#"patch lease holdfast -n holdfast-system --type=merge -p {"spec":{"holderIdentity":""}}"#,
+    );
+}
+
+/// A leader that dies at a point, for which something is asked of it.
+pub(super) async fn manager_dies_at(world: &World, point: &str, ask: impl FnOnce()) {
+    free_lease(world);
+    let mut command = manager_of(world, "dies", OURS);
+    let mut dying = Running(command.env("HOLDFAST_DIE_AT", point).spawn().unwrap());
+    ask();
+    eventually(&format!("{point}: it is dead"), 90, || {
+        ready(dying.0.try_wait().unwrap())
+    })
+    .await;
+    let mut said = String::new();
+    let mut stderr = dying.0.stderr.take().unwrap();
+    stderr.read_to_string(&mut said).unwrap();
+    assert!(
+        said.contains(&format!("fault point {point}: the process ends here")),
+        "{point} was never reached:\n{said}"
+    );
+}
+
+async fn dies_at(world: &World, point: &str, called: &str) {
+    let before = the_pod(world).await;
+    let (id, counted) = count(world, name(&before));
+    manager_dies_at(world, point, || {
+        migrate(world, called, &json!({ "podName": name(&before) }));
+    })
+    .await;
+    let mut next = Running(manager_of(world, "next", OURS).spawn().unwrap());
+    let status = ended(world, called).await;
+    assert_eq!(status["phase"], "Succeeded", "{point}: {status:#}");
+    let after = the_pod(world).await;
+    assert_ne!(node(&after), node(&before), "{point}");
+    let (same, more) = count(world, name(&after));
+    assert_eq!(same, id, "{point}: it is the same process");
+    assert!(more >= counted, "{point}");
+    world.kubectl(&format!("delete migration {called} --timeout=60s"));
+    nothing_is_left(world, point, &after).await;
+    next.terminate();
+    assert!(next.0.wait().unwrap().success(), "{point}");
+}
+
+pub(super) async fn nothing_is_left(world: &World, point: &str, pod: &Value) {
+    eventually(&format!("{point}: no orders are left"), 60, || {
+        let left = world.kubectl("get statetasks -o name");
+        ready(left.trim().is_empty().then_some(()))
+    })
+    .await;
+    let pod = get(world, &format!("get pod {}", name(pod)));
+    let metadata = &pod["metadata"];
+    assert_eq!(
+        metadata["labels"]["holdfast.dev/migration"],
+        Value::Null,
+        "{point}"
+    );
+    let cost = &metadata["annotations"]["controller.kubernetes.io/pod-deletion-cost"];
+    assert_eq!(*cost, Value::Null, "{point}");
+}
