@@ -235,6 +235,7 @@ pub mod node {
 
 /// State: a pod moves with all that it has in memory. What the leader decides.
 pub mod migration {
+    pub(crate) mod affinity;
     pub mod api;
     pub(crate) mod beginning;
     pub(crate) mod gate;

@@ -1,6 +1,7 @@
 //! Whether a Migration can be done, before anything is touched; and what moves then.
 
 use crate::kit::error::Error;
+use crate::migration::affinity::widened;
 use crate::migration::api::{Journey, Migration};
 use crate::migration::journey::journey;
 use crate::migration::observing::Eyes;
@@ -45,9 +46,11 @@ pub(crate) async fn begin(eyes: &Eyes, migration: &Migration) -> Result<Beginnin
             "pod {name} is on no node that is there: wait until it runs"
         ));
     };
+    // What keeps it on its node, because it came there by a move, keeps its successor nowhere.
+    let free = widened(pod);
     let target = match &migration.spec.destination_node {
-        Some(node) => given(eyes, pod, &from, node).await?,
-        None => chosen(eyes, pod, &from).await?,
+        Some(node) => given(eyes, &free, &from, node).await?,
+        None => chosen(eyes, &free, &from).await?,
     };
     Ok(match target {
         Err(why) => Beginning::Refused(why),

@@ -5,9 +5,10 @@
 //! deletes this pod too. Pods that are detached, or gated, are found by a label: what is left of them is swept by `strays.rs`.
 
 use crate::kit::names;
+use crate::migration::affinity::narrowed;
 use crate::migration::api::{Binding, Journey, OwnerNote};
 use crate::migration::journey::{TEMPLATE_HASH, controller};
-use k8s_openapi::api::core::v1::{NodeSelectorTerm, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -85,16 +86,7 @@ pub(crate) fn attach(owner: &OwnerNote, has_replica_set: bool) -> Value {
 /// Let go to its node, where it waits for the state of this operation. The API server lets nodes be narrowed down while a pod is gated,
 /// in each of the terms that stand there.
 pub(crate) fn lift(pod: &Pod, binding: &Binding, operation: &str) -> Value {
-    let only = json!({ "key": "metadata.name", "operator": "In", "values": [binding.node] });
-    let terms: Vec<Value> = required(pod)
-        .iter()
-        .map(|term| narrowed(term, &only))
-        .collect();
-    let terms = if terms.is_empty() {
-        vec![json!({ "matchFields": [only] })]
-    } else {
-        terms
-    };
+    let terms = narrowed(pod, &binding.node);
     json!({
         "metadata": {
             "labels": { names::MIGRATION_LABEL: null },
@@ -133,22 +125,6 @@ pub(crate) fn forgotten() -> Value {
 /// The journey's pod, by its uid.
 pub(crate) fn is_source(pod: &Pod, journey: &Journey) -> bool {
     pod.uid().is_some_and(|uid| uid == journey.pod_uid)
-}
-
-fn required(pod: &Pod) -> &[NodeSelectorTerm] {
-    let affinity = pod.spec.as_ref().and_then(|spec| spec.affinity.as_ref());
-    let node = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
-    let required = node.and_then(|node| {
-        node.required_during_scheduling_ignored_during_execution
-            .as_ref()
-    });
-    required.map_or(&[], |required| &required.node_selector_terms)
-}
-
-fn narrowed(term: &NodeSelectorTerm, only: &Value) -> Value {
-    let fields = term.match_fields.iter().flatten().map(|field| json!(field));
-    let fields: Vec<_> = fields.chain([only.clone()]).collect();
-    json!({ "matchExpressions": term.match_expressions, "matchFields": fields })
 }
 
 fn other_gates(pod: &Pod) -> Vec<Value> {

@@ -1,6 +1,6 @@
 //! Migrations that do not come to their end: the pod runs on where it was, its owner counts it again, and nothing of the move is left.
 
-use super::dying::{free_lease, manager_dies_at, nothing_is_left, OURS};
+use super::dying::{OURS, free_lease, manager_dies_at, nothing_is_left};
 use super::{count, get, is_ready, migrate, name, pods, the_pod};
 use crate::faults::{Running, manager_of};
 use crate::world::{World, eventually};
@@ -43,9 +43,7 @@ async fn is_forgotten(world: &World) {
     })
     .await;
     world.kubectl("delete migration forgotten --wait=false");
-    world.kubectl(
-        r#"patch migration forgotten --type=merge -p {"metadata":{"finalizers":null}}"#,
-    );
+    world.kubectl(r#"patch migration forgotten --type=merge -p {"metadata":{"finalizers":null}}"#);
     let mut next = Running(manager_of(world, "next", OURS).spawn().unwrap());
     runs_on(world, &before).await;
     next.terminate();
