@@ -237,7 +237,9 @@ pub mod node {
 pub mod migration {
     pub(crate) mod affinity;
     pub mod api;
+    pub(crate) mod bare;
     pub(crate) mod beginning;
+    pub(crate) mod equal;
     pub(crate) mod gate;
     pub(crate) mod hands;
     pub(crate) mod herding;
@@ -246,6 +248,7 @@ pub mod migration {
     pub(crate) mod observing;
     pub mod plan;
     pub(crate) mod pods;
+    pub(crate) mod preflight;
     pub(crate) mod reconcile;
     pub(crate) mod strays;
     pub(crate) mod summary;

@@ -117,6 +117,12 @@ impl Error {
         self.code() == Some(403)
     }
 
+    /// It was looked at, and is not let in (400, 403, 422): asking again changes nothing.
+    #[must_use]
+    pub fn is_refused(&self) -> bool {
+        matches!(self.code(), Some(400 | 403 | 422))
+    }
+
     /// Was it this that could not be done?
     #[must_use]
     pub fn is_about(&self, tried: &str) -> bool {

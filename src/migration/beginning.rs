@@ -1,11 +1,14 @@
 //! Whether a Migration can be done, before anything is touched; and what moves then.
 
-use crate::kit::error::Error;
+use crate::kit::error::{Error, chain};
 use crate::migration::affinity::widened;
 use crate::migration::api::{Journey, Migration};
+use crate::migration::bare::{manifest, rehearsed};
+use crate::migration::equal::differs;
 use crate::migration::journey::journey;
 use crate::migration::observing::Eyes;
 use crate::migration::plan::{Owner, refusal};
+use crate::migration::preflight;
 use crate::node::select::{Candidate, choose, why_not};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
@@ -36,7 +39,7 @@ pub(crate) async fn begin(eyes: &Eyes, migration: &Migration) -> Result<Beginnin
     let (pod, owner) = (family.pod, family.owner());
     let spec = pod.spec.clone().unwrap_or_default();
     let is_ours = spec.runtime_class_name.as_deref() == Some(HANDLER);
-    if let Some(why) = refusal(&migration.spec, owner, is_ours).or_else(|| cannot_move(pod, owner))
+    if let Some(why) = refusal(&migration.spec, owner, is_ours).or_else(|| preflight::refusal(pod))
     {
         return refused(why);
     }
@@ -52,45 +55,42 @@ pub(crate) async fn begin(eyes: &Eyes, migration: &Migration) -> Result<Beginnin
         Some(node) => given(eyes, &free, &from, node).await?,
         None => chosen(eyes, &free, &from).await?,
     };
-    Ok(match target {
-        Err(why) => Beginning::Refused(why),
-        Ok(target) => journey(family, &target).map_or_else(
-            || {
-                Beginning::Refused(format!(
-                    "pod {name} is about to change: make another Migration in a moment"
-                ))
-            },
-            |journey| Beginning::Begun(Box::new(journey)),
-        ),
-    })
+    let target = match target {
+        Ok(target) => target,
+        Err(why) => return refused(why),
+    };
+    let Some(mut journey) = journey(family, &target) else {
+        return refused(format!(
+            "pod {name} is about to change: make another Migration in a moment"
+        ));
+    };
+    if owner == Owner::Nobody {
+        match made_again(eyes, pod).await? {
+            Ok(manifest) => journey.manifest = Some(manifest),
+            Err(why) => return refused(why),
+        }
+    }
+    Ok(Beginning::Begun(Box::new(journey)))
 }
 
-/// What of a pod cannot go elsewhere, or not now.
-fn cannot_move(pod: &Pod, owner: Owner) -> Option<String> {
-    let phase = pod
-        .status
-        .as_ref()
-        .and_then(|status| status.phase.as_deref());
-    if pod.metadata.deletion_timestamp.is_some() {
-        return Some("the pod is being deleted: name one that stays".into());
-    }
-    if phase != Some("Running") {
-        return Some(format!(
-            "the pod is {}, not Running: wait until it runs",
-            phase.unwrap_or("Pending")
-        ));
-    }
-    if owner == Owner::Nobody {
-        return Some("pods that nobody owns cannot be moved yet: make a Deployment of it".into());
-    }
-    let spec = pod.spec.as_ref()?;
-    let volumes = spec.volumes.iter().flatten();
-    let tied = volumes.clone().find(|volume| volume.host_path.is_some());
-    tied.map(|volume| {
-        format!(
-            "the hostPath volume {} belongs to its node: use an emptyDir or a claim instead",
-            volume.name
-        )
+/// What a pod is made from again that nobody owns, if a pod like it is let in, and is made equal.
+async fn made_again(eyes: &Eyes, pod: &Pod) -> Result<Result<String, String>, Error> {
+    let kept = manifest(pod);
+    let rehearsed = match eyes.rehearse(&rehearsed(&kept)).await {
+        Ok(rehearsed) => rehearsed,
+        Err(error) if error.is_refused() => {
+            return Ok(Err(format!(
+                "a pod like it would not be let in any more: {}",
+                chain(&error)
+            )));
+        }
+        Err(error) => return Err(error),
+    };
+    Ok(match differs(pod, &rehearsed) {
+        Some(path) => Err(format!(
+            "a pod made from it would not be equal ({path} would differ): its state would not fit"
+        )),
+        None => serde_json::to_string(&kept).map_err(|error| error.to_string()),
     })
 }
 

@@ -28,6 +28,8 @@ write_steps! {
     SETTLE,
     /// A pod is deleted.
     POD,
+    /// A pod that nobody owned is made again.
+    AGAIN,
     /// A node's orders are deleted.
     DELETE_TASK,
     /// A pod for which nobody has a state is let go.
@@ -90,6 +92,11 @@ impl Hands {
             .map(drop)
     }
 
+    /// A pod that nobody else makes. Where one of that name is there, it is seen and told.
+    pub(crate) async fn make_pod(&self, pod: &Pod) -> Result<(), Error> {
+        unless_there(writes::create(&self.pods(), (&AGAIN).into(), pod).await)
+    }
+
     /// This pod, and none of the same name.
     pub(crate) async fn delete_pod(&self, pod: &Pod) -> Result<(), Error> {
         let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
@@ -125,15 +132,19 @@ impl Hands {
     /// The Migration of one of many pods. One of that name was made before, by a pass that ended there.
     pub(crate) async fn make(&self, child: &Migration) -> Result<(), Error> {
         let api: Api<Migration> = Api::namespaced(self.client.clone(), &self.namespace);
-        match writes::create(&api, (&CHILD).into(), child).await {
-            Err(error) if !error.is_conflict() => Err(error),
-            _ => Ok(()),
-        }
+        unless_there(writes::create(&api, (&CHILD).into(), child).await)
     }
 
     pub(crate) async fn delete_task(&self, task: &StateTask) -> Result<(), Error> {
         let (name, uid) = (task.name_any(), task.uid().unwrap_or_default());
         unless_gone(writes::delete(&self.tasks(), (&DELETE_TASK).into(), (&name, &uid)).await)
+    }
+}
+
+fn unless_there<T>(done: Result<T, Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if !error.is_conflict() => Err(error),
+        _ => Ok(()),
     }
 }
 

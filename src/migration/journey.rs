@@ -73,6 +73,7 @@ pub(crate) fn journey(family: Family<'_>, target_node: &str) -> Option<Journey> 
         restores: restores(spec),
         finished: finished(spec),
         fills_volumes: has_files_of_its_own(spec),
+        manifest: None,
     })
 }
 

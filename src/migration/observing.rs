@@ -3,10 +3,17 @@
 use crate::agent::api::{Measured, StateTask};
 use crate::kit::digest::Digest;
 use crate::kit::error::Error;
-use crate::migration::api::{Journey, Migration, OwnerNote, ProofKind, ProofNote};
+use crate::migration::api::{
+    Journey, Migration, MigrationStatus, OwnerNote, ProofKind, ProofNote,
+};
+use crate::migration::equal::differs;
 use crate::migration::journey::{Family, controller};
 use crate::migration::plan::{Candidate, SourcePod, TaskSeen};
-use crate::migration::pods::{is_alive, is_detached, is_gated, is_source};
+use crate::migration::pods::{
+    is_alive, is_detached, is_gated, is_source, moved_by, restored_by,
+};
+use crate::migration::summary::Aside;
+use crate::process::writes;
 use crate::process::writes::{CALL_LIMIT, bounded};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -49,6 +56,8 @@ pub(crate) struct Sight {
     pub(crate) tasks: [Option<StateTask>; 2],
     pub(crate) target_node: Option<Node>,
     pub(crate) has_replica_set: bool,
+    /// Somebody else has made a pod of the name that ours is to have.
+    pub(crate) is_name_taken: bool,
 }
 
 impl Eyes {
@@ -97,6 +106,12 @@ impl Eyes {
         );
         let listed = api.list(&all);
         Ok(bounded(CALL_LIMIT, "list", what, listed).await?.items)
+    }
+
+    /// A pod as it would be made, which is not.
+    pub(crate) async fn rehearse(&self, pod: &Pod) -> Result<Pod, Error> {
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &self.namespace);
+        writes::rehearse(&pods, pod).await
     }
 
     /// Those of its pods.
@@ -201,9 +216,20 @@ impl Eyes {
         migration: &Migration,
         journey: &Journey,
     ) -> Result<Sight, Error> {
-        let source: Option<Pod> = self.get(&journey.pod_name).await?;
-        let source = source.filter(|pod| is_source(pod, journey));
-        let (mut pods, mut has_replica_set) = (Vec::new(), false);
+        let named: Option<Pod> = self.get(&journey.pod_name).await?;
+        let (source, other) = match named {
+            Some(pod) if is_source(&pod, journey) => (Some(pod), None),
+            other => (None, other),
+        };
+        let (mut pods, mut has_replica_set, mut is_name_taken) = (Vec::new(), false, false);
+        if journey.manifest.is_some() {
+            let operation = migration.uid().unwrap_or_default();
+            let is_ours = |pod: &Pod| {
+                moved_by(pod) == Some(&operation) || restored_by(pod) == Some(&operation)
+            };
+            is_name_taken = other.as_ref().is_some_and(|pod| !is_ours(pod));
+            pods.extend(other.filter(is_ours));
+        }
         if let Some(owner) = &journey.owner {
             let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;
             has_replica_set =
@@ -237,6 +263,7 @@ impl Eyes {
             tasks: [self.get(&source_task).await?, self.get(&target_task).await?],
             target_node: self.node(&journey.target_node).await?,
             has_replica_set,
+            is_name_taken,
         })
     }
 
@@ -249,8 +276,8 @@ impl Eyes {
     }
 }
 
-fn status(migration: &Migration) -> &crate::migration::api::MigrationStatus {
-    static BLANK: std::sync::LazyLock<crate::migration::api::MigrationStatus> =
+fn status(migration: &Migration) -> &MigrationStatus {
+    static BLANK: std::sync::LazyLock<MigrationStatus> =
         std::sync::LazyLock::new(Default::default);
     migration.status.as_ref().unwrap_or(&BLANK)
 }
@@ -282,7 +309,7 @@ impl Sight {
     }
 
     /// What both nodes have measured.
-    pub(crate) fn measured(&self) -> Measured {
+    fn measured(&self) -> Measured {
         let of = |task: &Option<StateTask>| {
             let status = task.as_ref().and_then(|task| task.status.as_ref());
             status.and_then(|status| status.measured.clone())
@@ -305,12 +332,16 @@ impl Sight {
             })
     }
 
-    /// Pods that wait behind our gate, and those that are bound.
+    /// Pods that wait behind our gate and are equal to the source, and those that are bound.
     pub(crate) fn candidates(&self, migration: &Migration) -> Vec<Candidate> {
         let status = status(migration);
         let is_bound = |uid: &str| {
             let mut bound = status.former.iter().chain(&status.target);
             bound.any(|bound| bound.pod_uid == uid)
+        };
+        let fits = |uid: &str| {
+            self.pod(uid)
+                .is_some_and(|pod| self.unlike(pod, status).is_none())
         };
         let all = self.pods.iter().map(|pod| Candidate {
             name: pod.name_any(),
@@ -318,8 +349,31 @@ impl Sight {
             is_gated: is_gated(pod),
             is_alive: is_alive(pod),
         });
-        all.filter(|one| one.is_gated || is_bound(&one.uid))
+        all.filter(|one| is_bound(&one.uid) || (one.is_gated && fits(&one.uid)))
             .collect()
+    }
+
+    /// What of a successor is not as in the pod before it.
+    fn unlike(&self, pod: &Pod, status: &MigrationStatus) -> Option<String> {
+        let kept = || {
+            let journey = status.journey.as_ref()?;
+            serde_json::from_str::<Pod>(journey.manifest.as_deref()?).ok()
+        };
+        let before = self.source.clone().or_else(kept)?;
+        differs(&before, pod)
+    }
+
+    /// What people are told besides what was decided.
+    pub(crate) fn aside(&self, migration: &Migration) -> Aside {
+        let status = status(migration);
+        let is_free = status.target.is_none() && !status.decision.is_final();
+        let gated = self.pods.iter().filter(|pod| is_free && is_gated(pod));
+        let unlike = gated.filter_map(|pod| Some((pod.name_any(), self.unlike(pod, status)?)));
+        Aside {
+            measured: self.measured(),
+            name_taken: self.is_name_taken && !status.decision.is_final(),
+            unlike: unlike.map(|(pod, path)| format!("{pod}: {path}")).next(),
+        }
     }
 
     /// The target is known to be off.

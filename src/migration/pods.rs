@@ -27,6 +27,12 @@ pub(crate) fn moved_by(pod: &Pod) -> Option<&str> {
     pod.labels().get(names::MIGRATION_LABEL).map(String::as_str)
 }
 
+/// The operation whose state it waits for, or got.
+pub(crate) fn restored_by(pod: &Pod) -> Option<&str> {
+    let by = pod.annotations().get(names::RESTORE_ANNOTATION);
+    by.map(String::as_str)
+}
+
 /// Who counted a pod that is detached.
 pub(crate) fn former_owner(pod: &Pod) -> Option<OwnerNote> {
     let text = pod.annotations().get(names::OWNER_ANNOTATION)?;

@@ -1,6 +1,6 @@
 //! Moves pods: observe, plan, act. What decides is written over what it was decided on; all else may be done twice.
 
-use crate::agent::api::{Measured, StateTask};
+use crate::agent::api::StateTask;
 use crate::kit::error::Error;
 use crate::kit::events::Notice;
 use crate::kit::names;
@@ -9,8 +9,9 @@ use crate::migration::beginning::{Beginning, begin};
 use crate::migration::hands::{Change, Hands, unless_gone};
 use crate::migration::observing::{Eyes, Sight, task_name};
 use crate::migration::plan::{Course, Observed, SourcePod, Step, TaskSeen, plan};
+use crate::migration::summary::Aside;
 use crate::migration::turns::{Turn, turn};
-use crate::migration::{herding, many, pods, summary};
+use crate::migration::{bare, herding, many, pods, summary};
 use crate::node::agents::Agents;
 use crate::process::clients::Clients;
 use crate::process::clock;
@@ -152,7 +153,7 @@ impl Pass<'_> {
             Box::pin(self.act(step, &observed, &sight)).await?;
         }
         if !decides {
-            self.tell(&observed, &sight.measured(), &status).await?;
+            self.tell(&observed, &sight.aside(self.migration), &status).await?;
         }
         Ok(is_over)
     }
@@ -197,7 +198,7 @@ impl Pass<'_> {
         if next.stage == Stage::Closed && next.children.is_empty() {
             let course = Journey::default().course(&self.operation(), &self.migration.spec);
             let observed = nothing_seen(&course, &next);
-            self.tell(&observed, &Measured::default(), &next).await?;
+            self.tell(&observed, &Aside::default(), &next).await?;
         } else if next != *status {
             self.put(next.clone()).await?;
         }
@@ -240,7 +241,7 @@ impl Pass<'_> {
             .unwrap_or_default()
             .course(&self.operation(), &self.migration.spec);
         let observed = nothing_seen(&course, &next);
-        self.tell(&observed, &Measured::default(), &next).await?;
+        self.tell(&observed, &Aside::default(), &next).await?;
         Ok(false)
     }
 
@@ -257,10 +258,10 @@ impl Pass<'_> {
     async fn tell(
         &self,
         observed: &Observed<'_>,
-        measured: &Measured,
+        aside: &Aside,
         status: &MigrationStatus,
     ) -> Result<(), Error> {
-        let (told, notice) = summary::told(observed, status, measured, self.stamp());
+        let (told, notice) = summary::told(observed, status, aside, self.stamp());
         if Some(&told) != self.migration.status.as_ref() {
             self.put(told).await?;
         }
@@ -319,7 +320,7 @@ impl Pass<'_> {
             .as_ref()
             .and_then(|journey| journey.owner.as_ref());
         match step {
-            Step::Status(next) => self.decide(observed, &sight.measured(), &next).await,
+            Step::Status(next) => self.decide(observed, &sight.aside(self.migration), &next).await,
             Step::Task(spec) => {
                 let name = task_name(operation, &spec.node_name);
                 let above = self.migration.controller_owner_ref(&());
@@ -356,8 +357,13 @@ impl Pass<'_> {
                 None => Ok(()),
             },
             Step::Finish => self.finish(observed, sight).await,
-            // No pod is refused for it: `begin` refuses what nobody owns.
-            Step::CreatePod => Ok(()),
+            Step::CreatePod => {
+                let journey = observed.status.journey.as_ref();
+                match journey.and_then(|journey| bare::successor(journey, operation)) {
+                    Some(pod) if !sight.is_name_taken => hands.make_pod(&pod).await,
+                    _ => Ok(()),
+                }
+            }
         }
     }
 
@@ -365,10 +371,10 @@ impl Pass<'_> {
     async fn decide(
         &self,
         observed: &Observed<'_>,
-        measured: &Measured,
+        aside: &Aside,
         next: &MigrationStatus,
     ) -> Result<(), Error> {
-        let (told, notice) = summary::told(observed, next, measured, self.stamp());
+        let (told, notice) = summary::told(observed, next, aside, self.stamp());
         self.put(told).await?;
         self.announce(notice).await;
         Ok(())

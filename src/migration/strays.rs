@@ -46,7 +46,10 @@ async fn reconcile(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> 
     let migrations = eyes.migrations().await?;
     if is_gated(&pod) {
         let owner = controller(pod.owner_references()).map(|owner| owner.uid.as_str());
-        let is_wanted = |one: &Migration| owner.is_some_and(|owner| is_busy_with(one, owner));
+        let is_wanted = |one: &Migration| {
+            is_begun(one) && one.uid().as_deref() == Some(operation)
+                || owner.is_some_and(|owner| is_busy_with(one, owner))
+        };
         if !migrations.iter().any(is_wanted) {
             unless_gone(hands.change(Change::Free, &pod, pods::free(&pod)).await)?;
         }
@@ -57,6 +60,11 @@ async fn reconcile(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> 
         unless_gone(Box::pin(give_back(&pod, operation, &eyes, &hands)).await)?;
     }
     Ok(Action::requeue(LOOK))
+}
+
+fn is_begun(migration: &Migration) -> bool {
+    let status = migration.status.as_ref();
+    status.is_some_and(|status| status.stage == Stage::Begun)
 }
 
 /// It may still bind, or void, pods of this ReplicaSet.

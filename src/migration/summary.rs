@@ -15,11 +15,22 @@ pub(crate) const SUCCEEDED: &str = "Succeeded";
 const UNDECIDED: &str = "Undecided";
 const ACTION: &str = "Migrating";
 
+/// What is told besides what was decided.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// What the nodes have measured.
+    pub(crate) measured: Measured,
+    /// Somebody else has made a pod of the name that the successor is to have.
+    pub(crate) name_taken: bool,
+    /// A successor that is not equal, and in what.
+    pub(crate) unlike: Option<String>,
+}
+
 /// The status with what follows from the rest of it for people, and what is told of the change.
 pub(crate) fn told(
     seen: &Observed<'_>,
     status: &MigrationStatus,
-    measured: &Measured,
+    aside: &Aside,
     (generation, now): (Option<i64>, Timestamp),
 ) -> (MigrationStatus, Option<Notice>) {
     let phase = phase(seen, status);
@@ -27,7 +38,13 @@ pub(crate) fn told(
     let notice = (status.phase != phase)
         .then(|| notice(phase, &succeeded))
         .flatten();
-    let findings = [succeeded, undecided(seen)];
+    let measured = &aside.measured;
+    let findings = [
+        succeeded,
+        undecided(seen),
+        name_taken(seen, aside),
+        spec_changed(aside),
+    ];
     let conditions = merge(&status.conditions, &findings, generation, now);
     let times = times(&status.times, phase, measured, now);
     let told = MigrationStatus {
@@ -196,6 +213,37 @@ fn undecided(seen: &Observed<'_>) -> Finding {
         holds,
         reason: if holds { "TargetSilent" } else { "Decidable" },
         message,
+    }
+}
+
+fn name_taken(seen: &Observed<'_>, aside: &Aside) -> Finding {
+    let holds = aside.name_taken;
+    let message = if holds {
+        format!(
+            "somebody else has made a pod {}: delete it, and this Migration goes on; the state is safe on both nodes",
+            seen.course.pod_name
+        )
+    } else {
+        String::new()
+    };
+    Finding {
+        kind: "NameTaken",
+        holds,
+        reason: if holds { "AnotherPod" } else { "Free" },
+        message,
+    }
+}
+
+fn spec_changed(aside: &Aside) -> Finding {
+    let holds = aside.unlike.is_some();
+    let message = aside.unlike.as_ref().map(|what| {
+        format!("a successor is not equal to the pod that moves, and does not get its state ({what}): see what was changed in its template, or by a webhook")
+    });
+    Finding {
+        kind: "SpecChanged",
+        holds,
+        reason: if holds { "NotEqual" } else { "Equal" },
+        message: message.unwrap_or_default(),
     }
 }
 

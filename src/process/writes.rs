@@ -100,6 +100,21 @@ pub async fn create<K: Stored>(api: &Api<K>, call: Call<'_>, object: &K) -> Resu
     .await
 }
 
+/// An object as it would be made, with everything that those who are asked at its admission would do; it is not made.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn rehearse<K: Stored>(api: &Api<K>, object: &K) -> Result<K, Error> {
+    let name = object.name_any();
+    let what = describe::<K>(api.namespace(), &name);
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let verb = "rehearse the creation of";
+    bounded(CALL_LIMIT, verb, what, api.create(&params, object)).await
+}
+
 /// Replaces an object that was read before; if somebody else wrote since, a 409.
 ///
 /// # Errors

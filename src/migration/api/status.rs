@@ -123,6 +123,9 @@ pub struct Journey {
     /// It has volumes that are filled before it starts.
     #[serde(default)]
     pub fills_volumes: bool,
+    /// Of a pod that nobody owns: what it is made from again, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 /// A Deployment, and the ReplicaSet of it that made a pod.
