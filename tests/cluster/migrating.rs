@@ -1,7 +1,9 @@
 //! Migrations on real nodes: a pod of a Deployment goes to the other node with all that it has in memory, and comes back.
 
+mod bare;
 mod coming_back;
 mod dying;
+mod many;
 
 use crate::protecting::protected;
 use crate::world::{World, eventually};
@@ -76,8 +78,8 @@ async fn the_pod(world: &World) -> Value {
 /// Its name for itself, and how far it has counted.
 fn count(world: &World, pod: &str) -> (String, u64) {
     let said = world.kubectl(&format!("exec {pod} -c c -- cat /own"));
-    let (id, count) = said.trim().split_once(' ').unwrap();
-    (id.to_owned(), count.parse().unwrap())
+    let (id, count) = said.trim().split_once(' ').unwrap_or_default();
+    (id.to_owned(), count.parse().unwrap_or_default())
 }
 
 fn migrate(world: &World, called: &str, spec: &Value) {
@@ -116,6 +118,8 @@ async fn a_pod_of_a_deployment_goes_to_another_node_with_its_memory() {
     let there = goes(&world, "there", &before).await;
     let back = goes(&world, "back", &there).await;
     assert_eq!(node(&back), node(&before));
+    bare::goes_under_its_own_name(&world).await;
+    many::go_one_after_the_other(&world).await;
     dying::dies_at_every_point(&world).await;
     coming_back::comes_back(&world).await;
     world.end();

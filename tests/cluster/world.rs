@@ -113,6 +113,16 @@ impl World {
     }
 
     /// A verb of the world's command, which must succeed.
+    /// A file by which a program is who this token says.
+    pub(crate) fn kubeconfig_of(&self, called: &str, token: &str) -> PathBuf {
+        let admin = std::fs::read_to_string(&self.kubeconfig).unwrap();
+        let mut config: serde_json::Value = serde_json::from_str(&admin).unwrap();
+        config["users"][0]["user"] = serde_json::json!({ "token": token.trim() });
+        let file = self.kubeconfig.with_file_name(format!("{called}.kubeconfig"));
+        std::fs::write(&file, config.to_string()).unwrap();
+        file
+    }
+
     pub(crate) fn command(&self, words: &[&str]) -> String {
         succeed(
             Command::new(root().join("tests/world/world"))

@@ -113,11 +113,7 @@ impl<'a> Agent<'a> {
     fn is_given_its_account(&self) {
         let (world, node) = (self.world, self.node);
         let token = world.kubectl(&format!("create token holdfast-agent -n holdfast-system --bound-object-kind=Node --bound-object-name={node} --duration=2h"));
-        let admin = std::fs::read_to_string(&world.kubeconfig).unwrap();
-        let mut config: Value = serde_json::from_str(&admin).unwrap();
-        config["users"][0]["user"] = json!({ "token": token.trim() });
-        let file = world.kubeconfig.with_file_name("agent.kubeconfig");
-        std::fs::write(&file, config.to_string()).unwrap();
+        let file = world.kubeconfig_of("agent", &token);
         world.put_on_node(node, &format!("{FOLDER}/kubeconfig"), &file);
     }
 

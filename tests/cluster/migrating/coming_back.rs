@@ -2,7 +2,7 @@
 
 use super::dying::{OURS, free_lease, manager_dies_at, nothing_is_left};
 use super::{count, get, is_ready, migrate, name, pods, the_pod};
-use crate::faults::{Running, manager_of};
+use crate::faults::Running;
 use crate::world::{World, eventually};
 use serde_json::{Value, json};
 use std::future::ready;
@@ -24,7 +24,7 @@ async fn is_cancelled(world: &World) {
     })
     .await;
     world.kubectl("delete migration cancelled --wait=false");
-    let mut next = Running(manager_of(world, "next", OURS).spawn().unwrap());
+    let mut next = Running(manager(world, "next").spawn().unwrap());
     eventually("the cancelled migration is gone", 90, || {
         let left = world.kubectl("get migration cancelled --ignore-not-found -o name");
         ready(left.trim().is_empty().then_some(()))
@@ -44,7 +44,7 @@ async fn is_forgotten(world: &World) {
     .await;
     world.kubectl("delete migration forgotten --wait=false");
     world.kubectl(r#"patch migration forgotten --type=merge -p {"metadata":{"finalizers":null}}"#);
-    let mut next = Running(manager_of(world, "next", OURS).spawn().unwrap());
+    let mut next = Running(manager(world, "next").spawn().unwrap());
     runs_on(world, &before).await;
     next.terminate();
     assert!(next.0.wait().unwrap().success());

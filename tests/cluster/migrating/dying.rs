@@ -8,8 +8,6 @@ use std::future::ready;
 use std::io::Read;
 use std::process::Command;
 
-/// The installation of this world.
-pub(super) const OURS: (&str, &str) = ("holdfast-system", "holdfast");
 /// Points that a move passes only when something else went wrong, and where they are visited.
 const ELSEWHERE: [&str; 4] = [
     // A Migration that is given up, and pods that one left behind: `super::coming_back`.
@@ -37,6 +35,14 @@ pub(super) async fn dies_at_every_point(world: &World) {
     );
 }
 
+/// A manager of this world's installation, on this machine, with the rights of an installed one and no more.
+pub(super) fn manager(world: &World, identity: &str) -> Command {
+    let mut command = manager_of(world, identity, ("holdfast-system", "holdfast"));
+    let token = world.kubectl("create token holdfast -n holdfast-system --duration=1h");
+    command.env("KUBECONFIG", world.kubeconfig_of("manager", &token));
+    command
+}
+
 /// Whoever leads now is to lead no more.
 pub(super) fn free_lease(world: &World) {
     world.kubectl(
@@ -47,7 +53,7 @@ pub(super) fn free_lease(world: &World) {
 /// A leader that dies at a point, for which something is asked of it.
 pub(super) async fn manager_dies_at(world: &World, point: &str, ask: impl FnOnce()) {
     free_lease(world);
-    let mut command = manager_of(world, "dies", OURS);
+    let mut command = manager(world, "dies");
     let mut dying = Running(command.env("HOLDFAST_DIE_AT", point).spawn().unwrap());
     ask();
     eventually(&format!("{point}: it is dead"), 90, || {
@@ -70,7 +76,7 @@ async fn dies_at(world: &World, point: &str, called: &str) {
         migrate(world, called, &json!({ "podName": name(&before) }));
     })
     .await;
-    let mut next = Running(manager_of(world, "next", OURS).spawn().unwrap());
+    let mut next = Running(manager(world, "next").spawn().unwrap());
     let status = ended(world, called).await;
     assert_eq!(status["phase"], "Succeeded", "{point}: {status:#}");
     let after = the_pod(world).await;

@@ -1,0 +1,44 @@
+//! All pods of a Deployment go elsewhere, each with its own memory.
+
+use super::{count, ended, get, is_ready, migrate, name, node, pods};
+use crate::world::{World, eventually};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::future::ready;
+
+pub(super) async fn go_one_after_the_other(world: &World) {
+    world.kubectl("scale deployment counter --replicas=2");
+    let before = eventually("two pods count", 90, || {
+        let pods = pods(world);
+        let both = pods.len() == 2 && pods.iter().all(is_ready);
+        ready(both.then_some(pods))
+    })
+    .await;
+    let ids: BTreeSet<_> = before.iter().map(|pod| count(world, name(pod)).0).collect();
+    let nodes = |pods: &[serde_json::Value]| {
+        let mut nodes: Vec<_> = pods.iter().map(|pod| node(pod).to_owned()).collect();
+        nodes.sort();
+        nodes
+    };
+    migrate(world, "all", &json!({ "deploymentName": "counter" }));
+    let status = ended(world, "all").await;
+    assert_eq!(status["phase"], "Succeeded", "{status:#}");
+    assert_eq!(status["children"].as_array().unwrap().len(), 2);
+    let after = pods(world);
+    assert_eq!(after.len(), 2);
+    let same: BTreeSet<_> = after.iter().map(|pod| count(world, name(pod)).0).collect();
+    assert_eq!(same, ids, "they are the same processes");
+    let other = |one: &str| if one == "node1" { "node2" } else { "node1" };
+    let mut swapped: Vec<_> = nodes(&before).iter().map(|one| other(one).to_owned()).collect();
+    swapped.sort();
+    assert_eq!(nodes(&after), swapped);
+    world.kubectl("delete migration all --timeout=60s");
+    eventually("its children go with it", 60, || {
+        let left = get(world, "get migrations");
+        let left = left["items"].as_array().unwrap().iter();
+        let mut names = left.map(|one| one["metadata"]["name"].as_str().unwrap());
+        ready((!names.any(|name| name.starts_with("all-"))).then_some(()))
+    })
+    .await;
+    world.kubectl("scale deployment counter --replicas=1");
+}
