@@ -15,7 +15,7 @@ use crate::app::parts::Parts;
 use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
 use crate::process::flags::{
-    Election, InstallationFlags, Listening, Logging, OldestTls, Serve, WebhookFlags,
+    Election, InstallationFlags, Listening, OldestTls, Serve, WebhookFlags,
 };
 use crate::process::health::Health;
 use crate::process::installation::Installation;
@@ -52,15 +52,11 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         logging,
         concurrency,
     } = flags;
-    let Logging {
-        log_level,
-        log_format,
-    } = logging;
     let InstallationFlags {
         namespace,
         installation,
     } = installation;
-    start_logging(&log_level, log_format)?;
+    start_logging(&logging.log_level, logging.log_format)?;
     let identity = election.identity.clone();
     let settings = checked(election, &namespace)?;
     let stop = stop_on_signal()?;

@@ -1,7 +1,9 @@
 //! The nodes that a pod may be on: narrowed down to one while it moves, and as they were when it is to move again. Pure.
 
 use crate::kit::names;
-use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm, Pod};
+use k8s_openapi::api::core::v1::{
+    Affinity, NodeAffinity, NodeSelectorRequirement, NodeSelectorTerm, Pod,
+};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
@@ -57,10 +59,10 @@ pub(crate) fn widened(pod: &Pod) -> Pod {
     if required.node_selector_terms.is_empty() {
         nodes.required_during_scheduling_ignored_during_execution = None;
     }
-    if *nodes == Default::default() {
+    if *nodes == NodeAffinity::default() {
         affinity.node_affinity = None;
     }
-    if *affinity == Default::default() {
+    if *affinity == Affinity::default() {
         spec.affinity = None;
     }
     pod

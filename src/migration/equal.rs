@@ -91,10 +91,7 @@ mod tests {
                 pod("b", "web:1", &json!({ "hostNetwork": true })),
                 "spec.hostNetwork",
             ),
-            (
-                pod("b", "web:1", &json!({ "volumes": [] })),
-                "spec.volumes",
-            ),
+            (pod("b", "web:1", &json!({ "volumes": [] })), "spec.volumes"),
         ] {
             assert_eq!(differs(&before, &other).as_deref(), Some(path));
             assert_eq!(differs(&other, &before).as_deref(), Some(path));

@@ -3,15 +3,11 @@
 use crate::agent::api::{Measured, StateTask};
 use crate::kit::digest::Digest;
 use crate::kit::error::Error;
-use crate::migration::api::{
-    Journey, Migration, MigrationStatus, OwnerNote, ProofKind, ProofNote,
-};
+use crate::migration::api::{Journey, Migration, MigrationStatus, OwnerNote, ProofKind, ProofNote};
 use crate::migration::equal::differs;
 use crate::migration::journey::{Family, controller};
 use crate::migration::plan::{Candidate, SourcePod, TaskSeen};
-use crate::migration::pods::{
-    is_alive, is_detached, is_gated, is_source, moved_by, restored_by,
-};
+use crate::migration::pods::{is_alive, is_detached, is_gated, is_source, moved_by, restored_by};
 use crate::migration::summary::Aside;
 use crate::process::writes;
 use crate::process::writes::{CALL_LIMIT, bounded};
@@ -254,9 +250,8 @@ impl Eyes {
         }
         pods.retain(|pod| !is_source(pod, journey));
         let operation = migration.uid().unwrap_or_default();
-        let names =
+        let [source_task, target_task] =
             [&journey.source_node, &journey.target_node].map(|node| task_name(&operation, node));
-        let [source_task, target_task] = names;
         Ok(Sight {
             source,
             pods,
@@ -277,8 +272,7 @@ impl Eyes {
 }
 
 fn status(migration: &Migration) -> &MigrationStatus {
-    static BLANK: std::sync::LazyLock<MigrationStatus> =
-        std::sync::LazyLock::new(Default::default);
+    static BLANK: std::sync::LazyLock<MigrationStatus> = std::sync::LazyLock::new(Default::default);
     migration.status.as_ref().unwrap_or(&BLANK)
 }
 

@@ -80,7 +80,10 @@ fn of_volume(volume: &Volume) -> Option<String> {
 }
 
 fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
-    spec.init_containers.iter().flatten().chain(&spec.containers)
+    spec.init_containers
+        .iter()
+        .flatten()
+        .chain(&spec.containers)
 }
 
 fn of_container(container: &Container) -> Option<String> {
@@ -93,7 +96,11 @@ fn of_container(container: &Container) -> Option<String> {
     let is_nested = |mount: &k8s_openapi::api::core::v1::VolumeMount| {
         mount.sub_path.is_some() || mount.sub_path_expr.is_some()
     };
-    let nested = container.volume_mounts.iter().flatten().find(|mount| is_nested(mount));
+    let nested = container
+        .volume_mounts
+        .iter()
+        .flatten()
+        .find(|mount| is_nested(mount));
     if let Some(mount) = nested {
         return Some(format!(
             "container {name} mounts a part of the volume {} (subPath), and such pods cannot be moved yet: mount all of it",
@@ -152,10 +159,19 @@ mod tests {
             (json!({ "hostNetwork": true }), "hostNetwork"),
             (json!({ "hostPID": true }), "hostPID"),
             (json!({ "hostIPC": true }), "hostIPC"),
-            (json!({ "shareProcessNamespace": true }), "shareProcessNamespace"),
+            (
+                json!({ "shareProcessNamespace": true }),
+                "shareProcessNamespace",
+            ),
             (json!({ "hostUsers": false }), "hostUsers"),
-            (json!({ "ephemeralContainers": [{ "name": "debug" }] }), "debug"),
-            (json!({ "volumes": [{ "name": "v", "hostPath": { "path": "/" } }] }), "hostPath"),
+            (
+                json!({ "ephemeralContainers": [{ "name": "debug" }] }),
+                "debug",
+            ),
+            (
+                json!({ "volumes": [{ "name": "v", "hostPath": { "path": "/" } }] }),
+                "hostPath",
+            ),
             (
                 json!({ "volumes": [{ "name": "v", "persistentVolumeClaim": { "claimName": "x" } }] }),
                 "is a claim",
@@ -166,7 +182,9 @@ mod tests {
             ),
             (container(json!({ "tty": true })), "tty"),
             (
-                container(json!({ "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPath": "p" }] })),
+                container(
+                    json!({ "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPath": "p" }] }),
+                ),
                 "subPath",
             ),
             (

@@ -122,13 +122,13 @@ impl Pass<'_> {
     async fn run(&self) -> Result<bool, Error> {
         let status = self.migration.status.clone().unwrap_or_default();
         if many::is_of_many(&self.migration.spec) {
-            return self.herd(&status).await;
+            return Box::pin(self.herd(&status)).await;
         }
         let Some(journey) = &status.journey else {
             return Box::pin(self.begin(&status)).await;
         };
         let mut course = journey.course(&self.operation(), &self.migration.spec);
-        let sight = self.eyes.sight(self.migration, journey).await?;
+        let sight = Box::pin(self.eyes.sight(self.migration, journey)).await?;
         let (candidates, proof) = (sight.candidates(self.migration), sight.proof());
         let [source, target] = sight.answers();
         course.target_address = self.address(journey, source).await?;
@@ -153,7 +153,8 @@ impl Pass<'_> {
             Box::pin(self.act(step, &observed, &sight)).await?;
         }
         if !decides {
-            self.tell(&observed, &sight.aside(self.migration), &status).await?;
+            self.tell(&observed, &sight.aside(self.migration), &status)
+                .await?;
         }
         Ok(is_over)
     }
@@ -320,7 +321,10 @@ impl Pass<'_> {
             .as_ref()
             .and_then(|journey| journey.owner.as_ref());
         match step {
-            Step::Status(next) => self.decide(observed, &sight.aside(self.migration), &next).await,
+            Step::Status(next) => {
+                self.decide(observed, &sight.aside(self.migration), &next)
+                    .await
+            }
             Step::Task(spec) => {
                 let name = task_name(operation, &spec.node_name);
                 let above = self.migration.controller_owner_ref(&());

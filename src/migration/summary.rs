@@ -82,7 +82,7 @@ fn times(
     if !is_measured {
         note(phase, in_micros(now));
     }
-    times.sort_by(|one, other| one.at.0.cmp(&other.at.0));
+    times.sort_by_key(|time| time.at.0);
     times
 }
 

@@ -118,7 +118,9 @@ impl World {
         let admin = std::fs::read_to_string(&self.kubeconfig).unwrap();
         let mut config: serde_json::Value = serde_json::from_str(&admin).unwrap();
         config["users"][0]["user"] = serde_json::json!({ "token": token.trim() });
-        let file = self.kubeconfig.with_file_name(format!("{called}.kubeconfig"));
+        let file = self
+            .kubeconfig
+            .with_file_name(format!("{called}.kubeconfig"));
         std::fs::write(&file, config.to_string()).unwrap();
         file
     }

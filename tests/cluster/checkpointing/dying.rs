@@ -3,7 +3,7 @@
 use super::{COUNTED, checkpoint, count, ended, get, why};
 use crate::protecting::{AGENTS, restarts};
 use crate::world::{World, eventually, succeed, text};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::future::ready;
 use std::path::Path;
 use std::process::Command;

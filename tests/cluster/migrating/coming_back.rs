@@ -1,6 +1,6 @@
 //! Migrations that do not come to their end: the pod runs on where it was, its owner counts it again, and nothing of the move is left.
 
-use super::dying::{OURS, free_lease, manager_dies_at, nothing_is_left};
+use super::dying::{free_lease, manager, manager_dies_at, nothing_is_left};
 use super::{count, get, is_ready, migrate, name, pods, the_pod};
 use crate::faults::Running;
 use crate::world::{World, eventually};

@@ -29,7 +29,10 @@ pub(super) async fn go_one_after_the_other(world: &World) {
     let same: BTreeSet<_> = after.iter().map(|pod| count(world, name(pod)).0).collect();
     assert_eq!(same, ids, "they are the same processes");
     let other = |one: &str| if one == "node1" { "node2" } else { "node1" };
-    let mut swapped: Vec<_> = nodes(&before).iter().map(|one| other(one).to_owned()).collect();
+    let mut swapped: Vec<_> = nodes(&before)
+        .iter()
+        .map(|one| other(one).to_owned())
+        .collect();
     swapped.sort();
     assert_eq!(nodes(&after), swapped);
     world.kubectl("delete migration all --timeout=60s");
