@@ -117,7 +117,7 @@ const SLICES: &[Slice] = &[
     Slice {
         crds: || vec![Migration::crd()],
         begin: begin_migrations,
-        steps: &[migration::reconcile::STEPS],
+        steps: &[migration::reconcile::STEPS, migration::request::STEPS],
     },
 ];
 

@@ -21,6 +21,7 @@ mod leading;
 mod moving;
 mod protecting;
 mod ranges;
+mod reserved;
 mod resizing;
 mod shares;
 mod targets;
