@@ -122,21 +122,13 @@ fn checkpoint(arguments: MakeCheckpoint) -> Checkpoint {
 }
 
 impl Coming for Checkpoint {
-    type Phase = Phase;
-
-    fn phase(&self) -> Phase {
-        self.status
-            .as_ref()
-            .map(|status| status.phase)
-            .unwrap_or_default()
-    }
-
     fn is_over(&self) -> bool {
-        matches!(self.phase(), Phase::Succeeded | Phase::Failed | Phase::Lost)
+        let phase = row(self).phase;
+        matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Lost)
     }
 
     fn is_frozen(&self) -> bool {
-        self.phase() == Phase::Frozen
+        row(self).phase == Phase::Frozen
     }
 
     fn line(&self, is_long: bool) -> String {

@@ -1,18 +1,18 @@
 //! `holdfast migrate`: asks for a Migration of a pod, and shows how it comes about.
 
+use crate::checkpoint::plan::size;
 use crate::cli::migrations::{Row, row, table};
 use crate::cli::pods::{OnePod, seconds};
 use crate::cli::table::{Form, answer};
-use crate::cli::watching::{Coming, NOBODY, Passed, Seen, interrupted, watch};
+use crate::cli::watching::{Coming, NOBODY, Seen, interrupted, watch};
 use crate::kit::error::Error;
-use crate::migration::api::{Migration, MigrationSpec, OnFailure, Phase};
+use crate::migration::api::{Migration, MigrationSpec, OnFailure, Phase, PhaseTime};
 use crate::migration::request::request;
 use crate::process::asking::{name_of, uid_of};
 use crate::process::clients::Clients;
 use crate::process::clock;
 use clap::ValueEnum;
 use kube::{Api, ResourceExt};
-use serde::Serialize;
 use std::fmt::Write;
 
 /// The longest time until a freeze that can be said here.
@@ -39,7 +39,7 @@ Examples:
   holdfast migrate $(kubectl get pods -n apps -l app=web -o name | head -1 | cut -d/ -f2) -n apps
 
   # For a program: where it runs now, or why it does not
-  holdfast migrate apps/web-5d4-x7k -o json | jq '{phase, to, targetPod, message}'")]
+  holdfast migrate apps/web-5d4-x7k -o json | jq '{phase, to, targetPod, frozenMillis, message}'")]
 pub struct Migrate {
     /// Which pod.
     #[command(flatten)]
@@ -86,15 +86,6 @@ impl From<Fallback> for OnFailure {
     }
 }
 
-/// What is told of one.
-#[derive(Debug, Serialize)]
-struct Told {
-    #[serde(flatten)]
-    row: Row,
-    /// When each phase was seen from here, since it was asked for.
-    seen: Vec<Passed<Phase>>,
-}
-
 fn deadline(text: &str) -> Result<u32, String> {
     seconds(text, LONGEST_DEADLINE)
 }
@@ -121,12 +112,9 @@ pub async fn run(arguments: Migrate) -> Result<bool, Error> {
     if let Some(farewell) = seen.farewell() {
         eprint!("{farewell}");
     }
-    let told = Told {
-        row: row(&seen.last),
-        seen: seen.passed,
-    };
+    let told = row(&seen.last);
     answer(output, &told, people)?;
-    Ok(!is_waiting || told.row.phase == Phase::Succeeded)
+    Ok(!is_waiting || told.phase == Phase::Succeeded)
 }
 
 /// What is asked for.
@@ -155,23 +143,16 @@ fn migration(arguments: Migrate) -> Migration {
 }
 
 impl Coming for Migration {
-    type Phase = Phase;
-
-    fn phase(&self) -> Phase {
-        let status = self.status.as_ref();
-        status.map(|status| status.phase).unwrap_or_default()
-    }
-
     fn is_over(&self) -> bool {
         matches!(
-            self.phase(),
+            row(self).phase,
             Phase::Succeeded | Phase::RolledBack | Phase::Failed
         )
     }
 
     fn is_frozen(&self) -> bool {
         matches!(
-            self.phase(),
+            row(self).phase,
             Phase::Frozen | Phase::Dumped | Phase::Copied | Phase::Verified
         )
     }
@@ -179,48 +160,38 @@ impl Coming for Migration {
     fn line(&self, is_long: bool) -> String {
         let told = row(self);
         let nobody = told.phase == Phase::Pending && is_long;
-        let said = if nobody {
-            Some(NOBODY.to_owned())
-        } else {
-            told.message
-        };
-        let line = format!(
-            "{:<11}  {}",
-            format!("{:?}", told.phase),
-            said.unwrap_or_default()
-        );
-        line.trim_end().to_owned()
+        let nobody = nobody.then(|| NOBODY.to_owned());
+        let phase = format!("{:<11}", format!("{:?}", told.phase));
+        let parts = [Some(phase), told.bytes.map(size), told.message.or(nobody)];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join("  ").trim_end().to_owned()
     }
 }
 
-fn people(told: &Told) -> String {
-    let Told { row, seen } = told;
-    let mut text = table(std::slice::from_ref(row), clock::now());
-    let mut add = |what: Option<String>| {
+fn people(told: &Row) -> String {
+    let mut text = table(std::slice::from_ref(told), clock::now());
+    let message = told.message.clone().filter(|message| !message.is_empty());
+    for part in [message, times(&told.times), next(told)]
+        .into_iter()
+        .flatten()
+    {
         // A text takes whatever is written to it.
-        let _written = what.map(|what| write!(text, "\n{what}\n"));
-    };
-    add(row.message.clone().filter(|message| !message.is_empty()));
-    add(times(seen));
-    add(next(row));
+        let _written = write!(text, "\n{part}\n");
+    }
     text
 }
 
-/// When each phase was first seen.
-fn times(seen: &[Passed<Phase>]) -> Option<String> {
-    let told = |passed: &Passed<Phase>| {
-        let (seconds, rest) = (
-            passed.after_millis.checked_div(1000)?,
-            passed.after_millis.checked_rem(1000)?.checked_div(100)?,
-        );
-        Some(format!("{:?} after {seconds}.{rest} s", passed.phase))
-    };
-    let told: Vec<_> = seen
-        .iter()
-        .filter(|passed| passed.phase != Phase::Pending)
-        .filter_map(told)
+/// How long after the one before it each phase was reached.
+fn times(times: &[PhaseTime]) -> Option<String> {
+    let first = times.first()?;
+    let after = times.iter().zip(times.get(1..)?).map(|(before, time)| {
+        let after = time.at.0.duration_since(before.at.0).as_secs_f64();
+        format!("{:?} after {after:.2} s", time.phase)
+    });
+    let all: Vec<_> = std::iter::once(format!("{:?}", first.phase))
+        .chain(after)
         .collect();
-    (!told.is_empty()).then(|| format!("Seen from here: {}", told.join(", ")))
+    Some(all.join(", then "))
 }
 
 /// What to look at now.

@@ -1,9 +1,10 @@
 //! `holdfast migrations`: which pods move, or have moved.
 
+use crate::checkpoint::plan::size;
 use crate::cli::listing::{Listing, age, shown};
 use crate::cli::table::{answer, columns};
 use crate::kit::error::Error;
-use crate::migration::api::{Migration, Phase};
+use crate::migration::api::{Migration, Phase, PhaseTime};
 use crate::migration::summary::SUCCEEDED;
 use crate::process::clock;
 use jiff::Timestamp;
@@ -42,7 +43,11 @@ pub(crate) struct Row {
     pub(crate) target_pod: Option<String>,
     pub(crate) phase: Phase,
     pub(crate) attempt: u32,
+    pub(crate) bytes: Option<i64>,
+    pub(crate) frozen_millis: Option<i64>,
     pub(crate) created_at: Option<Time>,
+    /// When each phase was first seen.
+    pub(crate) times: Vec<PhaseTime>,
     pub(crate) reason: Option<String>,
     pub(crate) message: Option<String>,
 }
@@ -72,6 +77,7 @@ pub(crate) fn row(migration: &Migration) -> Row {
     let (journey, spec) = (status.journey.as_ref(), &migration.spec);
     let to = status.target.as_ref().map(|target| &target.node);
     let to = to.or(journey.map(|journey| &journey.target_node));
+    let deployment = || Some(format!("deployment/{}", spec.deployment_name.as_ref()?));
     let matters = status
         .conditions
         .iter()
@@ -80,13 +86,16 @@ pub(crate) fn row(migration: &Migration) -> Row {
     Row {
         namespace: migration.namespace().unwrap_or_default(),
         name: migration.name_any(),
-        pod: shown(spec.pod_name.clone()),
+        pod: shown(spec.pod_name.clone().or_else(deployment)),
         from: journey.map(|journey| journey.source_node.clone()),
         to: to.or(spec.destination_node.as_ref()).cloned(),
         target_pod: status.target.as_ref().map(|target| target.pod_name.clone()),
         phase: status.phase,
         attempt: status.decision.attempt,
+        bytes: status.bytes,
+        frozen_millis: status.frozen_millis,
         created_at: migration.creation_timestamp(),
+        times: status.times.clone(),
         reason: matters.map(|one| one.reason.clone()),
         message: matters.map(|one| one.message.clone()),
     }
@@ -97,7 +106,17 @@ pub(crate) fn table(rows: &[Row], now: Timestamp) -> String {
     if rows.is_empty() {
         return "There are no Migrations.\n".into();
     }
-    let titles = ["NAMESPACE", "NAME", "POD", "FROM", "TO", "PHASE", "AGE"];
+    let titles = [
+        "NAMESPACE",
+        "NAME",
+        "POD",
+        "FROM",
+        "TO",
+        "PHASE",
+        "SIZE",
+        "FROZEN",
+        "AGE",
+    ];
     let mut cells = vec![titles.map(str::to_owned).to_vec()];
     cells.extend(rows.iter().map(|row| line(row, now)));
     columns("", &cells)
@@ -111,6 +130,8 @@ fn line(row: &Row, now: Timestamp) -> Vec<String> {
         shown(row.from.clone()),
         shown(row.to.clone()),
         format!("{:?}", row.phase),
+        shown(row.bytes.map(size)),
+        shown(row.frozen_millis.map(|millis| format!("{millis}ms"))),
         age(row.created_at.as_ref(), now),
     ]
 }
@@ -141,7 +162,7 @@ mod tests {
         let rows = [
             read(
                 &json!({ "podName": "web" }),
-                &json!({ "phase": "Frozen", "journey": journey, "target": target }),
+                &json!({ "phase": "Restored", "journey": journey, "target": target, "bytes": 12_900_000, "frozenMillis": 412 }),
             ),
             read(
                 &json!({ "podName": "web", "destinationNode": "n3" }),
@@ -154,10 +175,10 @@ mod tests {
         ];
         let now = "2026-01-01T00:02:30Z".parse().unwrap();
         let expected = "\
-NAMESPACE  NAME  POD  FROM  TO  PHASE    AGE
-apps       m     web  n1    n2  Frozen   2m
-apps       m     web  -     n3  Pending  2m
-apps       m     -    -     -   Unknown  2m
+NAMESPACE  NAME  POD             FROM  TO  PHASE     SIZE    FROZEN  AGE
+apps       m     web             n1    n2  Restored  12.3Mi  412ms   2m
+apps       m     web             -     n3  Pending   -       -       2m
+apps       m     deployment/web  -     -   Unknown   -       -       2m
 ";
         assert_eq!(table(&rows, now), expected);
         assert_eq!(rows[0].target_pod.as_deref(), Some("web-2"));

@@ -7,7 +7,6 @@ use futures::StreamExt;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, watch_object};
 use kube::{Api, Resource, ResourceExt};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::io::{IsTerminal, Write};
@@ -26,12 +25,6 @@ pub(super) const NOBODY: &str = "nobody has looked at it yet: does the manager r
 pub(super) trait Coming:
     Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static
 {
-    /// How far it is, in a word.
-    type Phase: Copy + PartialEq + Debug;
-
-    /// How far it is.
-    fn phase(&self) -> Self::Phase;
-
     /// Whether nothing follows.
     fn is_over(&self) -> bool;
 
@@ -43,19 +36,10 @@ pub(super) trait Coming:
     fn line(&self, is_long: bool) -> String;
 }
 
-/// A phase, and when it was first seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Passed<P> {
-    pub(super) phase: P,
-    pub(super) after_millis: u64,
-}
-
 /// What was seen of an object.
 #[derive(Debug)]
 pub(super) struct Seen<K: Coming> {
     pub(super) last: K,
-    pub(super) passed: Vec<Passed<K::Phase>>,
     /// Nobody wanted to look any more.
     pub(super) is_left: bool,
 }
@@ -65,7 +49,6 @@ impl<K: Coming> Seen<K> {
     pub(super) fn only(last: K) -> Self {
         Self {
             last,
-            passed: Vec::new(),
             is_left: false,
         }
     }
@@ -80,21 +63,6 @@ impl<K: Coming> Seen<K> {
         self.is_left.then(|| {
             format!("It goes on, and is not watched any more.\nLook at it:  kubectl get {kind} {name} -n {namespace} -o wide\nCancel it:   kubectl delete {kind} {name} -n {namespace}\n")
         })
-    }
-
-    fn note(&mut self, since: Duration) {
-        let phase = self.last.phase();
-        if self
-            .passed
-            .last()
-            .is_none_or(|passed| passed.phase != phase)
-        {
-            let after_millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-            self.passed.push(Passed {
-                phase,
-                after_millis,
-            });
-        }
     }
 }
 
@@ -122,7 +90,6 @@ pub(super) async fn watch<K: Coming>(
     let mut view = View::new();
     let mut seen = Seen::only(made);
     loop {
-        seen.note(view.began.elapsed());
         view.show(&seen.last);
         if seen.last.is_over() || seen.is_left {
             view.end();

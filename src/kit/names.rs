@@ -38,11 +38,12 @@ pub const GATE: &str = "holdfast.dev/restore";
 
 /// On pods: annotations and labels that say what Holdfast does with this one pod. A policy of the chart keeps everybody else from writing
 /// them, on pods and in templates. Some are not in use yet: they are kept free of other meanings.
-pub const RESERVED: [&str; 6] = [
-    RESTORE_ANNOTATION,
+pub const RESERVED: [&str; 7] = [
+    "holdfast.dev/restore",
     "holdfast.dev/slot",
-    MIGRATION_ANNOTATION,
-    TEMPLATE_HASH_ANNOTATION,
+    "holdfast.dev/migration",
+    "holdfast.dev/owner",
+    "holdfast.dev/template-hash",
     "holdfast.dev/generation",
     "holdfast.dev/hold",
 ];
@@ -123,6 +124,12 @@ mod tests {
         };
         assert_eq!(of("keys"), RESERVED);
         assert_eq!(of("gate"), [GATE]);
+        assert_eq!(
+            of("mark"),
+            [MIGRATION_FINALIZER],
+            "the same name, as a label"
+        );
+        assert!(RESERVED.contains(&RESTORE_ANNOTATION));
     }
 
     #[test]

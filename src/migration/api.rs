@@ -7,8 +7,8 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use status::{
-    Binding, Decision, Journey, MigrationStatus, Outcome, OwnerNote, Phase, ProofKind, ProofNote,
-    Stage, reasons,
+    Binding, Child, Decision, Journey, MigrationStatus, Outcome, OwnerNote, Phase, PhaseTime,
+    ProofKind, ProofNote, Stage, reasons,
 };
 use std::time::Duration;
 
@@ -32,6 +32,11 @@ const DURATION: &str = "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$";
     printcolumn(name = "Pod", type_ = "string", json_path = ".spec.podName"),
     printcolumn(name = "To", type_ = "string", json_path = ".status.target.node"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(
+        name = "Frozen ms",
+        type_ = "integer",
+        json_path = ".status.frozenMillis"
+    ),
     printcolumn(
         name = "Attempt",
         type_ = "integer",

@@ -9,6 +9,7 @@ use std::future::ready;
 /// As the manager; it is given all rights here, so that only the policies say no.
 const MANAGER: &str = "--as=system:serviceaccount:holdfast-system:holdfast";
 const AGENT: &str = "--as=system:serviceaccount:holdfast-system:holdfast-agent";
+const CONTROLLER: &str = "--as=system:serviceaccount:kube-system:replicaset-controller";
 const BINDING: &str = "clusterrolebinding reserved-keys-test";
 const GATES: &str = r#"[{"op":"test","path":"/spec/schedulingGates/0/name","value":"holdfast.dev/restore"},{"op":"remove","path":"/spec/schedulingGates/0"}]"#;
 
@@ -206,14 +207,20 @@ fn gates(world: &World) {
     let ours = pod(&json!({}), Some("holdfast.dev/restore"));
     is_denied(create(world, &ours, ""), "nobody would lift it");
     create(world, &ours, MANAGER).unwrap();
-    // As our webhook leaves it, in the request of a ReplicaSet's controller.
-    let mut owned = ours;
+    // As our webhook leaves it, in the request of a ReplicaSet's controller, and of nobody else.
+    let mut owned = ours.clone();
     owned["metadata"]["ownerReferences"] = json!([{
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "gone", "uid": "0-0", "controller": true,
     }]);
-    create(world, &owned, "").unwrap();
-    owned["metadata"]["ownerReferences"] = Value::Null;
-    let made = world.send(&format!("create {MANAGER} -f -"), &owned.to_string());
+    owned["metadata"]["labels"]["holdfast.dev/migration"] = json!("0-0");
+    is_denied(create(world, &owned, ""), "holdfast.dev/migration");
+    create(world, &owned, CONTROLLER).unwrap();
+    let mut keyed = owned.clone();
+    keyed["metadata"]["annotations"]["holdfast.dev/restore"] = json!("u");
+    is_denied(create(world, &keyed, CONTROLLER), "holdfast.dev/restore");
+    owned["spec"]["schedulingGates"] = json!([]);
+    is_denied(create(world, &owned, CONTROLLER), "holdfast.dev/migration");
+    let made = world.send(&format!("create {MANAGER} -f -"), &ours.to_string());
     assert!(made.status.success(), "{made:?}");
     say(world, "annotate pod reserved mine=x").unwrap();
     let lift = format!("patch pod reserved --type=json -p {GATES}");

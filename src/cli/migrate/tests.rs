@@ -31,17 +31,15 @@ fn said(message: &str) -> Value {
     })
 }
 
-fn told(phase: &str, more: &Value) -> Told {
-    let seen = [("Pending", 0), ("Prepared", 3210), (phase, 12_090)];
-    Told {
-        row: row(&read(phase, more)),
-        seen: seen
-            .map(|(phase, after_millis)| Passed {
-                phase: read(phase, &json!({})).phase(),
-                after_millis,
-            })
-            .to_vec(),
-    }
+fn told(phase: &str, more: &Value) -> Row {
+    let times = json!([
+        { "phase": "Prepared", "at": "2026-01-01T00:00:01.000000Z" },
+        { "phase": "Frozen", "at": "2026-01-01T00:00:03.210000Z" },
+        { "phase": phase, "at": "2026-01-01T00:00:03.600000Z" },
+    ]);
+    let mut status = json!({ "times": times, "frozenMillis": 390 });
+    json_patch::merge(&mut status, more);
+    row(&read(phase, &status))
 }
 
 #[test]
@@ -105,6 +103,11 @@ fn a_line_says_how_it_stands_and_when_nobody_looks() {
     let new = read("Pending", &json!({}));
     assert_eq!(new.line(false), "Pending");
     assert!(new.line(true).contains("does the manager run?"));
+    let waits = read("Pending", &said("the Migration other goes first"));
+    assert_eq!(
+        waits.line(true),
+        "Pending      the Migration other goes first"
+    );
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn people_are_told_how_it_went_and_what_to_look_at() {
     let well = people(&told("Succeeded", &said("pod web runs on n2")));
     for says in [
         "pod web runs on n2",
-        "Seen from here: Prepared after 3.2 s, Succeeded after 12.0 s",
+        "Prepared, then Frozen after 2.21 s, then Succeeded after 0.39 s",
         "Next: kubectl get pod web-2 -n apps -o wide",
     ] {
         assert!(well.contains(says), "{well}");
@@ -152,7 +155,7 @@ fn people_are_told_how_it_went_and_what_to_look_at() {
     }
     let refused = said("its pod does not run under the RuntimeClass holdfast");
     let refused = json!({ "conditions": refused["conditions"] });
-    let refused = people(&told("Failed", &refused));
+    let refused = people(&row(&read("Failed", &refused)));
     assert!(refused.contains("RuntimeClass holdfast"), "{refused}");
     assert!(refused.contains("Nothing was touched"), "{refused}");
 }

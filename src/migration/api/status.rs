@@ -2,7 +2,7 @@
 
 use crate::agent::api::Order;
 use crate::hold::record::{Proof, What};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +19,19 @@ pub struct MigrationStatus {
     /// Whether anything was touched, and whether everything is done.
     #[serde(default)]
     pub stage: Stage,
+    /// Why it has not begun yet: others go first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// When it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began_at: Option<Time>,
     /// What moves: found out when it began, and not changed after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journey: Option<Journey>,
+    /// Of a Migration of many pods: that of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 500), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub children: Vec<Child>,
     /// Where the state may run. Nothing else says so.
     #[serde(default)]
     pub decision: Decision,
@@ -45,10 +55,43 @@ pub struct MigrationStatus {
     /// It was given up: why. What is frozen comes back, unless it runs elsewhere already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<String>,
+    /// When each phase was first seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["phase"]))]
+    pub times: Vec<PhaseTime>,
+    /// How long nothing of the pod ran: from the freeze to the last container that runs on the target, by the clocks of both nodes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen_millis: Option<i64>,
+    /// What its state takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
     /// `Succeeded`, `Undecided`, `NameTaken`, `SpecChanged`.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
+}
+
+/// The Migration of one of many pods.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Child {
+    /// Its name.
+    pub name: String,
+    /// Its pod.
+    pub pod_name: String,
+    /// How far it is.
+    #[serde(default)]
+    pub phase: Phase,
+}
+
+/// When a phase was first seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PhaseTime {
+    /// The phase.
+    pub phase: Phase,
+    /// By the clock of whoever saw it: `Frozen` the pod's node's, `Restored` the target's, all others the manager's.
+    pub at: MicroTime,
 }
 
 /// What moves, from where, and whereto.
