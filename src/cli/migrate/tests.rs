@@ -177,8 +177,6 @@ fn programs_are_told_the_same() {
             &json!("web-2")
         )
     );
-    assert_eq!(
-        told["seen"][1],
-        json!({ "phase": "Prepared", "afterMillis": 3210 })
-    );
+    assert_eq!(told["times"][1]["phase"], "Frozen");
+    assert_eq!(told["frozenMillis"], 390);
 }
