@@ -17,6 +17,9 @@ const GATES: &str = r#"[{"op":"test","path":"/spec/schedulingGates/0/name","valu
 async fn guarded(world: &World) {
     world.kubectl("apply --server-side --force-conflicts -k manifests/crds");
     assert!(world.apply(&policies()).status.success());
+    // A run before this one may have ended in the middle.
+    world.kubectl(&format!("delete {BINDING} --ignore-not-found"));
+    world.kubectl("delete pod/reserved deployment/reserved statetask/reserved --ignore-not-found");
     world.kubectl(&format!("create {BINDING} --clusterrole=cluster-admin --serviceaccount=holdfast-system:holdfast --serviceaccount=holdfast-system:holdfast-agent"));
     let [order, probe] = [
         order("probe"),
@@ -312,7 +315,7 @@ fn orders(world: &World) {
         &order("reserved").to_string(),
     );
     assert!(made.status.success(), "{made:?}");
-    let change = r#"patch statetask reserved --type=merge -p {"spec":{"operation":"1-1"}}"#;
+    let change = r#"patch statetask reserved --type=merge -p {"spec":{"decision":{"attempt":3}}}"#;
     is_denied(say(world, change), says);
     say(world, &format!("{change} {MANAGER}")).unwrap();
     say(world, "label statetask reserved mine=x").unwrap();
