@@ -119,7 +119,11 @@ const SLICES: &[Slice] = &[
     Slice {
         crds: || vec![Migration::crd()],
         begin: begin_migrations,
-        steps: &[migration::reconcile::STEPS, migration::hands::STEPS],
+        steps: &[
+            migration::reconcile::STEPS,
+            migration::hands::STEPS,
+            migration::request::STEPS,
+        ],
     },
 ];
 

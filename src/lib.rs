@@ -47,6 +47,7 @@ pub mod engine {
 
 /// What every process of ours needs.
 pub mod process {
+    pub(crate) mod asking;
     pub mod clients;
     pub mod clock;
     pub mod farewell;
@@ -250,6 +251,7 @@ pub mod migration {
     pub(crate) mod pods;
     pub(crate) mod preflight;
     pub(crate) mod reconcile;
+    pub(crate) mod request;
     pub(crate) mod strays;
     pub(crate) mod summary;
     pub mod sweep;
@@ -333,9 +335,14 @@ pub mod cli {
     mod files;
     pub mod host;
     pub mod lint;
+    pub mod listing;
+    pub mod migrate;
+    pub mod migrations;
+    pub mod pods;
     pub mod print;
     pub mod table;
     pub mod teardown;
+    mod watching;
     pub mod what_if;
 }
 

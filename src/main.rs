@@ -4,7 +4,8 @@ use anyhow::Context;
 use clap::Parser;
 use holdfast::cli::arguments::{Arguments, Verb};
 use holdfast::cli::{
-    certs, checkpoint, checkpoints, explain, host, lint, print, teardown, what_if,
+    certs, checkpoint, checkpoints, explain, host, lint, migrate, migrations, print, teardown,
+    what_if,
 };
 use holdfast::{app, install_crypto};
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Verb::WhatIf(arguments) => what_if::run(*arguments).await?,
         Verb::Checkpoint(arguments) => return Ok(checkpoint::run(*arguments).await?),
         Verb::Checkpoints(arguments) => checkpoints::run(arguments).await?,
+        Verb::Migrate(arguments) => return Ok(migrate::run(*arguments).await?),
+        Verb::Migrations(arguments) => migrations::run(arguments).await?,
         Verb::Lint(arguments) => return Ok(lint::run(arguments)?),
         Verb::Host(verb) => return Ok(host::run(*verb).await?),
         Verb::Crds => print::out(&print::yaml(&app::crds())?)?,

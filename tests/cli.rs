@@ -55,6 +55,8 @@ fn without_a_verb_it_teaches() {
         "what-if",
         "checkpoint",
         "checkpoints",
+        "migrate",
+        "migrations",
         "lint",
         "crds",
         "certs",

@@ -52,16 +52,30 @@ fn the_daemonset_begins_as_the_one_that_users_have() {
     assert_eq!(&whole["spec"]["selector"]["matchLabels"], labels);
 }
 
+/// Each field of a sample is one that is read, and means what it says.
+fn is_read<Spec: serde::Serialize>(sample: &Value, read: &Spec) {
+    let written = serde_json::to_value(read).unwrap();
+    for (field, value) in sample["spec"].as_object().unwrap() {
+        assert_eq!(&written[field], value, "{field}");
+    }
+}
+
 /// It needs a pod, so kustomize does not apply it.
 #[test]
 fn the_checkpoint_is_one_that_its_schema_has() {
     let sample: Value = serde_saphyr::from_str(&sample("checkpoint.yaml")).unwrap();
     let read: holdfast::checkpoint::api::Checkpoint =
         serde_json::from_value(sample.clone()).unwrap();
-    let written = serde_json::to_value(&read.spec).unwrap();
-    for (field, value) in sample["spec"].as_object().unwrap() {
-        assert_eq!(&written[field], value, "{field}");
-    }
+    is_read(&sample, &read.spec);
+}
+
+/// The same.
+#[test]
+fn the_migration_is_one_that_its_schema_has() {
+    let sample: Value = serde_saphyr::from_str(&sample("migration.yaml")).unwrap();
+    let read: holdfast::migration::api::Migration = serde_json::from_value(sample.clone()).unwrap();
+    is_read(&sample, &read.spec);
+    assert_eq!(read.spec.time().as_secs(), 600);
 }
 
 #[test]

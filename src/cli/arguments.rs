@@ -6,6 +6,8 @@ use crate::cli::checkpoints::Checkpoints;
 use crate::cli::explain::Explain;
 use crate::cli::host::Host;
 use crate::cli::lint::Lint;
+use crate::cli::migrate::Migrate;
+use crate::cli::migrations::Migrations;
 use crate::cli::what_if::WhatIf;
 use crate::process::flags::{AgentFlags, Serve};
 use clap::{Parser, Subcommand};
@@ -40,6 +42,10 @@ pub enum Verb {
     Checkpoint(Box<MakeCheckpoint>),
     /// Show what Checkpoints there are
     Checkpoints(Checkpoints),
+    /// Move a pod, with all that it has in memory, to another node
+    Migrate(Box<Migrate>),
+    /// Show which pods move, or have moved
+    Migrations(Migrations),
     /// Find mistakes in templates, and in DaemonSets that name one, without a cluster
     Lint(Lint),
     /// Put the runtime on a node, look at a node, take it away again; on that node, as root

@@ -1,31 +1,23 @@
 //! `holdfast checkpoint`: asks for a Checkpoint of a pod, and shows how it comes about.
 
-mod view;
-
 use crate::checkpoint::api::{Checkpoint, CheckpointSpec, LONGEST_TTL, MOST_COPIES, Phase};
-use crate::checkpoint::request::{missing, name_of, request, uid_of};
+use crate::checkpoint::plan::size;
+use crate::checkpoint::request::request;
 use crate::cli::checkpoints::{Row, row, table};
+use crate::cli::pods::{OnePod, seconds};
 use crate::cli::table::{Form, answer};
+use crate::cli::watching::{Coming, NOBODY, Seen, interrupted, watch};
 use crate::kit::error::Error;
+use crate::process::asking::{name_of, uid_of};
 use crate::process::clients::Clients;
 use crate::process::clock;
-use crate::process::flags::duration;
-use futures::StreamExt;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, watch_object};
 use kube::{Api, ResourceExt};
-use std::pin::pin;
-use std::time::Duration;
-use view::View;
-
-/// How often the freeze clock moves.
-const TICK: Duration = Duration::from_millis(100);
 
 /// Ask for a Checkpoint of a pod.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The pod has to run under the RuntimeClass holdfast. It is frozen while its memory is written down, and then runs on. Whoever stops
-this program stops watching, not the Checkpoint: kubectl delete checkpoint NAME does that. It ends with 1 if the Checkpoint failed.
+The pod has to run under the RuntimeClass holdfast. It is frozen while its memory is written down, and then runs on. Ctrl-C
+ends the watching, not the Checkpoint: kubectl delete checkpoint NAME does that. It ends with 0 only if the Checkpoint is there.
 
 Examples:
   # The pod web of the namespace apps; gone after a day
@@ -37,12 +29,9 @@ Examples:
   # For a program: where it lies, and its digest
   holdfast checkpoint apps/web -o json | jq '.locations[0]'")]
 pub struct MakeCheckpoint {
-    /// The pod, as NAMESPACE/NAME or NAME
-    #[arg(value_name = "NAMESPACE/NAME", value_parser = pod_name)]
-    pub pod: String,
-    /// Namespace of the pod, where its name comes without one
-    #[arg(long, short, default_value = "default")]
-    pub namespace: String,
+    /// Of which pod.
+    #[command(flatten)]
+    pub pod: OnePod,
     /// What to call the Checkpoint [default: the pod's name and the time]
     #[arg(long)]
     pub name: Option<String>,
@@ -69,39 +58,12 @@ pub struct MakeCheckpoint {
     pub output: Form,
 }
 
-/// One that could be a pod's: an empty one would be taken for all of them.
-fn pod_name(text: &str) -> Result<String, String> {
-    let parts: Vec<_> = text.split('/').collect();
-    let is_name = |part: &&str| {
-        let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
-        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(is_fit)
-    };
-    if parts.len() > 2 || !parts.iter().all(is_name) {
-        return Err(format!(
-            "{text:?} is no pod's name; write it like apps/web, or web with --namespace apps"
-        ));
-    }
-    Ok(text.to_owned())
-}
-
 fn deadline(text: &str) -> Result<u32, String> {
     seconds(text, 3600)
 }
 
 fn ttl(text: &str) -> Result<u32, String> {
     seconds(text, LONGEST_TTL)
-}
-
-/// Whole seconds, at least one.
-fn seconds(text: &str, most: u32) -> Result<u32, String> {
-    let length = duration(text)?;
-    let whole = u32::try_from(length.as_secs()).unwrap_or(u32::MAX);
-    if length.subsec_nanos() > 0 || whole == 0 || whole > most {
-        return Err(format!(
-            "{text:?} cannot be used: write whole seconds, from 1s to {most}s, like 90s or 1h30m"
-        ));
-    }
-    Ok(whole)
 }
 
 /// Asks, waits, and tells; false if the Checkpoint failed.
@@ -115,12 +77,17 @@ pub async fn run(arguments: MakeCheckpoint) -> Result<bool, Error> {
     let namespace = wanted.namespace().unwrap_or_default();
     let pod = wanted.spec.pod_name.clone();
     wanted.spec.pod_uid = uid_of(&client, (&namespace, &pod)).await?;
-    let mut made = request(&client, &wanted).await?;
-    if is_waiting {
+    let made = request(&client, &wanted).await?;
+    let seen = if is_waiting {
         let api = Api::namespaced(client, &namespace);
-        made = watch(&api, made, &mut View::new()).await?;
+        watch(&api, made, interrupted()).await?
+    } else {
+        Seen::only(made)
+    };
+    if let Some(farewell) = seen.farewell() {
+        eprint!("{farewell}");
     }
-    let told = row(&made);
+    let told = row(&seen.last);
     answer(output, &told, people)?;
     Ok(!is_waiting || told.phase == Phase::Succeeded)
 }
@@ -129,7 +96,6 @@ pub async fn run(arguments: MakeCheckpoint) -> Result<bool, Error> {
 fn checkpoint(arguments: MakeCheckpoint) -> Checkpoint {
     let MakeCheckpoint {
         pod,
-        namespace,
         name,
         containers,
         deadline,
@@ -139,10 +105,7 @@ fn checkpoint(arguments: MakeCheckpoint) -> Checkpoint {
         no_wait: _,
         output: _,
     } = arguments;
-    let (namespace, pod) = match pod.split_once('/') {
-        Some((namespace, name)) => (namespace.to_owned(), name.to_owned()),
-        None => (namespace, pod),
-    };
+    let (namespace, pod) = pod.parts();
     let name = name.unwrap_or_else(|| name_of(&pod, clock::now()));
     let spec = CheckpointSpec {
         pod_name: pod,
@@ -158,56 +121,32 @@ fn checkpoint(arguments: MakeCheckpoint) -> Checkpoint {
     checkpoint
 }
 
-/// Shows it until it has come to something. Watches that break are begun again.
-async fn watch(
-    api: &Api<Checkpoint>,
-    made: Checkpoint,
-    view: &mut View,
-) -> Result<Checkpoint, Error> {
-    let name = made.name_any();
-    let mut changes = pin!(watch_object(api.clone(), &name).default_backoff());
-    let mut ticks = tokio::time::interval(TICK);
-    let mut last = made;
-    while !is_over(&last) {
-        tokio::select! {
-            change = changes.next() => match change {
-                Some(Ok(Some(now))) => last = now,
-                Some(Ok(None)) => return Err(gone(&name, "it was deleted")),
-                Some(Err(error)) => broken(error)?,
-                None => return Err(gone(&name, "its watch ended")),
-            },
-            _ = ticks.tick() => {}
-        }
-        view.show(&last);
+impl Coming for Checkpoint {
+    fn is_over(&self) -> bool {
+        let phase = row(self).phase;
+        matches!(phase, Phase::Succeeded | Phase::Failed | Phase::Lost)
     }
-    view.end();
-    Ok(last)
-}
 
-fn is_over(checkpoint: &Checkpoint) -> bool {
-    let phase = checkpoint.status.as_ref().map(|status| status.phase);
-    matches!(phase, Some(Phase::Succeeded | Phase::Failed | Phase::Lost))
-}
-
-fn gone(name: &str, why: &str) -> Error {
-    Error::Invalid {
-        what: format!("checkpoint {name}"),
-        why: format!("{why} before it had come to anything"),
+    fn is_frozen(&self) -> bool {
+        row(self).phase == Phase::Frozen
     }
-}
 
-/// What no further try would help; all else is tried again.
-fn broken(error: watcher::Error) -> Result<(), Error> {
-    let (watcher::Error::InitialListFailed(source) | watcher::Error::WatchStartFailed(source)) =
-        error
-    else {
-        return Ok(());
-    };
-    let error = Error::api("watch", "checkpoints", source);
-    if error.is_forbidden() || error.is_lost_identity() {
-        return Err(missing(error));
+    fn line(&self, is_long: bool) -> String {
+        let told = row(self);
+        let frozen = told
+            .frozen_millis
+            .map(|millis| format!("frozen for {millis} ms"));
+        let nobody = told.phase == Phase::Pending && is_long;
+        let said = if nobody {
+            Some(NOBODY.to_owned())
+        } else {
+            told.message
+        };
+        let phase = format!("{:<10}", format!("{:?}", told.phase));
+        let parts = [Some(phase), told.bytes.map(size), frozen, said];
+        let parts: Vec<_> = parts.into_iter().flatten().collect();
+        parts.join("  ").trim_end().to_owned()
     }
-    Ok(())
 }
 
 fn people(told: &Row) -> String {

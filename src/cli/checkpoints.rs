@@ -2,20 +2,14 @@
 
 use crate::checkpoint::api::{Checkpoint, Location, Phase, SUCCEEDED};
 use crate::checkpoint::plan::size;
-use crate::checkpoint::request::missing;
-use crate::cli::table::{Form, answer, columns};
+use crate::cli::listing::{Listing, age, shown};
+use crate::cli::table::{answer, columns};
 use crate::kit::error::Error;
-use crate::process::clients::Clients;
 use crate::process::clock;
-use crate::process::writes::{CALL_LIMIT, bounded};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::api::ListParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use serde::Serialize;
-
-/// So many are read at once.
-const PAGE: u32 = 500;
 
 /// Show what Checkpoints there are.
 #[derive(Debug, clap::Args)]
@@ -27,15 +21,9 @@ Examples:
   # All, the largest last
   holdfast checkpoints -A -o json | jq '.checkpoints | sort_by(.bytes)'")]
 pub struct Checkpoints {
-    /// Of this namespace
-    #[arg(long, short, default_value = "default")]
-    pub namespace: String,
-    /// Of all namespaces
-    #[arg(long, short = 'A', conflicts_with = "namespace")]
-    pub all_namespaces: bool,
-    /// How to print the answer
-    #[arg(long, short, value_enum, default_value_t)]
-    pub output: Form,
+    /// Which ones.
+    #[command(flatten)]
+    pub listing: Listing,
 }
 
 /// What is said of one.
@@ -67,35 +55,12 @@ struct Listed {
 /// # Errors
 /// The cluster cannot be read.
 pub async fn run(arguments: Checkpoints) -> Result<(), Error> {
-    let Checkpoints {
-        namespace,
-        all_namespaces,
-        output,
-    } = arguments;
-    let client = Clients::infer().await?.api;
-    let api: Api<Checkpoint> = if all_namespaces {
-        Api::all(client)
-    } else {
-        Api::namespaced(client, &namespace)
-    };
-    let checkpoints = read(&api).await.map_err(missing)?;
+    let listing = arguments.listing;
+    let checkpoints = listing.read::<Checkpoint>().await?;
     let checkpoints = checkpoints.iter().map(row).collect();
-    answer(output, &Listed { checkpoints }, |listed| {
+    answer(listing.output, &Listed { checkpoints }, |listed| {
         table(&listed.checkpoints, clock::now())
     })
-}
-
-async fn read(api: &Api<Checkpoint>) -> Result<Vec<Checkpoint>, Error> {
-    let mut params = ListParams::default().limit(PAGE);
-    let mut all = Vec::new();
-    loop {
-        let page = bounded(CALL_LIMIT, "list", "checkpoints".into(), api.list(&params)).await?;
-        all.extend(page.items);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(all),
-        }
-    }
 }
 
 /// What is said of a Checkpoint.
@@ -140,8 +105,6 @@ pub(crate) fn table(rows: &[Row], now: Timestamp) -> String {
 }
 
 fn line(row: &Row, now: Timestamp) -> Vec<String> {
-    let shown = |told: Option<String>| told.unwrap_or_else(|| "-".into());
-    let created = row.created_at.as_ref();
     vec![
         row.namespace.clone(),
         row.name.clone(),
@@ -150,24 +113,13 @@ fn line(row: &Row, now: Timestamp) -> Vec<String> {
         shown(row.node.clone()),
         shown(row.bytes.map(size)),
         shown(row.frozen_millis.map(|millis| format!("{millis}ms"))),
-        shown(created.map(|time| age(now.duration_since(time.0).as_secs()))),
+        age(row.created_at.as_ref(), now),
     ]
-}
-
-/// In the largest unit, as kubectl says it.
-fn age(seconds: i64) -> String {
-    let units = [(86_400, "d"), (3600, "h"), (60, "m")];
-    let told = units.into_iter().find_map(|(length, unit)| {
-        let whole = seconds.checked_div(length).filter(|whole| *whole > 0)?;
-        Some(format!("{whole}{unit}"))
-    });
-    told.unwrap_or_else(|| format!("{}s", seconds.max(0)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testkit::api_server::ApiServer;
     use serde_json::{Value, json};
 
     fn checkpoint(name: &str, status: Value) -> Value {
@@ -195,30 +147,5 @@ apps       c     web  Pending    -     -       -       2h
 ";
         assert_eq!(table(&rows, now), expected);
         assert_eq!(table(&[], now), "There are no Checkpoints.\n");
-    }
-
-    #[test]
-    fn ages_are_told_in_their_largest_unit() {
-        for (seconds, told) in [
-            (-5, "0s"),
-            (59, "59s"),
-            (60, "1m"),
-            (7199, "1h"),
-            (172_800, "2d"),
-        ] {
-            assert_eq!(age(seconds), told);
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn all_pages_are_read() {
-        let server = ApiServer::default();
-        for number in 0..PAGE.checked_add(1).unwrap() {
-            let name = format!("c-{number}");
-            let path = format!("/apis/holdfast.dev/v1alpha1/namespaces/apps/checkpoints/{name}");
-            server.put(&path, checkpoint(&name, Value::Null));
-        }
-        let read = read(&Api::all(server.client())).await.unwrap();
-        assert_eq!(read.len(), 501);
     }
 }

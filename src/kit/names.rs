@@ -36,6 +36,18 @@ pub const RESTORE_ANNOTATION: &str = "holdfast.dev/restore";
 /// The scheduling gate of a pod that is to wait for a state.
 pub const GATE: &str = "holdfast.dev/restore";
 
+/// On pods: annotations and labels that say what Holdfast does with this one pod. A policy of the chart keeps everybody else from writing
+/// them, on pods and in templates. Some are not in use yet: they are kept free of other meanings.
+pub const RESERVED: [&str; 7] = [
+    "holdfast.dev/restore",
+    "holdfast.dev/slot",
+    "holdfast.dev/migration",
+    "holdfast.dev/owner",
+    "holdfast.dev/template-hash",
+    "holdfast.dev/generation",
+    "holdfast.dev/hold",
+];
+
 /// Finalizers of ours, by prefix: released when Holdfast is removed from a cluster.
 /// The second is the one that kairos-operator left on its `NodeOp`s, which we take over.
 pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io/"];
@@ -95,6 +107,29 @@ mod tests {
             SHARE_ANNOTATION_IN_PATH,
             SHARE_ANNOTATION.replace('~', "~0").replace('/', "~1")
         );
+    }
+
+    #[test]
+    fn the_policy_speaks_of_the_reserved_keys_and_of_the_gate() {
+        let policy = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/charts/holdfast/templates/reserved.yaml"
+        );
+        let policy = std::fs::read_to_string(policy).unwrap();
+        let of = |variable: &str| -> Vec<String> {
+            let begin = format!("{{{{- ${variable} := ");
+            let line = policy.lines().find(|line| line.starts_with(&begin));
+            let quoted = line.unwrap().split('"').skip(1).step_by(2);
+            quoted.map(str::to_owned).collect()
+        };
+        assert_eq!(of("keys"), RESERVED);
+        assert_eq!(of("gate"), [GATE]);
+        assert_eq!(
+            of("mark"),
+            [MIGRATION_FINALIZER],
+            "the same name, as a label"
+        );
+        assert!(RESERVED.contains(&RESTORE_ANNOTATION));
     }
 
     #[test]

@@ -256,6 +256,18 @@ fn a_mistake_of_a_verb_is_answered_with_what_to_write() {
         ),
         (&["checkpoints"], "set KUBECONFIG"),
         (&["checkpoints", "-A", "-n", "apps"], "cannot be used with"),
+        (&["migrate"], "NAMESPACE/NAME"),
+        (&["migrate", "apps/web"], "set KUBECONFIG"),
+        (
+            &["migrate", "apps/web", "--deadline", "soon"],
+            "write it like 15s",
+        ),
+        (
+            &["migrate", "apps/web", "--on-failure", "retry"],
+            "wait, older, fresh",
+        ),
+        (&["migrations"], "set KUBECONFIG"),
+        (&["migrations", "-A", "-n", "apps"], "cannot be used with"),
     ] {
         let output = holdfast(arguments);
         assert!(!output.status.success(), "{arguments:?}");
@@ -294,6 +306,8 @@ fn the_verbs_about_state_teach_with_examples() {
     for (verb, teaches) in [
         ("checkpoint", "holdfast checkpoint apps/web --ttl 24h"),
         ("checkpoints", "holdfast checkpoints -n apps"),
+        ("migrate", "holdfast migrate apps/web-5d4-x7k --to node2"),
+        ("migrations", "holdfast migrations -n apps"),
     ] {
         let help = text(&holdfast(&[verb, "--help"]).stdout);
         assert!(help.contains(teaches), "{help}");

@@ -22,6 +22,7 @@ mod migrating;
 mod moving;
 mod protecting;
 mod ranges;
+mod reserved;
 mod resizing;
 mod shares;
 mod targets;

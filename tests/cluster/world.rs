@@ -182,7 +182,8 @@ impl World {
         self.send("create -f -", yaml)
     }
 
-    fn send(&self, line: &str, yaml: &str) -> Output {
+    /// A line for kubectl that reads some YAML; the answer says whether it was accepted.
+    pub(crate) fn send(&self, line: &str, yaml: &str) -> Output {
         use std::io::Write;
         let mut command = self.kubectl_command(line);
         let piped = std::process::Stdio::piped;

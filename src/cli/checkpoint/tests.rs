@@ -1,11 +1,8 @@
-//! Asking and watching, with an API server in memory.
+//! What is asked for, and what is said of it.
 
 use super::*;
-use crate::testkit::api_server::ApiServer;
 use clap::{Args, Command, FromArgMatches};
 use serde_json::json;
-
-const PATH: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/checkpoints/c";
 
 fn parse(arguments: &[&str]) -> Result<MakeCheckpoint, clap::Error> {
     let command = MakeCheckpoint::augment_args(Command::new("checkpoint").no_binary_name(true));
@@ -94,54 +91,44 @@ fn stored(phase: &str) -> serde_json::Value {
     })
 }
 
-/// Watches while somebody else writes.
-async fn watched(server: &ApiServer, then: impl FnOnce()) -> Result<Checkpoint, Error> {
-    server.put(PATH, stored("Asked"));
-    let made = serde_json::from_value(stored("Pending")).unwrap();
-    let api = Api::namespaced(server.client(), "apps");
-    let mut view = View::new();
-    let watching = Box::pin(watch(&api, made, &mut view));
-    let writing = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        then();
-    };
-    tokio::join!(watching, writing).0
+fn line(status: &serde_json::Value, is_long: bool) -> String {
+    let mut object = stored("Pending");
+    object["status"] = status.clone();
+    let checkpoint: Checkpoint = serde_json::from_value(object).unwrap();
+    checkpoint.line(is_long)
 }
 
-#[tokio::test(start_paused = true)]
-async fn it_is_watched_until_it_has_come_to_something() {
-    for phase in ["Succeeded", "Failed", "Lost"] {
-        let server = ApiServer::default();
-        let seen = watched(&server, || {
-            server.put(PATH, stored("Frozen"));
-            server.put(PATH, stored(phase));
-        });
-        let seen = seen.await.unwrap();
-        assert_eq!(format!("{:?}", row(&seen).phase), phase);
+#[test]
+fn a_line_says_how_it_stands() {
+    let condition = json!([{
+        "type": "Succeeded", "status": "False", "reason": "Running", "message": "at it", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]);
+    let frozen = json!({ "phase": "Frozen", "bytes": 4096, "conditions": condition });
+    assert_eq!(line(&frozen, true), "Frozen      4.0Ki  at it");
+    let dumped = json!({ "phase": "Dumped", "frozenMillis": 45 });
+    assert_eq!(line(&dumped, true), "Dumped      frozen for 45 ms");
+}
+
+#[test]
+fn it_is_said_when_nobody_looks() {
+    assert_eq!(line(&json!({}), false), "Pending");
+    let alone = line(&json!({}), true);
+    assert!(alone.contains("does the manager run?"), "{alone}");
+}
+
+#[test]
+fn it_is_over_when_it_has_come_to_something() {
+    for (phase, over) in [
+        ("Pending", false),
+        ("Asked", false),
+        ("Frozen", false),
+        ("Dumped", false),
+        ("Later", false),
+        ("Succeeded", true),
+        ("Failed", true),
+        ("Lost", true),
+    ] {
+        let checkpoint: Checkpoint = serde_json::from_value(stored(phase)).unwrap();
+        assert_eq!(checkpoint.is_over(), over, "{phase}");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_checkpoint_that_is_deleted_meanwhile_is_an_error() {
-    let server = ApiServer::default();
-    let error = watched(&server, || server.remove(PATH)).await.unwrap_err();
-    assert!(error.to_string().contains("it was deleted"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_watch_that_breaks_is_begun_again() {
-    let server = ApiServer::default();
-    let seen = watched(&server, || {
-        server.cut_watches();
-        server.put(PATH, stored("Succeeded"));
-    });
-    assert!(is_over(&seen.await.unwrap()));
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_may_not_look_is_told_so() {
-    let server = ApiServer::default();
-    server.forbid("GET /apis/holdfast.dev");
-    let error = watched(&server, || {}).await.unwrap_err();
-    assert!(error.to_string().contains("you lack a right"), "{error}");
 }
