@@ -1,6 +1,6 @@
 //! Migrations that do not come to their end: the pod runs on where it was, its owner counts it again, and nothing of the move is left.
 
-use super::dying::{free_lease, manager, manager_dies_at, nothing_is_left};
+use super::dying::{leads, manager, manager_dies_at, nothing_is_left};
 use super::{count, get, is_ready, migrate, name, pods, the_pod};
 use crate::faults::Running;
 use crate::world::{World, eventually};
@@ -13,7 +13,6 @@ const IN_BETWEEN: &str = "migration.hands.lift.before";
 pub(super) async fn comes_back(world: &World) {
     is_cancelled(world).await;
     is_forgotten(world).await;
-    free_lease(world);
 }
 
 /// Deleted by a user while it is under way.
@@ -25,6 +24,7 @@ async fn is_cancelled(world: &World) {
     .await;
     world.kubectl("delete migration cancelled --wait=false");
     let mut next = Running(manager(world, "next").spawn().unwrap());
+    leads(world, &mut next, "next").await;
     eventually("the cancelled migration is gone", 90, || {
         let left = world.kubectl("get migration cancelled --ignore-not-found -o name");
         ready(left.trim().is_empty().then_some(()))
@@ -45,6 +45,7 @@ async fn is_forgotten(world: &World) {
     world.kubectl("delete migration forgotten --wait=false");
     world.kubectl(r#"patch migration forgotten --type=merge -p {"metadata":{"finalizers":null}}"#);
     let mut next = Running(manager(world, "next").spawn().unwrap());
+    leads(world, &mut next, "next").await;
     runs_on(world, &before).await;
     next.terminate();
     assert!(next.0.wait().unwrap().success());
