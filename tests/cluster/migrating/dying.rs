@@ -59,9 +59,8 @@ pub(super) fn free_lease(world: &World) {
 /// An installed one may be quicker: then it is to lead no more, and all try again.
 pub(super) async fn leads(world: &World, manager: &mut Running, identity: &str) {
     eventually(&format!("{identity} leads"), 60, || {
-        let holder = world.kubectl(
-            "get lease holdfast -n holdfast-system -o jsonpath={.spec.holderIdentity}",
-        );
+        let holder = world
+            .kubectl("get lease holdfast -n holdfast-system -o jsonpath={.spec.holderIdentity}");
         let is_dead = manager.0.try_wait().unwrap().is_some();
         if holder == identity || is_dead {
             return ready(Some(()));
