@@ -87,6 +87,11 @@ fn each_thing_that_keeps_a_pod_from_a_node_has_a_sentence() {
     for (change, why) in nodes {
         assert_eq!(says(&plain, &node("n", change), &[]).as_deref(), Some(why));
     }
+}
+
+#[test]
+fn what_a_pod_asks_for_keeps_it_from_a_node() {
+    let (plain, fine) = (pod(json!({})), node("n", json!({})));
     let pods = [
         (
             json!({ "spec": { "nodeSelector": { "zone": "b" } } }),

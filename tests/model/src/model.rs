@@ -134,6 +134,7 @@ fn course(scope: &Scope) -> Course {
         target_node: NODE[TARGET].into(),
         generation: GENERATION.into(),
         older: scope.has_older.then(|| OLDER.into()),
+        target_address: None,
         is_bare: scope.is_bare,
         restores: CONTAINER.map(str::to_owned).into(),
         finished: vec!["init".into()],
