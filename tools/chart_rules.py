@@ -75,7 +75,7 @@ def hardening(objects):
 
 
 def webhooks(objects):
-    """Their Service is there, they fail open and soon, and no pod of ours waits for one of ours."""
+    """Their Service is there, they fail open (but for pods that only run with us) and soon, and no pod of ours waits for one of ours."""
     ports = {(each["metadata"]["name"], each["metadata"].get("namespace"), port["port"])
              for each in of_kind(objects, "Service") for port in each["spec"]["ports"]}
     for configuration in of_kind(objects, "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
@@ -84,7 +84,9 @@ def webhooks(objects):
             service = webhook["clientConfig"]["service"]
             if (service["name"], service["namespace"], service["port"]) not in ports:
                 yield f"{who} calls port {service['port']} of Service {service['name']}, which is not there"
-            if webhook["failurePolicy"] != "Ignore":
+            # What asked for our RuntimeClass cannot run without us anyhow.
+            is_of_protected = any(each["name"] == "protected" for each in webhook.get("matchConditions", []))
+            if webhook["failurePolicy"] != "Ignore" and not is_of_protected:
                 yield f"{who} has failurePolicy {webhook['failurePolicy']}: an outage of ours would be everybody's"
             if webhook["timeoutSeconds"] > 5:
                 yield f"{who} may take {webhook['timeoutSeconds']} s"

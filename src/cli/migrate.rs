@@ -21,9 +21,9 @@ const LONGEST_DEADLINE: u32 = 86_400;
 /// Ask for a Migration of a pod.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The pod has to run under the RuntimeClass holdfast, and to belong to a Deployment. A pod that is to take its place is made ready on the
-target first; then the pod is frozen, its state is sent and restored there, and only then the frozen one is deleted. If that fails before
-the state runs elsewhere, the pod runs on where it was.
+The pod has to run under the RuntimeClass holdfast, and to belong to a Deployment or to nobody. A Deployment's goes like this: a pod that
+is to take its place is made ready on the target; then the pod is frozen, its state is sent and restored there, and only then the frozen
+one is deleted. If that fails before the state runs elsewhere, the pod runs on where it was.
 
 Ctrl-C ends the watching, not the move: kubectl delete migration NAME cancels it. Exit codes: 0 it has moved (with --no-wait: it was asked
 for), 1 it has not, 2 a wrong flag.

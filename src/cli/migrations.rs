@@ -12,9 +12,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde::Serialize;
 
-/// The condition of one that nobody can decide: where it holds, its message is what matters.
-const UNDECIDED: &str = "Undecided";
-
 /// Show which pods move, or have moved.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -78,11 +75,11 @@ pub(crate) fn row(migration: &Migration) -> Row {
     let to = status.target.as_ref().map(|target| &target.node);
     let to = to.or(journey.map(|journey| &journey.target_node));
     let deployment = || Some(format!("deployment/{}", spec.deployment_name.as_ref()?));
-    let matters = status
-        .conditions
-        .iter()
-        .find(|one| one.type_ == UNDECIDED && one.status == "True")
-        .or_else(|| status.conditions.iter().find(|one| one.type_ == SUCCEEDED));
+    // Any other one that holds needs a person.
+    let mut conditions = status.conditions.iter();
+    let summary = conditions.clone().find(|one| one.type_ == SUCCEEDED);
+    let needy = conditions.find(|one| one.type_ != SUCCEEDED && one.status == "True");
+    let matters = needy.or(summary);
     Row {
         namespace: migration.namespace().unwrap_or_default(),
         name: migration.name_any(),
@@ -186,7 +183,7 @@ apps       m     deployment/web  -     -   Unknown   -       -       2m
     }
 
     #[test]
-    fn what_nobody_can_decide_matters_most() {
+    fn what_needs_a_person_matters_most() {
         for (holds, message) in [("False", "it moves"), ("True", "n2 does not answer")] {
             let conditions = [
                 condition("Succeeded", "False", "it moves"),

@@ -92,7 +92,6 @@ pub(super) async fn watch<K: Coming>(
     loop {
         view.show(&seen.last);
         if seen.last.is_over() || seen.is_left {
-            view.end();
             return Ok(seen);
         }
         tokio::select! {
@@ -151,7 +150,7 @@ impl View {
         let since = self.began.elapsed();
         let clock = format!("{:>6.1} s", since.as_secs_f64());
         let line = object.line(since >= PATIENCE);
-        self.end();
+        self.clear();
         if line != self.shown {
             write(&format!("{clock}  {line}\n"));
             self.shown = line;
@@ -168,11 +167,18 @@ impl View {
         }
     }
 
-    /// The clock is taken away: a line, or the answer, follows.
-    fn end(&self) {
+    /// The clock is taken away: a line follows.
+    fn clear(&self) {
         if self.is_terminal {
             write("\r\x1b[2K");
         }
+    }
+}
+
+/// The answer follows, or an error.
+impl Drop for View {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

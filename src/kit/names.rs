@@ -129,7 +129,9 @@ mod tests {
             [MIGRATION_FINALIZER],
             "the same name, as a label"
         );
-        assert!(RESERVED.contains(&RESTORE_ANNOTATION));
+        for ours in [RESTORE_ANNOTATION, MIGRATION_LABEL, OWNER_ANNOTATION] {
+            assert!(RESERVED.contains(&ours), "{ours}");
+        }
     }
 
     #[test]
