@@ -168,13 +168,6 @@ fn finalizers(object: &impl ResourceExt, is_held: bool) -> Value {
     json!({ "metadata": { "finalizers": all } })
 }
 
-/// The namespace or the kind is going, and nobody can be asked any more: to wait would keep it from going for ever. What is left on the
-/// node, if anything was begun there, only its agent knows.
-fn is_too_late(error: &Error) -> bool {
-    let said = error.said().unwrap_or_default();
-    error.is_not_found() || said.contains("being terminated") || said.contains("is terminating")
-}
-
 /// What is gone already need not be taken away.
 fn unless_gone<T>(done: Result<T, Error>) -> Result<(), Error> {
     match done {
@@ -254,7 +247,8 @@ impl Context {
                 writes::tell(&self.recorder, (&EVENT).into(), checkpoint, &notice).await;
             }
             Step::CreateTask(task) => match writes::create(&tasks, (&TASK).into(), &task).await {
-                Err(error) if seen.is_deleting() && is_too_late(&error) => {
+                // What is left on the node, if anything was begun there, only its agent knows.
+                Err(error) if seen.is_deleting() && error.is_of_what_goes() => {
                     release(&checkpoints, (&RELEASE).into(), checkpoint).await?;
                 }
                 made => drop(made?),

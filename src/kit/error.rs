@@ -117,6 +117,13 @@ impl Error {
         self.code() == Some(403)
     }
 
+    /// The namespace or the kind is going, and nobody can be asked any more: to wait would keep it from going for ever.
+    #[must_use]
+    pub fn is_of_what_goes(&self) -> bool {
+        let said = self.said().unwrap_or_default();
+        self.is_not_found() || said.contains("being terminated") || said.contains("is terminating")
+    }
+
     /// It was looked at, and is not let in (400, 403, 422): asking again changes nothing.
     #[must_use]
     pub fn is_refused(&self) -> bool {

@@ -1,8 +1,10 @@
-//! A pod that nobody owns is made again by us: its manifest is kept in the Migration's status before anything is touched. Pure.
+//! What a pod's successor is made from. One that nobody owns is made again by us: its manifest is kept in the Migration's status before
+//! anything is touched. Pure.
 
 use crate::kit::names;
 use crate::migration::affinity::widened;
 use crate::migration::api::Journey;
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use k8s_openapi::api::core::v1::{Pod, PodSchedulingGate};
 use kube::ResourceExt;
 
@@ -24,6 +26,19 @@ pub(crate) fn manifest(pod: &Pod) -> Pod {
         spec.scheduling_gates = None;
     }
     made
+}
+
+/// A pod as a ReplicaSet makes it.
+pub(crate) fn of_template(set: &ReplicaSet) -> Option<Pod> {
+    let template = set.spec.as_ref()?.template.clone()?;
+    let mut pod = Pod {
+        metadata: template.metadata.unwrap_or_default(),
+        spec: template.spec,
+        status: None,
+    };
+    pod.metadata.name = set.metadata.name.clone();
+    pod.metadata.namespace.clone_from(&set.metadata.namespace);
+    Some(pod)
 }
 
 /// The same under a name that nobody has: whether it would be let in.

@@ -3,9 +3,9 @@
 use crate::kit::error::{Error, chain};
 use crate::migration::affinity::widened;
 use crate::migration::api::{Journey, Migration};
-use crate::migration::bare::{manifest, rehearsed};
+use crate::migration::bare::{manifest, of_template, rehearsed};
 use crate::migration::equal::differs;
-use crate::migration::journey::journey;
+use crate::migration::journey::{Family, journey};
 use crate::migration::observing::Eyes;
 use crate::migration::plan::{Owner, refusal};
 use crate::migration::preflight;
@@ -24,11 +24,16 @@ pub(crate) enum Beginning {
     Begun(Box<Journey>),
 }
 
-/// Looks at everything that a Migration asks for.
-pub(crate) async fn begin(eyes: &Eyes, migration: &Migration) -> Result<Beginning, Error> {
+/// Looks at everything that a Migration asks for. `installation`: our own namespace.
+pub(crate) async fn begin(
+    eyes: &Eyes,
+    migration: &Migration,
+    installation: &str,
+) -> Result<Beginning, Error> {
     let refused = |why: String| Ok(Beginning::Refused(why));
     let Some(name) = &migration.spec.pod_name else {
-        return refused("only podName is possible yet: name one pod".into());
+        let why = refusal(&migration.spec, Owner::Deployment, true);
+        return refused(why.unwrap_or_else(|| "name one pod".into()));
     };
     let relatives = eyes.relatives(name).await?;
     let Some(family) = relatives.family() else {
@@ -38,9 +43,15 @@ pub(crate) async fn begin(eyes: &Eyes, migration: &Migration) -> Result<Beginnin
     };
     let (pod, owner) = (family.pod, family.owner());
     let spec = pod.spec.clone().unwrap_or_default();
-    let is_ours = spec.runtime_class_name.as_deref() == Some(HANDLER);
-    if let Some(why) = refusal(&migration.spec, owner, is_ours).or_else(|| preflight::refusal(pod))
-    {
+    let is_ours = |handler: Option<&String>| handler.is_some_and(|name| name == HANDLER);
+    let why = refusal(
+        &migration.spec,
+        owner,
+        is_ours(spec.runtime_class_name.as_ref()),
+    )
+    .or_else(|| preflight::refusal(pod))
+    .or_else(|| not_gated(family, eyes, installation));
+    if let Some(why) = why {
         return refused(why);
     }
     let from = spec.node_name.unwrap_or_default();
@@ -64,33 +75,49 @@ pub(crate) async fn begin(eyes: &Eyes, migration: &Migration) -> Result<Beginnin
             "pod {name} is about to change: make another Migration in a moment"
         ));
     };
+    let made = match relatives.replica_set.as_ref().and_then(of_template) {
+        Some(made) => made,
+        None => manifest(pod),
+    };
+    if let Some(why) = would_differ(eyes, pod, &made).await? {
+        return refused(why);
+    }
     if owner == Owner::Nobody {
-        match made_again(eyes, pod).await? {
-            Ok(manifest) => journey.manifest = Some(manifest),
-            Err(why) => return refused(why),
-        }
+        journey.manifest = serde_json::to_string(&made).ok();
     }
     Ok(Beginning::Begun(Box::new(journey)))
 }
 
-/// What a pod is made from again that nobody owns, if a pod like it is let in, and is made equal.
-async fn made_again(eyes: &Eyes, pod: &Pod) -> Result<Result<String, String>, Error> {
-    let kept = manifest(pod);
-    let rehearsed = match eyes.rehearse(&rehearsed(&kept)).await {
-        Ok(rehearsed) => rehearsed,
-        Err(error) if error.is_refused() => {
-            return Ok(Err(format!(
-                "a pod like it would not be let in any more: {}",
-                chain(&error)
-            )));
-        }
-        Err(error) => return Err(error),
-    };
-    Ok(match differs(pod, &rehearsed) {
-        Some(path) => Err(format!(
-            "a pod made from it would not be equal ({path} would differ): its state would not fit"
+/// Its successor would not wait for its state, but run beside it: our webhook would not be asked about it.
+fn not_gated(family: Family<'_>, eyes: &Eyes, installation: &str) -> Option<String> {
+    let set = family.replica_set?;
+    if ["kube-system", installation].contains(&eyes.namespace.as_str()) {
+        return Some(format!(
+            "pods of Deployments in the namespace {} are not asked about at their admission, and cannot be moved",
+            eyes.namespace
+        ));
+    }
+    let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
+    let spec = template.and_then(|template| template.spec.as_ref());
+    let handler = spec.and_then(|spec| spec.runtime_class_name.as_deref());
+    (handler != Some(HANDLER)).then(|| {
+        "its RuntimeClass does not stand in the template of its Deployment, but was put there by somebody else, so that a pod like it would not wait: set runtimeClassName: holdfast in the template".into()
+    })
+}
+
+/// Whether a pod like it is let in, and is made equal.
+async fn would_differ(eyes: &Eyes, pod: &Pod, made: &Pod) -> Result<Option<String>, Error> {
+    Ok(match eyes.rehearse(&rehearsed(made)).await {
+        Ok(rehearsed) => differs(pod, &rehearsed).map(|path| {
+            format!(
+                "a pod made after it would not be equal ({path} would differ), and its state would not fit: make it anew first, as its template has it"
+            )
+        }),
+        Err(error) if error.is_refused() => Some(format!(
+            "a pod like it would not be let in any more: {}",
+            chain(&error)
         )),
-        None => serde_json::to_string(&kept).map_err(|error| error.to_string()),
+        Err(error) => return Err(error),
     })
 }
 

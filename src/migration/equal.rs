@@ -1,5 +1,6 @@
 //! Whether a pod is made as the one was whose state it is to get. A state is restored only into its equal. Pure.
 
+use crate::kit::digest::Digest;
 use crate::migration::affinity::widened;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::Value;
@@ -11,8 +12,38 @@ const IGNORED: [&str; 3] = ["nodeName", "schedulingGates", "ephemeralContainers"
 
 /// What of a successor is not as in the pod before it: the path of the first such field.
 pub(crate) fn differs(before: &Pod, successor: &Pod) -> Option<String> {
-    let (before, after) = (normal(before), normal(successor));
+    let [mut before, mut after] = [before, successor].map(normal);
+    drop_empty(&mut before);
+    drop_empty(&mut after);
     difference("spec", &before, &after)
+}
+
+/// By which equals are known when one of them is gone.
+pub(crate) fn digest(pod: &Pod) -> String {
+    let mut spec = normal(pod);
+    drop_empty(&mut spec);
+    Digest::of(spec.to_string().as_bytes()).text().to_string()
+}
+
+/// What is empty says as much as what is not there.
+fn drop_empty(value: &mut Value) {
+    match value {
+        Value::Array(all) => all.iter_mut().for_each(drop_empty),
+        Value::Object(fields) => {
+            fields.values_mut().for_each(drop_empty);
+            fields.retain(|_, value| !is_empty(value));
+        }
+        _ => {}
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(all) => all.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
 }
 
 fn normal(pod: &Pod) -> Value {
@@ -84,7 +115,12 @@ mod tests {
     fn pods_of_one_template_are_equal_and_the_first_difference_is_named() {
         let before = pod("a", "web:1", &json!({}));
         let gated = json!({ "schedulingGates": [{ "name": "g" }], "nodeName": null });
-        assert_eq!(differs(&before, &pod("b", "web:1", &gated)), None);
+        let empty = json!({ "affinity": { "nodeAffinity": {} }, "tolerations": [] });
+        for equal in [gated, empty] {
+            let equal = pod("b", "web:1", &equal);
+            assert_eq!(differs(&before, &equal), None);
+            assert_eq!(digest(&before), digest(&equal));
+        }
         for (other, path) in [
             (pod("b", "web:2", &json!({})), "spec.containers[0].image"),
             (
@@ -93,6 +129,7 @@ mod tests {
             ),
             (pod("b", "web:1", &json!({ "volumes": [] })), "spec.volumes"),
         ] {
+            assert_ne!(digest(&before), digest(&other));
             assert_eq!(differs(&before, &other).as_deref(), Some(path));
             assert_eq!(differs(&other, &before).as_deref(), Some(path));
         }

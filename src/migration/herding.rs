@@ -58,7 +58,7 @@ pub(crate) async fn make(eyes: &Eyes, hands: &Hands, migration: &Migration) -> R
     let pending = status
         .children
         .iter()
-        .filter(|note| note.phase == crate::migration::api::Phase::Pending && !is_made(&note.name));
+        .filter(|note| !note.made && !is_made(&note.name));
     for note in pending {
         hands.make(&child(migration, note)).await?;
     }
@@ -90,12 +90,21 @@ async fn pods(eyes: &Eyes, migration: &Migration) -> Result<Result<Vec<Pod>, Str
     };
     let mut pods = eyes.pods_like(&text).await?;
     pods.retain(is_running);
+    // Where they are to go, some may be already.
+    let there = migration.spec.destination_node.as_ref();
+    let is_there = |pod: &Pod| {
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_ref());
+        node.is_some() && node == there
+    };
+    pods.retain(|pod| !is_there(pod));
     if let Some(deployment) = deployment {
         let sets = eyes.replica_sets(&text).await?;
         pods.retain(|pod| is_of(pod, &sets, &deployment));
     }
     Ok(match pods.len() {
-        0 => Err(format!("no pod runs that {text} matches")),
+        0 => Err(format!(
+            "no pod runs that {text} matches and is not where it is to go"
+        )),
         count if count > MOST => Err(format!(
             "{count} pods match, and one Migration moves at most {MOST}: select fewer"
         )),

@@ -2,7 +2,9 @@
 
 use crate::agent::api::Order;
 use crate::migration::api::{Journey, MigrationSpec, OwnerNote};
+use crate::migration::equal::digest;
 use crate::migration::plan::{Course, Owner};
+use crate::migration::pods::deletion_cost;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -45,6 +47,7 @@ impl Family<'_> {
             replica_set: set.name_any(),
             replica_set_uid: set.uid()?,
             template_hash: self.pod.labels().get(TEMPLATE_HASH)?.clone(),
+            deletion_cost: deletion_cost(self.pod),
         })
     }
 }
@@ -73,6 +76,7 @@ pub(crate) fn journey(family: Family<'_>, target_node: &str) -> Option<Journey> 
         restores: restores(spec),
         finished: finished(spec),
         fills_volumes: has_files_of_its_own(spec),
+        spec_digest: Some(digest(pod)),
         manifest: None,
     })
 }

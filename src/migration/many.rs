@@ -26,6 +26,7 @@ pub(crate) fn children(migration: &Migration, pods: &[Pod]) -> Vec<Child> {
         .map(|pod| Child {
             name: child_name(migration, &pod.uid().unwrap_or_default()),
             pod_name: pod.name_any(),
+            made: false,
             phase: Phase::Pending,
         })
         .collect();
@@ -64,10 +65,11 @@ pub(crate) fn told(
     let mut next = status.clone();
     for child in &mut next.children {
         let found = seen.iter().find(|one| one.name_any() == child.name);
+        child.made |= found.is_some();
         child.phase = match found {
             Some(found) => found.status.clone().unwrap_or_default().phase,
-            // It was deleted, or is not made yet.
-            None if child.phase != Phase::Pending && !is_over(child.phase) => Phase::Failed,
+            // It was deleted.
+            None if child.made && !is_over(child.phase) => Phase::Failed,
             None => child.phase,
         };
     }

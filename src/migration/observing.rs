@@ -4,11 +4,12 @@ use crate::agent::api::{Measured, StateTask};
 use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 use crate::migration::api::{Journey, Migration, MigrationStatus, OwnerNote, ProofKind, ProofNote};
-use crate::migration::equal::differs;
+use crate::migration::equal::{differs, digest};
 use crate::migration::journey::{Family, controller};
 use crate::migration::plan::{Candidate, SourcePod, TaskSeen};
 use crate::migration::pods::{is_alive, is_detached, is_gated, is_source, moved_by, restored_by};
 use crate::migration::summary::Aside;
+use crate::node::select::OUT_OF_SERVICE;
 use crate::process::writes;
 use crate::process::writes::{CALL_LIMIT, bounded};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -17,9 +18,6 @@ use kube::api::ListParams;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-
-/// A node that is off for good, says who put this there.
-const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// Reads, with a time limit.
 #[derive(Clone)]
@@ -51,6 +49,9 @@ pub(crate) struct Sight {
     pub(crate) pods: Vec<Pod>,
     pub(crate) tasks: [Option<StateTask>; 2],
     pub(crate) target_node: Option<Node>,
+    pub(crate) source_node: Option<Node>,
+    /// Its owner wants no pods like it any more.
+    pub(crate) is_unwanted: bool,
     pub(crate) has_replica_set: bool,
     /// Somebody else has made a pod of the name that ours is to have.
     pub(crate) is_name_taken: bool,
@@ -159,14 +160,10 @@ impl Eyes {
         self.get(name).await
     }
 
-    /// Whether this Deployment, and this ReplicaSet of it, are there.
-    pub(crate) async fn owners(&self, owner: &OwnerNote) -> Result<(bool, bool), Error> {
-        let deployment: Option<Deployment> = self.get(&owner.deployment).await?;
-        let is_it = |uid: Option<String>, known: &str| uid.as_deref() == Some(known);
-        let has_deployment = deployment.is_some_and(|one| is_it(one.uid(), &owner.deployment_uid));
+    /// Whether the ReplicaSet that made a pod is there.
+    pub(crate) async fn has_replica_set(&self, owner: &OwnerNote) -> Result<bool, Error> {
         let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;
-        let has_set = set.is_some_and(|one| is_it(one.uid(), &owner.replica_set_uid));
-        Ok((has_deployment, has_set))
+        Ok(set.is_some_and(|one| one.uid().as_deref() == Some(&owner.replica_set_uid)))
     }
 
     /// The pods on a node that have not ended.
@@ -218,6 +215,7 @@ impl Eyes {
             other => (None, other),
         };
         let (mut pods, mut has_replica_set, mut is_name_taken) = (Vec::new(), false, false);
+        let mut is_unwanted = false;
         if journey.manifest.is_some() {
             let operation = migration.uid().unwrap_or_default();
             let is_ours = |pod: &Pod| {
@@ -228,6 +226,7 @@ impl Eyes {
         }
         if let Some(owner) = &journey.owner {
             let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;
+            is_unwanted = set.as_ref().is_none_or(wants_none);
             has_replica_set =
                 set.is_some_and(|set| set.uid().as_deref() == Some(&owner.replica_set_uid));
             pods = self
@@ -257,7 +256,9 @@ impl Eyes {
             pods,
             tasks: [self.get(&source_task).await?, self.get(&target_task).await?],
             target_node: self.node(&journey.target_node).await?,
+            source_node: self.node(&journey.source_node).await?,
             has_replica_set,
+            is_unwanted,
             is_name_taken,
         })
     }
@@ -349,12 +350,11 @@ impl Sight {
 
     /// What of a successor is not as in the pod before it.
     fn unlike(&self, pod: &Pod, status: &MigrationStatus) -> Option<String> {
-        let kept = || {
-            let journey = status.journey.as_ref()?;
-            serde_json::from_str::<Pod>(journey.manifest.as_deref()?).ok()
-        };
-        let before = self.source.clone().or_else(kept)?;
-        differs(&before, pod)
+        if let Some(before) = &self.source {
+            return differs(before, pod);
+        }
+        let known = status.journey.as_ref()?.spec_digest.as_ref();
+        (known != Some(&digest(pod))).then(|| "its spec".to_owned())
     }
 
     /// What people are told besides what was decided.
@@ -367,28 +367,31 @@ impl Sight {
             measured: self.measured(),
             name_taken: self.is_name_taken && !status.decision.is_final(),
             unlike: unlike.map(|(pod, path)| format!("{pod}: {path}")).next(),
+            refused: None,
+            said: self.tasks.iter().flatten().find_map(complaint),
         }
     }
 
     /// The target is known to be off.
     pub(crate) fn proof(&self) -> Option<ProofNote> {
         let node = self.target_node.as_ref()?;
-        let taints = node.spec.as_ref()?.taints.as_ref()?;
-        let is_off = taints.iter().any(|taint| taint.key == OUT_OF_SERVICE);
-        is_off.then_some(ProofNote {
+        // The taint stays after the node is back, until somebody takes it away.
+        (is_out_of_service(node) && is_silent(node)).then_some(ProofNote {
             kind: ProofKind::OutOfService,
             by: None,
         })
     }
 
+    /// The pod's node is gone, or known to be off: nobody there will answer.
+    pub(crate) fn is_source_lost(&self) -> bool {
+        self.source_node
+            .as_ref()
+            .is_none_or(|node| is_silent(node) && is_out_of_service(node))
+    }
+
     /// The target does not answer. That proves nothing.
     pub(crate) fn is_target_silent(&self) -> bool {
-        let conditions = self
-            .target_node
-            .as_ref()
-            .and_then(|node| node.status.as_ref()?.conditions.as_ref());
-        let mut conditions = conditions.into_iter().flatten();
-        !conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+        self.target_node.as_ref().is_none_or(is_silent)
     }
 
     /// What the source's node, and the target's, were asked, and answer.
@@ -408,4 +411,32 @@ pub(crate) fn answer(task: &StateTask) -> TaskSeen<'_> {
         is_current: status.and_then(|status| status.observed_generation)
             == task.metadata.generation,
     }
+}
+
+/// Somebody has said that it is off.
+fn is_out_of_service(node: &Node) -> bool {
+    let spec = node.spec.as_ref();
+    let mut taints = spec
+        .and_then(|spec| spec.taints.as_ref())
+        .into_iter()
+        .flatten();
+    taints.any(|taint| taint.key == OUT_OF_SERVICE)
+}
+
+fn is_silent(node: &Node) -> bool {
+    let status = node.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
+    let mut conditions = conditions.into_iter().flatten();
+    !conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+fn wants_none(set: &ReplicaSet) -> bool {
+    set.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
+}
+
+/// Why a node says that a state does not go on.
+fn complaint(task: &StateTask) -> Option<String> {
+    let conditions = task.status.as_ref()?.conditions.iter();
+    let mut failed = conditions.filter(|one| one.type_ == "Failed" && one.status == "True");
+    failed.next().map(|one| one.message.clone())
 }

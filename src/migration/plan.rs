@@ -111,6 +111,10 @@ pub struct Observed<'a> {
     pub is_deleting: bool,
     /// Its time is over.
     pub is_late: bool,
+    /// Its owner wants no pods like it any more.
+    pub is_unwanted: bool,
+    /// The pod's node is gone for good: nobody there will answer any more.
+    pub is_source_lost: bool,
     /// The pod that moves.
     pub source_pod: SourcePod,
     /// Pods that may get the state.

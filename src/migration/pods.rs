@@ -72,21 +72,22 @@ pub(crate) fn detach(owner: &OwnerNote, operation: &str) -> Value {
     } })
 }
 
-/// Given back. A ReplicaSet that is gone meanwhile cannot have it: the Deployment stays its owner.
-pub(crate) fn attach(owner: &OwnerNote, has_replica_set: bool) -> Value {
-    let above = if has_replica_set {
-        json!({
-            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner.replica_set, "uid": owner.replica_set_uid,
-            "controller": true, "blockOwnerDeletion": true,
-        })
-    } else {
-        json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": owner.deployment, "uid": owner.deployment_uid })
-    };
+/// Given back.
+pub(crate) fn attach(owner: &OwnerNote) -> Value {
     json!({ "metadata": {
         "labels": { TEMPLATE_HASH: owner.template_hash, names::MIGRATION_LABEL: null },
-        "annotations": { names::OWNER_ANNOTATION: null, DELETION_COST: null },
-        "ownerReferences": [above],
+        "annotations": { names::OWNER_ANNOTATION: null, DELETION_COST: owner.deletion_cost },
+        // To block the deletion of an owner takes rights over it, which we have not, and a ReplicaSet does not ask for it.
+        "ownerReferences": [{
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner.replica_set, "uid": owner.replica_set_uid,
+            "controller": true,
+        }],
     } })
+}
+
+/// Which of its owner's pods goes first, if its user has said so.
+pub(crate) fn deletion_cost(pod: &Pod) -> Option<String> {
+    pod.annotations().get(DELETION_COST).cloned()
 }
 
 /// Let go to its node, where it waits for the state of this operation. The API server lets nodes be narrowed down while a pod is gated,
@@ -96,7 +97,10 @@ pub(crate) fn lift(pod: &Pod, binding: &Binding, operation: &str) -> Value {
     json!({
         "metadata": {
             "labels": { names::MIGRATION_LABEL: null },
-            "annotations": { names::RESTORE_ANNOTATION: operation, DELETION_COST: LOW_COST },
+            "annotations": {
+                names::RESTORE_ANNOTATION: operation,
+                DELETION_COST: deletion_cost(pod).unwrap_or_else(|| LOW_COST.to_owned()),
+            },
         },
         "spec": {
             "schedulingGates": other_gates(pod),
@@ -199,23 +203,19 @@ mod tests {
             replica_set: "web-abc".into(),
             replica_set_uid: "r".into(),
             template_hash: "abc".into(),
+            deletion_cost: Some("7".into()),
         };
         let mut seen = json!({ "metadata": { "name": "web-1", "labels": { "app": "web", TEMPLATE_HASH: "abc" }, "ownerReferences": [
-            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-abc", "uid": "r", "controller": true, "blockOwnerDeletion": true },
-        ] } });
+            { "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-abc", "uid": "r", "controller": true },
+        ], "annotations": { DELETION_COST: "7" } } });
         let before = seen.clone();
         json_patch::merge(&mut seen, &detach(&owner, "op"));
         assert!(is_detached(&pod(seen.clone()), "op"));
         assert!(!is_detached(&pod(seen.clone()), "another"));
         assert_eq!(former_owner(&pod(seen.clone())), Some(owner.clone()));
         assert_eq!(seen["metadata"]["ownerReferences"][0]["kind"], "Deployment");
-        json_patch::merge(&mut seen, &attach(&owner, true));
+        json_patch::merge(&mut seen, &attach(&owner));
         assert!(!is_detached(&pod(seen.clone()), "op"));
-        let annotations = seen["metadata"]
-            .as_object_mut()
-            .unwrap()
-            .remove("annotations");
-        assert_eq!(annotations, Some(json!({})));
         assert_eq!(seen, before);
     }
 }

@@ -1,6 +1,8 @@
 //! What of a pod keeps it where it is, as far as its spec tells: found out before anything is touched. Pure.
 
+use crate::kit::names;
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Volume};
+use kube::ResourceExt;
 
 /// The first thing that cannot go elsewhere, and how to cure it.
 pub(crate) fn refusal(pod: &Pod) -> Option<String> {
@@ -8,6 +10,14 @@ pub(crate) fn refusal(pod: &Pod) -> Option<String> {
         .status
         .as_ref()
         .and_then(|status| status.phase.as_deref());
+    let is_marked = pod.labels().contains_key(names::MIGRATION_LABEL)
+        || pod.annotations().contains_key(names::OWNER_ANNOTATION);
+    if is_marked {
+        return Some(
+            "a Migration that is gone has left it, and it is about to be given back to its owner: ask again in a moment"
+                .into(),
+        );
+    }
     if pod.metadata.deletion_timestamp.is_some() {
         return Some("the pod is being deleted: name one that stays".into());
     }
@@ -18,6 +28,11 @@ pub(crate) fn refusal(pod: &Pod) -> Option<String> {
         ));
     }
     let spec = pod.spec.as_ref()?;
+    if let Some(finalizer) = pod.finalizers().first() {
+        return Some(format!(
+            "it has the finalizer {finalizer}, and would not go when its state is elsewhere: take that away"
+        ));
+    }
     of_host(spec)
         .or_else(|| spec.volumes.iter().flatten().find_map(of_volume))
         .or_else(|| containers(spec).find_map(of_container))
@@ -47,6 +62,9 @@ fn of_host(spec: &PodSpec) -> Option<String> {
         return Some(
             "it has users of its own (hostUsers: false), and such pods cannot be moved yet: take that away".into(),
         );
+    }
+    if spec.resource_claims.is_some() {
+        return Some("it has claims of devices (resourceClaims), which stay behind: it cannot be moved".into());
     }
     let debugged = spec.ephemeral_containers.iter().flatten().next()?;
     Some(format!(
@@ -107,6 +125,17 @@ fn of_container(container: &Container) -> Option<String> {
             mount.name
         ));
     }
+    if let Some(device) = device(container) {
+        return Some(format!(
+            "container {name} asks for {device}, which belongs to its node: it cannot be moved"
+        ));
+    }
+    let mut ports = container.ports.iter().flatten();
+    if let Some(port) = ports.find_map(|port| port.host_port) {
+        return Some(format!(
+            "container {name} has the node's port {port} (hostPort): take that away"
+        ));
+    }
     let is_started = container.lifecycle.as_ref()?.post_start.is_some();
     is_started.then(|| {
         format!(
@@ -115,9 +144,26 @@ fn of_container(container: &Container) -> Option<String> {
     })
 }
 
+/// What is not processor, memory or disk.
+fn device(container: &Container) -> Option<&str> {
+    let resources = container.resources.as_ref()?;
+    let amounts = [&resources.requests, &resources.limits];
+    let mut names = amounts.into_iter().flatten().flat_map(|all| all.keys());
+    let is_odd = |name: &&String| name.contains('/') || name.starts_with("hugepages-");
+    names.find(is_odd).map(String::as_str)
+}
+
 /// A container that does not run has no state.
 fn not_started(pod: &Pod) -> Option<String> {
-    let statuses = pod.status.as_ref()?.container_statuses.iter().flatten();
+    let status = pod.status.as_ref()?;
+    let inits = pod.spec.as_ref()?.init_containers.iter().flatten();
+    let sidecars: Vec<_> = inits
+        .filter(|one| one.restart_policy.as_deref() == Some("Always"))
+        .map(|one| one.name.as_str())
+        .collect();
+    let before = status.init_container_statuses.iter().flatten();
+    let before = before.filter(|one| sidecars.contains(&one.name.as_str()));
+    let statuses = before.chain(status.container_statuses.iter().flatten());
     let mut idle = statuses.filter(|one| {
         one.state
             .as_ref()
@@ -181,6 +227,18 @@ mod tests {
                 "of a kind",
             ),
             (container(json!({ "tty": true })), "tty"),
+            (
+                container(json!({ "resources": { "limits": { "nvidia.com/gpu": "1" } } })),
+                "nvidia.com/gpu",
+            ),
+            (
+                container(json!({ "ports": [{ "containerPort": 80, "hostPort": 8080 }] })),
+                "8080",
+            ),
+            (
+                json!({ "resourceClaims": [{ "name": "c" }] }),
+                "resourceClaims",
+            ),
             (
                 container(
                     json!({ "volumeMounts": [{ "name": "v", "mountPath": "/v", "subPath": "p" }] }),

@@ -1,7 +1,7 @@
 //! Moves pods: observe, plan, act. What decides is written over what it was decided on; all else may be done twice.
 
 use crate::agent::api::StateTask;
-use crate::kit::error::Error;
+use crate::kit::error::{Error, chain};
 use crate::kit::events::Notice;
 use crate::kit::names;
 use crate::migration::api::{Journey, Migration, MigrationStatus, Outcome, Stage};
@@ -43,6 +43,8 @@ write_steps! {
 const NAME: &str = "migration";
 /// How often a Migration is looked at that waits for pods and nodes: of pods nothing is watched.
 const LOOK: Duration = Duration::from_secs(1);
+/// The same of one that waits for its turn: all that there is is looked at anew then.
+const LATER: Duration = Duration::from_secs(5);
 
 /// What the controller works with.
 pub(crate) struct Means {
@@ -102,12 +104,21 @@ async fn reconcile(migration: Arc<Migration>, context: Arc<Context>) -> Result<A
         },
         context: &context,
     };
-    let is_over = Box::pin(pass.run()).await?;
-    Ok(Action::requeue(if is_over {
-        slow_look(&key)
-    } else {
-        LOOK
+    let next = Box::pin(pass.run()).await?;
+    Ok(Action::requeue(match next {
+        Next::Soon => LOOK,
+        Next::Later => LATER,
+        Next::Over => slow_look(&key),
     }))
+}
+
+/// When a Migration is looked at again.
+enum Next {
+    Soon,
+    /// Others go first.
+    Later,
+    /// Nothing is left to be done.
+    Over,
 }
 
 /// One pass over one Migration.
@@ -119,7 +130,7 @@ struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    async fn run(&self) -> Result<bool, Error> {
+    async fn run(&self) -> Result<Next, Error> {
         let status = self.migration.status.clone().unwrap_or_default();
         if many::is_of_many(&self.migration.spec) {
             return Box::pin(self.herd(&status)).await;
@@ -138,6 +149,8 @@ impl Pass<'_> {
             refusal: None,
             is_deleting: self.migration.metadata.deletion_timestamp.is_some(),
             is_late: self.is_late(&source),
+            is_unwanted: sight.is_unwanted,
+            is_source_lost: sight.is_source_lost(),
             source_pod: sight.source_pod(&course.operation),
             pods: &candidates,
             source,
@@ -149,14 +162,29 @@ impl Pass<'_> {
         let steps = plan(&observed);
         let decides = steps.iter().any(|step| matches!(step, Step::Status(_)));
         let is_over = status.stage == Stage::Closed && !decides;
+        let mut aside = sight.aside(self.migration);
         for step in steps {
-            Box::pin(self.act(step, &observed, &sight)).await?;
+            match Box::pin(self.act(step, &observed, &sight)).await {
+                Ok(()) => {}
+                // The nodes follow their records; all pods of the namespace go.
+                Err(error) if observed.is_deleting && error.is_of_what_goes() => {
+                    self.release().await?;
+                    return Ok(Next::Over);
+                }
+                Err(error) => {
+                    // Whoever waits for it learns why it does not go on.
+                    if error.is_refused() {
+                        aside.refused = Some(chain(&error));
+                        self.tell(&observed, &aside, &status).await?;
+                    }
+                    return Err(error);
+                }
+            }
         }
         if !decides {
-            self.tell(&observed, &sight.aside(self.migration), &status)
-                .await?;
+            self.tell(&observed, &aside, &status).await?;
         }
-        Ok(is_over)
+        Ok(if is_over { Next::Over } else { Next::Soon })
     }
 
     /// Where the target's agent is. One that is away for a moment is where it was.
@@ -193,7 +221,7 @@ impl Pass<'_> {
     }
 
     /// Its pods move by Migrations of their own.
-    async fn herd(&self, status: &MigrationStatus) -> Result<bool, Error> {
+    async fn herd(&self, status: &MigrationStatus) -> Result<Next, Error> {
         herding::make(&self.eyes, &self.hands, self.migration).await?;
         let next = herding::stands(&self.eyes, self.migration, self.stamp()).await?;
         if next.stage == Stage::Closed && next.children.is_empty() {
@@ -203,16 +231,19 @@ impl Pass<'_> {
         } else if next != *status {
             self.put(next.clone()).await?;
         }
-        Ok(next.stage == Stage::Closed)
+        Ok(match next.stage {
+            Stage::Closed => Next::Over,
+            _ => Next::Soon,
+        })
     }
 
-    async fn begin(&self, status: &MigrationStatus) -> Result<bool, Error> {
-        if status.stage == Stage::Closed {
-            // It was refused; nothing was touched.
+    async fn begin(&self, status: &MigrationStatus) -> Result<Next, Error> {
+        if status.stage == Stage::Closed || self.migration.metadata.deletion_timestamp.is_some() {
+            // Nothing was touched.
             self.release().await?;
-            return Ok(true);
+            return Ok(Next::Over);
         }
-        let beginning = Box::pin(begin(&self.eyes, self.migration)).await?;
+        let beginning = Box::pin(begin(&self.eyes, self.migration, &self.context.agents.namespace)).await?;
         // Nobody else begins between the look at the others and the word that this one has begun.
         let _turns = self.context.beginning.lock().await;
         let next = match beginning {
@@ -225,7 +256,7 @@ impl Pass<'_> {
                 },
                 Turn::Now if !self.is_held() => {
                     self.hold().await?;
-                    return Ok(false);
+                    return Ok(Next::Soon);
                 }
                 Turn::Now => MigrationStatus {
                     journey: Some(*journey),
@@ -243,7 +274,10 @@ impl Pass<'_> {
             .course(&self.operation(), &self.migration.spec);
         let observed = nothing_seen(&course, &next);
         self.tell(&observed, &Aside::default(), &next).await?;
-        Ok(false)
+        Ok(match next.waiting {
+            Some(_) => Next::Later,
+            None => Next::Soon,
+        })
     }
 
     async fn turn(&self, journey: &Journey) -> Result<Turn, Error> {
@@ -339,9 +373,10 @@ impl Pass<'_> {
                 _ => Ok(()),
             },
             Step::Attach => match (&sight.source, owner) {
+                // It was rolled away meanwhile: nobody would ever count it.
+                (Some(pod), Some(_)) if !sight.has_replica_set => hands.delete_pod(pod).await,
                 (Some(pod), Some(owner)) => {
-                    let fields = pods::attach(owner, sight.has_replica_set);
-                    hands.change(Change::Attach, pod, fields).await
+                    hands.change(Change::Attach, pod, pods::attach(owner)).await
                 }
                 _ => Ok(()),
             },
@@ -419,6 +454,8 @@ fn nothing_seen<'a>(course: &'a Course, status: &'a MigrationStatus) -> Observed
         refusal: None,
         is_deleting: false,
         is_late: false,
+        is_unwanted: false,
+        is_source_lost: false,
         source_pod: SourcePod::Gone,
         pods: &[],
         source: TaskSeen::default(),

@@ -55,7 +55,7 @@ async fn reconcile(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> 
         }
     } else if migrations
         .iter()
-        .all(|one| one.uid().as_deref() != Some(operation))
+        .all(|one| one.uid().as_deref() != Some(operation) || !is_begun(one))
     {
         unless_gone(Box::pin(give_back(&pod, operation, &eyes, &hands)).await)?;
     }
@@ -82,9 +82,9 @@ async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Re
         .and_then(|spec| spec.node_name.clone())
         .unwrap_or_default();
     let owner = former_owner(pod);
-    let (has_owner, has_set) = match &owner {
-        Some(owner) => eyes.owners(owner).await?,
-        None => (true, false),
+    let has_set = match &owner {
+        Some(owner) => eyes.has_replica_set(owner).await?,
+        None => true,
     };
     let task_name = task_name(operation, &node);
     let task: Option<StateTask> = eyes.task(&task_name).await?;
@@ -94,7 +94,8 @@ async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Re
         pod_uid: &uid,
         node: &node,
         is_detached: is_alive(pod) && is_detached(pod, operation) && owner.is_some(),
-        has_owner,
+        // A Deployment that was orphaned leaves its ReplicaSet; a pod of one that was rolled away is nobody's.
+        has_owner: has_set,
         task: task.as_ref().map_or_else(TaskSeen::default, answer),
         rules: crate::hold::rules::Rules::ALL,
     };
@@ -112,7 +113,7 @@ async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Re
                     .await?;
             }
             (Step::DeleteTask(_), _, Some(task)) => hands.delete_task(task).await?,
-            (Step::Attach, Some(owner), _) => attach(pod, owner, has_set, hands).await?,
+            (Step::Attach, Some(owner), _) => attach(pod, owner, hands).await?,
             _ => {}
         }
     }
@@ -120,8 +121,8 @@ async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Re
 }
 
 /// Its label stays until its node is asked nothing any more.
-async fn attach(pod: &Pod, owner: &OwnerNote, has_set: bool, hands: &Hands) -> Result<(), Error> {
-    let mut fields = pods::attach(owner, has_set);
+async fn attach(pod: &Pod, owner: &OwnerNote, hands: &Hands) -> Result<(), Error> {
+    let mut fields = pods::attach(owner);
     if let Some(labels) = fields
         .pointer_mut("/metadata/labels")
         .and_then(|labels| labels.as_object_mut())

@@ -24,6 +24,10 @@ pub(crate) struct Aside {
     pub(crate) name_taken: bool,
     /// A successor that is not equal, and in what.
     pub(crate) unlike: Option<String>,
+    /// What the API server does not let be done.
+    pub(crate) refused: Option<String>,
+    /// What a node says of why a state does not go on.
+    pub(crate) said: Option<String>,
 }
 
 /// The status with what follows from the rest of it for people, and what is told of the change.
@@ -34,7 +38,7 @@ pub(crate) fn told(
     (generation, now): (Option<i64>, Timestamp),
 ) -> (MigrationStatus, Option<Notice>) {
     let phase = phase(seen, status);
-    let succeeded = succeeded(seen, status, phase);
+    let succeeded = succeeded(seen, status, aside, phase);
     let notice = (status.phase != phase)
         .then(|| notice(phase, &succeeded))
         .flatten();
@@ -44,6 +48,7 @@ pub(crate) fn told(
         undecided(seen),
         name_taken(seen, aside),
         spec_changed(aside),
+        stuck(aside),
     ];
     let conditions = merge(&status.conditions, &findings, generation, now);
     let times = times(&status.times, phase, measured, now);
@@ -125,14 +130,17 @@ fn phase(seen: &Observed<'_>, status: &MigrationStatus) -> Phase {
     }
 }
 
-fn succeeded(seen: &Observed<'_>, status: &MigrationStatus, phase: Phase) -> Finding {
+fn succeeded(
+    seen: &Observed<'_>,
+    status: &MigrationStatus,
+    aside: &Aside,
+    phase: Phase,
+) -> Finding {
     let course = seen.course;
     let (pod, to) = (&course.pod_name, &course.target_node);
     let given_up = status.given_up.as_deref();
-    let why = given_up.map_or_else(
-        || "the state could not be restored there".to_owned(),
-        sentence,
-    );
+    let why = aside.said.clone().or_else(|| given_up.map(sentence));
+    let why = why.unwrap_or_else(|| "the state could not be restored there".to_owned());
     let (reason, message) = match phase {
         Phase::Succeeded => (
             "Moved",
@@ -149,7 +157,7 @@ fn succeeded(seen: &Observed<'_>, status: &MigrationStatus, phase: Phase) -> Fin
             "RolledBack",
             format!("pod {pod} runs on where it was: {why}"),
         ),
-        Phase::Failed if status.journey.is_none() || status.target.is_none() => ("Refused", why),
+        Phase::Failed if status.journey.is_none() => ("Refused", why),
         Phase::Failed => ("Failed", why),
         Phase::Pending if status.waiting.is_some() => {
             ("Waiting", status.waiting.clone().unwrap_or_default())
@@ -186,6 +194,7 @@ fn sentence(why: &str) -> String {
         reasons::SOURCE_KILLED => "the pod ended before its state was safe".into(),
         reasons::DAMAGED => "the program that dumps died over a container: look at the agent's log on its node".into(),
         reasons::TOO_LATE => "it took longer than its deadline until the pod could be frozen: see the events of the pod on the target".into(),
+        reasons::UNWANTED => "its ReplicaSet wants no pods any more: it was scaled down, or rolled away".into(),
         reasons::CANCELLED => "the Migration was deleted".into(),
         reasons::TARGET_GONE => "the pod on the target is gone".into(),
         reasons::RESTORE_FAILED => "the state could not be restored: see the agent's log on the target".into(),
@@ -203,7 +212,7 @@ fn undecided(seen: &Observed<'_>) -> Finding {
     let node = &seen.course.target_node;
     let message = if holds {
         format!(
-            "node {node} does not answer, and may run the state: the pod stays frozen, safe on disk, until the node answers, carries the taint node.kubernetes.io/out-of-service, or is gone"
+            "node {node} does not answer, and may run the state: the pod stays frozen, safe on disk, until the node answers, or is off and carries the taint node.kubernetes.io/out-of-service"
         )
     } else {
         String::new()
@@ -244,6 +253,16 @@ fn spec_changed(aside: &Aside) -> Finding {
         holds,
         reason: if holds { "NotEqual" } else { "Equal" },
         message: message.unwrap_or_default(),
+    }
+}
+
+fn stuck(aside: &Aside) -> Finding {
+    let is_refused = aside.refused.is_some();
+    Finding {
+        kind: "Stuck",
+        holds: is_refused,
+        reason: if is_refused { "Refused" } else { "GoesOn" },
+        message: aside.refused.clone().unwrap_or_default(),
     }
 }
 

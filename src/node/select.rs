@@ -6,6 +6,9 @@ use crate::kit::names::{FACTS, RUNTIME_LABEL};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
 
+/// The taint of a node that is off: whoever put it there says so.
+pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+
 /// A node, and the pods on it that have not ended.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
@@ -68,6 +71,14 @@ fn is_not_available(node: &Node) -> Option<String> {
     }
     if node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true) {
         return Some("is cordoned".into());
+    }
+    let spec = node.spec.as_ref();
+    let mut taints = spec
+        .and_then(|spec| spec.taints.as_ref())
+        .into_iter()
+        .flatten();
+    if taints.any(|taint| taint.key == OUT_OF_SERVICE) {
+        return Some("is out of service, its taint says: take that away if it is back".into());
     }
     let conditions = node
         .status

@@ -79,6 +79,9 @@ pub struct Child {
     pub name: String,
     /// Its pod.
     pub pod_name: String,
+    /// It was seen.
+    #[serde(default)]
+    pub made: bool,
     /// How far it is.
     #[serde(default)]
     pub phase: Phase,
@@ -123,6 +126,9 @@ pub struct Journey {
     /// It has volumes that are filled before it starts.
     #[serde(default)]
     pub fills_volumes: bool,
+    /// The digest of the pod's spec: its successor must have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_digest: Option<String>,
     /// Of a pod that nobody owns: what it is made from again, as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
@@ -142,6 +148,9 @@ pub struct OwnerNote {
     pub replica_set_uid: String,
     /// The label by which it counts the pod.
     pub template_hash: String,
+    /// What the pod's user has said of its deletion, in place of which something else stands while it moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_cost: Option<String>,
 }
 
 /// A pod that is to get a state, bound to it before its gate is lifted.
@@ -345,6 +354,8 @@ pub mod reasons {
     pub const DAMAGED: &str = "Damaged";
     /// It took too long.
     pub const TOO_LATE: &str = "TooLate";
+    /// Its owner wants no such pod any more.
+    pub const UNWANTED: &str = "Unwanted";
     /// The Migration is being deleted.
     pub const CANCELLED: &str = "Cancelled";
     /// The pod on the target is gone.

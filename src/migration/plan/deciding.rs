@@ -57,6 +57,8 @@ fn give_up(seen: &Observed<'_>) -> Option<MigrationStatus> {
         reasons::CANCELLED
     } else if seen.is_late {
         reasons::TOO_LATE
+    } else if seen.is_unwanted && seen.status.decision.outcome == Outcome::Undecided {
+        reasons::UNWANTED
     } else if is_source_gone {
         reasons::SOURCE_KILLED
     } else {

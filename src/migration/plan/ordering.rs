@@ -262,13 +262,15 @@ pub(super) fn is_settled(seen: &Observed<'_>) -> bool {
             report.standing == SourceStanding::Idle && seen.source.is_current
         });
     let is_gone = seen.source_pod == SourcePod::Gone;
+    // Should that node come back, its records are there, and the pod's uid is nowhere.
+    let is_lost = seen.is_source_lost && is_gone;
     let is_attached = seen.source_pod == SourcePod::Here { is_detached: false };
     let is_source_done = match decision.outcome {
         Outcome::Restored => is_killed && is_gone,
         Outcome::RolledBack => is_home && (is_attached || is_gone || !seen.is_prepare_first()),
         _ => is_home || (is_killed && is_gone),
     };
-    is_source_done && losers(seen).all(|bound| is_void(seen, bound) && !seen.exists(&bound.pod_uid))
+    (is_source_done || is_lost) && losers(seen).all(|bound| is_void(seen, bound) && !seen.exists(&bound.pod_uid))
 }
 
 /// The nodes are asked nothing any more, and the Migration is let go.

@@ -68,6 +68,10 @@ fn each_thing_that_keeps_a_pod_from_a_node_has_a_sentence() {
             "n has the taint gpu, which the pod does not tolerate",
         ),
         (
+            json!({ "spec": { "taints": [{ "key": OUT_OF_SERVICE, "effect": "NoExecute" }] } }),
+            "n is out of service, its taint says: take that away if it is back",
+        ),
+        (
             json!({ "status": { "allocatable": { "cpu": "499m" } } }),
             "n has not enough cpu left",
         ),

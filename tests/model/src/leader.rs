@@ -34,6 +34,8 @@ impl Model {
             refusal: None,
             is_deleting: view.migration == Object::Deleting,
             is_late: view.is_late,
+            is_unwanted: false,
+            is_source_lost: false,
             source_pod: if view.source_pod.exists() {
                 SourcePod::Here {
                     is_detached: view.is_detached,
