@@ -110,8 +110,8 @@ async fn dies_at(world: &World, point: &str, called: &str) {
     assert!(more >= counted, "{point}");
     world.kubectl(&format!("delete migration {called} --timeout=60s"));
     nothing_is_left(world, point, &after).await;
-    next.terminate();
-    assert!(next.0.wait().unwrap().success(), "{point}");
+    // It is killed, and does not give the lead back: an installed one would take it, and end when it is taken away again.
+    drop(next);
 }
 
 pub(super) async fn nothing_is_left(world: &World, point: &str, pod: &Value) {
