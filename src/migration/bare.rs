@@ -36,7 +36,7 @@ pub(crate) fn of_template(set: &ReplicaSet) -> Option<Pod> {
         spec: template.spec,
         status: None,
     };
-    pod.metadata.name = set.metadata.name.clone();
+    pod.metadata.name.clone_from(&set.metadata.name);
     pod.metadata.namespace.clone_from(&set.metadata.namespace);
     Some(pod)
 }

@@ -98,6 +98,15 @@ pub struct Course {
     pub on_failure: OnFailure,
 }
 
+/// Why a Migration is not to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// Its time is over.
+    Late,
+    /// The pod's owner wants no pods like it any more.
+    Unwanted,
+}
+
 /// Everything that one pass needs to know.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
@@ -109,10 +118,8 @@ pub struct Observed<'a> {
     pub refusal: Option<&'a str>,
     /// It is being deleted.
     pub is_deleting: bool,
-    /// Its time is over.
-    pub is_late: bool,
-    /// Its owner wants no pods like it any more.
-    pub is_unwanted: bool,
+    /// Why it is not to go on, if it need not.
+    pub stop: Option<Stop>,
     /// The pod's node is gone for good: nobody there will answer any more.
     pub is_source_lost: bool,
     /// The pod that moves.

@@ -64,7 +64,10 @@ fn of_host(spec: &PodSpec) -> Option<String> {
         );
     }
     if spec.resource_claims.is_some() {
-        return Some("it has claims of devices (resourceClaims), which stay behind: it cannot be moved".into());
+        return Some(
+            "it has claims of devices (resourceClaims), which stay behind: it cannot be moved"
+                .into(),
+        );
     }
     let debugged = spec.ephemeral_containers.iter().flatten().next()?;
     Some(format!(

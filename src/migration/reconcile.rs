@@ -1,17 +1,18 @@
 //! Moves pods: observe, plan, act. What decides is written over what it was decided on; all else may be done twice.
 
+mod acting;
+
 use crate::agent::api::StateTask;
 use crate::kit::error::{Error, chain};
-use crate::kit::events::Notice;
 use crate::kit::names;
 use crate::migration::api::{Journey, Migration, MigrationStatus, Outcome, Stage};
 use crate::migration::beginning::{Beginning, begin};
-use crate::migration::hands::{Change, Hands, unless_gone};
-use crate::migration::observing::{Eyes, Sight, task_name};
-use crate::migration::plan::{Course, Observed, SourcePod, Step, TaskSeen, plan};
+use crate::migration::hands::{Hands, unless_gone};
+use crate::migration::observing::{Eyes, Sight};
+use crate::migration::plan::{Course, Observed, SourcePod, Step, Stop, TaskSeen, plan};
 use crate::migration::summary::Aside;
 use crate::migration::turns::{Turn, turn};
-use crate::migration::{bare, herding, many, pods, summary};
+use crate::migration::{herding, many, summary};
 use crate::node::agents::Agents;
 use crate::process::clients::Clients;
 use crate::process::clock;
@@ -23,7 +24,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::watcher;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -148,8 +149,7 @@ impl Pass<'_> {
             status: &status,
             refusal: None,
             is_deleting: self.migration.metadata.deletion_timestamp.is_some(),
-            is_late: self.is_late(&source),
-            is_unwanted: sight.is_unwanted,
+            stop: self.stop(&source, &sight),
             is_source_lost: sight.is_source_lost(),
             source_pod: sight.source_pod(&course.operation),
             pods: &candidates,
@@ -209,6 +209,13 @@ impl Pass<'_> {
     }
 
     /// Before the freeze it may take so long, and no longer.
+    fn stop(&self, source: &TaskSeen<'_>, sight: &Sight) -> Option<Stop> {
+        if self.is_late(source) {
+            return Some(Stop::Late);
+        }
+        sight.is_unwanted.then_some(Stop::Unwanted)
+    }
+
     fn is_late(&self, source: &TaskSeen<'_>) -> bool {
         use crate::agent::api::SourceStanding;
         let standing = source.source.map(|report| report.standing);
@@ -243,7 +250,12 @@ impl Pass<'_> {
             self.release().await?;
             return Ok(Next::Over);
         }
-        let beginning = Box::pin(begin(&self.eyes, self.migration, &self.context.agents.namespace)).await?;
+        let beginning = Box::pin(begin(
+            &self.eyes,
+            self.migration,
+            &self.context.agents.namespace,
+        ))
+        .await?;
         // Nobody else begins between the look at the others and the word that this one has begun.
         let _turns = self.context.beginning.lock().await;
         let next = match beginning {
@@ -345,97 +357,6 @@ impl Pass<'_> {
             .await,
         )
     }
-
-    async fn act(&self, step: Step, observed: &Observed<'_>, sight: &Sight) -> Result<(), Error> {
-        let hands = &self.hands;
-        let operation = &observed.course.operation;
-        let owner = observed
-            .status
-            .journey
-            .as_ref()
-            .and_then(|journey| journey.owner.as_ref());
-        match step {
-            Step::Status(next) => {
-                self.decide(observed, &sight.aside(self.migration), &next)
-                    .await
-            }
-            Step::Task(spec) => {
-                let name = task_name(operation, &spec.node_name);
-                let above = self.migration.controller_owner_ref(&());
-                let seen = sight.task(&spec.node_name);
-                hands.order(*spec, seen, (&name, above)).await
-            }
-            Step::Detach => match (&sight.source, owner) {
-                (Some(pod), Some(owner)) => {
-                    let fields = pods::detach(owner, operation);
-                    hands.change(Change::Detach, pod, fields).await
-                }
-                _ => Ok(()),
-            },
-            Step::Attach => match (&sight.source, owner) {
-                // It was rolled away meanwhile: nobody would ever count it.
-                (Some(pod), Some(_)) if !sight.has_replica_set => hands.delete_pod(pod).await,
-                (Some(pod), Some(owner)) => {
-                    hands.change(Change::Attach, pod, pods::attach(owner)).await
-                }
-                _ => Ok(()),
-            },
-            Step::LiftGate(binding) => match sight.pod(&binding.pod_uid) {
-                Some(pod) => {
-                    let fields = pods::lift(pod, &binding, operation);
-                    hands.change(Change::Lift, pod, fields).await
-                }
-                None => Ok(()),
-            },
-            Step::DeletePod(uid) => match sight.pod(&uid) {
-                Some(pod) => hands.delete_pod(pod).await,
-                None => Ok(()),
-            },
-            Step::DeleteTask(node) => match sight.task(&node) {
-                Some(task) => hands.delete_task(task).await,
-                None => Ok(()),
-            },
-            Step::Finish => self.finish(observed, sight).await,
-            Step::CreatePod => {
-                let journey = observed.status.journey.as_ref();
-                match journey.and_then(|journey| bare::successor(journey, operation)) {
-                    Some(pod) if !sight.is_name_taken => hands.make_pod(&pod).await,
-                    _ => Ok(()),
-                }
-            }
-        }
-    }
-
-    /// What was decided is written over what it was decided on, and told.
-    async fn decide(
-        &self,
-        observed: &Observed<'_>,
-        aside: &Aside,
-        next: &MigrationStatus,
-    ) -> Result<(), Error> {
-        let (told, notice) = summary::told(observed, next, aside, self.stamp());
-        self.put(told).await?;
-        self.announce(notice).await;
-        Ok(())
-    }
-
-    async fn announce(&self, notice: Option<Notice>) {
-        if let Some(notice) = notice {
-            let recorder = &self.context.recorder;
-            writes::tell(recorder, (&EVENT).into(), self.migration, &notice).await;
-        }
-    }
-
-    /// The pod that runs now is worth as much as any other, and nobody holds the Migration any more.
-    async fn finish(&self, observed: &Observed<'_>, sight: &Sight) -> Result<(), Error> {
-        let winner = observed.status.decision.pod_uid.as_deref();
-        let winner = winner.and_then(|uid| sight.pod(uid));
-        if let Some(pod) = winner.filter(|pod| pods::is_cheap(pod)) {
-            let fields = pods::settled();
-            unless_gone(self.hands.change(Change::Settle, pod, fields).await)?;
-        }
-        self.release().await
-    }
 }
 
 fn refused(status: &MigrationStatus, why: String) -> MigrationStatus {
@@ -453,8 +374,7 @@ fn nothing_seen<'a>(course: &'a Course, status: &'a MigrationStatus) -> Observed
         status,
         refusal: None,
         is_deleting: false,
-        is_late: false,
-        is_unwanted: false,
+        stop: None,
         is_source_lost: false,
         source_pod: SourcePod::Gone,
         pods: &[],

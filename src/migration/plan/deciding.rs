@@ -6,7 +6,7 @@ use crate::migration::api::{
     Binding, Decision, MigrationStatus, OnFailure, Outcome, ProofNote, Stage, reasons,
 };
 use crate::migration::plan::ordering::is_settled;
-use crate::migration::plan::{Candidate, Observed, SourcePod};
+use crate::migration::plan::{Candidate, Observed, SourcePod, Stop};
 
 /// The new status, if there is something to decide.
 pub(super) fn decide(seen: &Observed<'_>) -> Option<MigrationStatus> {
@@ -55,9 +55,11 @@ fn give_up(seen: &Observed<'_>) -> Option<MigrationStatus> {
     let is_source_gone = seen.source_pod == SourcePod::Gone && is_idle(seen);
     let why = if seen.is_deleting {
         reasons::CANCELLED
-    } else if seen.is_late {
+    } else if seen.stop == Some(Stop::Late) {
         reasons::TOO_LATE
-    } else if seen.is_unwanted && seen.status.decision.outcome == Outcome::Undecided {
+    } else if seen.stop == Some(Stop::Unwanted)
+        && seen.status.decision.outcome == Outcome::Undecided
+    {
         reasons::UNWANTED
     } else if is_source_gone {
         reasons::SOURCE_KILLED

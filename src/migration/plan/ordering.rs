@@ -270,7 +270,8 @@ pub(super) fn is_settled(seen: &Observed<'_>) -> bool {
         Outcome::RolledBack => is_home && (is_attached || is_gone || !seen.is_prepare_first()),
         _ => is_home || (is_killed && is_gone),
     };
-    (is_source_done || is_lost) && losers(seen).all(|bound| is_void(seen, bound) && !seen.exists(&bound.pod_uid))
+    (is_source_done || is_lost)
+        && losers(seen).all(|bound| is_void(seen, bound) && !seen.exists(&bound.pod_uid))
 }
 
 /// The nodes are asked nothing any more, and the Migration is let go.

@@ -5,7 +5,7 @@ use crate::world::{Api, Order as Object, SOURCE, TARGET, World};
 use holdfast::agent::api::{StateTaskSpec, Word};
 use holdfast::hold::rules::Rule;
 use holdfast::migration::api::{ProofKind, ProofNote};
-use holdfast::migration::plan::{Candidate, Observed, SourcePod, Step, TaskSeen, plan};
+use holdfast::migration::plan::{Candidate, Observed, SourcePod, Step, Stop, TaskSeen, plan};
 use holdfast::migration::sweep::{Stray, sweep};
 use std::rc::Rc;
 
@@ -33,8 +33,7 @@ impl Model {
             status: self.status(view.status),
             refusal: None,
             is_deleting: view.migration == Object::Deleting,
-            is_late: view.is_late,
-            is_unwanted: false,
+            stop: view.is_late.then_some(Stop::Late),
             is_source_lost: false,
             source_pod: if view.source_pod.exists() {
                 SourcePod::Here {

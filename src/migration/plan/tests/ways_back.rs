@@ -29,7 +29,7 @@ fn what_did_not_run_goes_back_and_what_ran_goes_forward() {
 fn silence_is_not_death_and_a_proof_is_written_before_it_is_used() {
     let mut scene = Scene::released(Order::PrepareFirst);
     scene.is_silent = true;
-    scene.is_late = true;
+    scene.stop = Some(Stop::Late);
     assert_eq!(scene.settle(), []);
     assert_eq!(scene.outcome().0, Outcome::Allowed);
     scene.proof = Some(ProofNote {
@@ -124,4 +124,38 @@ fn fresh_is_the_last_resort_and_never_in_a_prepared_pod() {
     scene.settle();
     assert_eq!(scene.status.decision.generation, None);
     assert_eq!(scene.status.decision.pod_uid.as_deref(), Some("u2"));
+}
+
+#[test]
+fn a_pod_that_its_owner_does_not_want_any_more_goes_back_and_its_owner_chooses() {
+    let mut scene = Scene::new(Order::PrepareFirst);
+    scene.status.stage = Stage::Begun;
+    scene.source_pod = SourcePod::Here { is_detached: true };
+    scene.stop = Some(Stop::Unwanted);
+    scene.settle();
+    assert_eq!(scene.outcome().0, Outcome::RolledBack);
+    assert_eq!(
+        scene.status.given_up.as_deref(),
+        Some(reasons::UNWANTED),
+        "and why"
+    );
+    // What may run the state already is not called back for it.
+    let mut allowed = Scene::released(Order::PrepareFirst);
+    allowed.stop = Some(Stop::Unwanted);
+    allowed.settle();
+    assert_eq!(allowed.outcome().0, Outcome::Allowed);
+}
+
+#[test]
+fn a_node_that_is_gone_for_good_is_not_waited_for_when_its_pod_is_gone() {
+    let mut scene = Scene::released(Order::PrepareFirst);
+    scene.says("u1", TargetStanding::Restored, true);
+    scene.settle();
+    assert_eq!(scene.outcome().0, Outcome::Restored);
+    scene.is_source_lost = true;
+    scene.settle();
+    assert_eq!(scene.status.stage, Stage::Begun, "its pod is there");
+    scene.source_pod = SourcePod::Gone;
+    scene.settle();
+    assert_eq!(scene.status.stage, Stage::Closed);
 }
