@@ -252,6 +252,7 @@ pub mod migration {
     pub(crate) mod preflight;
     pub(crate) mod reconcile;
     pub(crate) mod request;
+    pub(crate) mod sight;
     pub(crate) mod strays;
     pub(crate) mod summary;
     pub mod sweep;
