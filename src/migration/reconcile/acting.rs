@@ -3,7 +3,7 @@
 use super::{EVENT, Pass};
 use crate::kit::error::Error;
 use crate::kit::events::Notice;
-use crate::migration::api::MigrationStatus;
+use crate::migration::api::{MigrationStatus, Stage};
 use crate::migration::hands::{Change, unless_gone};
 use crate::migration::observing::task_name;
 use crate::migration::plan::{Observed, Step};
@@ -86,7 +86,13 @@ impl Pass<'_> {
         aside: &Aside,
         next: &MigrationStatus,
     ) -> Result<(), Error> {
-        let (told, notice) = summary::told(observed, next, aside, self.stamp());
+        let (mut told, notice) = summary::told(observed, next, aside, self.stamp());
+        if told.stage == Stage::Closed
+            && let Some(journey) = &mut told.journey
+        {
+            // It is large, and nothing is made from it any more.
+            journey.manifest = None;
+        }
         self.put(told).await?;
         self.announce(notice).await;
         Ok(())
