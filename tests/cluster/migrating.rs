@@ -33,7 +33,7 @@ spec:
         - name: c
           image: localhost/busybox:1
           imagePullPolicy: Never
-          command: [sh, -c, 'id=$(cat /proc/sys/kernel/random/uuid); i=0; while :; do i=$((i+1)); echo "$id $i" > /own; echo $i > /shared/count; echo $i > /dev/shm/count; echo "$id $i"; sleep 0.1; done']
+          command: [sh, -c, 'id=$(cat /proc/sys/kernel/random/uuid); i=0; while :; do i=$((i+1)); echo "$id $i" > /new; mv /new /own; echo $i > /shared/count; echo $i > /dev/shm/count; echo "$id $i"; sleep 0.1; done']
           volumeMounts: [{name: shared, mountPath: /shared}]
       volumes: [{name: shared, emptyDir: {}}]
 "#;

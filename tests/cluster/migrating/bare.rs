@@ -16,7 +16,7 @@ spec:
     - name: c
       image: localhost/busybox:1
       imagePullPolicy: Never
-      command: [sh, -c, 'id=$(cat /proc/sys/kernel/random/uuid); i=0; while :; do i=$((i+1)); echo "$id $i" > /own; echo "$id $i"; sleep 0.1; done']
+      command: [sh, -c, 'id=$(cat /proc/sys/kernel/random/uuid); i=0; while :; do i=$((i+1)); echo "$id $i" > /new; mv /new /own; echo "$id $i"; sleep 0.1; done']
 "#;
 
 pub(super) async fn goes_under_its_own_name(world: &World) {
