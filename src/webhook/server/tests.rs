@@ -12,12 +12,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
+use std::io;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 mod hostile;
 mod identity;
+mod turns;
 
 const IN_TIME: Duration = Duration::from_secs(60);
 const NAME: &str = "holdfast.holdfast-system.svc";
