@@ -4,11 +4,11 @@
 //! was received: no request, no body and no response are built for it. Whatever else comes is left to hyper, with all of its bytes, and
 //! hyper has the connection from then on. So nothing is refused here, and nothing is waited for but the rest of a request.
 
+use crate::process::clock;
 use crate::webhook::connections::Seat;
 use crate::webhook::exchange::Exchange;
 use bytes::{Buf, BytesMut};
 use httparse::{Header, Request, Status};
-use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -238,7 +238,7 @@ struct Today {
 
 impl Today {
     fn at(now: Instant) -> Self {
-        let time = Timestamp::now();
+        let time = clock::now();
         let passed = u64::try_from(time.subsec_nanosecond()).unwrap_or_default();
         let left = Duration::from_secs(1).saturating_sub(Duration::from_nanos(passed));
         let text = DateTimePrinter::new().timestamp_to_rfc9110_string(&time);

@@ -5,7 +5,6 @@ use crate::webhook::connections::{Connections, Patience, Taken};
 use crate::webhook::endpoint::{Endpoint, Reply};
 use crate::webhook::review::Malformed;
 use futures::future::BoxFuture;
-use http_body_util::BodyExt;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -123,15 +122,12 @@ impl World {
         let (exchange, seat) = (Arc::clone(&self.exchange), self.taken.seat());
         let service = service_fn(move |request| {
             let (exchange, seat) = (Arc::clone(&exchange), Arc::clone(&seat));
-            async move {
-                let answer = exchange.answer(&seat, request).await;
-                Ok::<_, Infallible>(answer.map(|body| body.boxed()))
-            }
+            async move { Ok::<_, Infallible>(exchange.answer(&seat, request).await) }
         });
         let mut builder = http1::Builder::new();
         builder.half_close(true);
-        let served = builder.serve_connection(TokioIo::new(server), service);
-        served.await.unwrap();
+        let serving = builder.serve_connection(TokioIo::new(server), service);
+        serving.await.unwrap();
         let mut text = String::new();
         client.read_to_string(&mut text).await.unwrap();
         text

@@ -126,7 +126,7 @@ impl Session {
 
     /// Makes a record of some text, in this space.
     pub(super) fn seal<'s>(&mut self, text: &[u8], space: &'s mut Vec<u8>) -> io::Result<&'s [u8]> {
-        self.write(space, |ready, space| ready.encrypt(text, space))
+        self.write(Some(text), space)
     }
 
     /// Makes the record that says that no more text follows; after a failure there is none.
@@ -134,17 +134,18 @@ impl Session {
         if let Some(Over::Failed(_)) = self.over {
             return Ok(&[]);
         }
-        self.write(space, |ready, space| ready.queue_close_notify(space))
+        self.write(None, space)
     }
 
-    fn write<'s>(
-        &mut self,
-        space: &'s mut Vec<u8>,
-        mut write: impl FnMut(&mut Ready<'_>, &mut [u8]) -> Result<usize, EncryptError>,
-    ) -> io::Result<&'s [u8]> {
+    /// A record of some text; without text, the goodbye.
+    fn write<'s>(&mut self, text: Option<&[u8]>, space: &'s mut Vec<u8>) -> io::Result<&'s [u8]> {
         if let Some(Over::Failed(_)) = self.over {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
+        let write = |ready: &mut Ready<'_>, space: &mut [u8]| match text {
+            Some(text) => ready.encrypt(text, space),
+            None => ready.queue_close_notify(space),
+        };
         let mut written = None;
         self.advance_waiting(&mut ReadBuf::new(&mut []), |ready| {
             let length = match write(ready, space) {

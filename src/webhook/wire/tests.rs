@@ -54,7 +54,7 @@ impl AsyncWrite for Pipe {
         if now == 0 {
             return Poll::Pending;
         }
-        self.takes -= now;
+        self.takes = self.takes.saturating_sub(now);
         self.went.extend_from_slice(&bytes[..now]);
         Poll::Ready(Ok(now))
     }
@@ -128,7 +128,7 @@ impl Pair {
     /// After the handshake.
     fn shaken(ends: &Ends) -> Self {
         let mut pair = Self::new(ends);
-        while !pair.shakes(|pair| pair.deliver()).unwrap() {}
+        while !pair.shakes(Self::deliver).unwrap() {}
         assert!(!pair.client.is_handshaking());
         pair
     }
@@ -223,5 +223,5 @@ impl Pair {
 }
 
 fn text(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
+    (0..=250).cycle().take(length).collect()
 }

@@ -141,13 +141,14 @@ proptest! {
     }
 
     #[test]
-    fn what_is_not_what_was_sent_is_never_heard(at in 0_usize..200, flip in 1_u8.., cut in 1_usize..200, size in 1_usize..50) {
+    fn what_is_not_what_was_sent_is_never_heard(at in 0_usize..149, flip in 1_u8.., cut in 1_usize..200, size in 1_usize..50) {
         let mut pair = Pair::shaken(&ENDS);
         pair.say(b"first");
         let mut flight = pair.flight();
         pair.say(&[b'x'; 100]);
         flight.extend(pair.flight());
-        let at = at % flight.len();
+        // Two records, each with a frame of 22 bytes.
+        prop_assert_eq!(flight.len(), 149);
         flight[at] ^= flip;
         let mut heard = Vec::new();
         for piece in flight.chunks(cut) {
