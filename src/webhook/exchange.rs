@@ -116,7 +116,11 @@ impl Exchange {
         let _turn = self.turn().ok()?;
         let arrived = Instant::now();
         seat.begins(Doing::Review, arrived);
-        let reply = route.at_once(body)?.ok()?.ok()?;
+        let Some(Ok(Ok(reply))) = route.at_once(body) else {
+            // No review is under way until `answer` begins one, and hyper may refuse the request before: that, too, may not last for ever.
+            seat.begins(Doing::Head, arrived);
+            return None;
+        };
         let (at, is_last) = self.done(seat, route, &reply, arrived);
         Some(Answered {
             body: reply.body,
@@ -206,6 +210,17 @@ impl Exchange {
                 Err(Refusal::Panicked)
             }
         }
+    }
+
+    /// Whether anybody answers reviews for this path.
+    pub(super) fn serves(&self, path: &str) -> bool {
+        self.serving(path).is_some()
+    }
+
+    /// The client of a review was gone before all of its body had come: there is nobody to be told.
+    pub(super) fn was_cut(&self) {
+        let (_code, reason, _why) = Refusal::CutBody.told();
+        self.metrics.refused(reason);
     }
 
     fn serving(&self, path: &str) -> Option<&Route> {

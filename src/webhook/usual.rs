@@ -51,8 +51,8 @@ enum Found<'a> {
     Request(&'a str, &'a [u8], usize),
     /// The beginning of a head.
     Head,
-    /// A head, and not the whole body.
-    Body,
+    /// A head, and not the whole body: for whom the request is, and how long it is.
+    Body(&'a str, usize),
     Other,
 }
 
@@ -68,13 +68,19 @@ fn find(text: &[u8], longest_body: usize) -> Found<'_> {
         return Found::Other;
     };
     let length = body_length(head.headers).filter(|length| *length <= longest_body);
-    let Some(length) = length.filter(|_| !target.contains('#')) else {
+    let Some(length) = length.filter(|_| target.bytes().all(is_plain)) else {
         return Found::Other;
     };
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     let end = begin.saturating_add(length);
-    text.get(begin..end)
-        .map_or(Found::Body, |body| Found::Request(path, body, end))
+    text.get(begin..end).map_or(Found::Body(path, end), |body| {
+        Found::Request(path, body, end)
+    })
+}
+
+/// Whether a target may hold this: what else there is, hyper looks at more closely, and refuses some of it.
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$'..=b';' | b'=' | b'?'..=b'~')
 }
 
 /// How long the body is, if the head says so once, and that it is JSON, and nothing else that means anything.
@@ -104,7 +110,8 @@ enum Step {
     /// A whole answer; whether it is the connection's last.
     Answer(Vec<u8>, bool),
     Head,
-    Body,
+    /// A head has come, of a request that is so long.
+    Body(usize),
     Other,
     /// The client says that nothing more comes.
     End,
@@ -125,7 +132,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Usual<'_, S> {
         loop {
             step = match step {
                 Step::Head => self.more(&mut came).await?,
-                Step::Body => match timeout(SOON, self.more(&mut came)).await {
+                Step::Body(end) => match timeout(SOON, self.rest(&mut came, end)).await {
                     Ok(step) => step?,
                     Err(_elapsed) => Step::Other,
                 },
@@ -147,6 +154,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Usual<'_, S> {
         }
     }
 
+    /// Waits for the rest of a request that is so long. However many pieces it comes in, it is looked at again once.
+    async fn rest(&mut self, came: &mut BytesMut, end: usize) -> io::Result<Step> {
+        while came.len() < end {
+            let fetched = poll_fn(|context| {
+                TEXT.with_borrow_mut(|space| {
+                    let mut text = ReadBuf::new(space);
+                    ready!(Pin::new(&mut *self.stream).poll_read(context, &mut text))?;
+                    came.extend_from_slice(text.filled());
+                    Poll::Ready(io::Result::Ok(text.filled().len()))
+                })
+            });
+            let fetched = fetched.await.inspect_err(|_| self.exchange.was_cut())?;
+            if fetched == 0 {
+                return Ok(Step::Other);
+            }
+        }
+        Ok(self.again(came))
+    }
+
     /// Waits for more. Where nothing came before, a whole request is answered without being kept.
     async fn more(&mut self, came: &mut BytesMut) -> io::Result<Step> {
         poll_fn(|context| {
@@ -155,7 +181,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Usual<'_, S> {
                 ready!(Pin::new(&mut *self.stream).poll_read(context, &mut text))?;
                 let text = text.filled();
                 if text.is_empty() {
-                    return Poll::Ready(Ok(Step::End));
+                    // What is to be said about half a request, hyper says.
+                    let is_over = came.is_empty();
+                    return Poll::Ready(Ok(if is_over { Step::End } else { Step::Other }));
                 }
                 if !came.is_empty() {
                     came.extend_from_slice(text);
@@ -193,11 +221,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Usual<'_, S> {
                 self.seat.hears();
                 return (Step::Head, 0);
             }
-            Found::Body => {
+            Found::Body(path, end) if self.exchange.serves(path) => {
                 self.seat.hears();
-                return (Step::Body, 0);
+                return (Step::Body(end), 0);
             }
-            Found::Other => return (Step::Other, 0),
+            Found::Body(..) | Found::Other => return (Step::Other, 0),
         };
         match self.exchange.at_once(self.seat, path, body) {
             Some(answered) => {
