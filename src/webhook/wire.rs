@@ -3,6 +3,8 @@
 //! What has come is fetched by one call into the kernel, decrypted where it was received, and copied to where it was asked for. What is
 //! written is encrypted into one record and sent by one call. Both happen in spaces that belong to the thread, so a connection that rests
 //! takes no memory for them: it keeps only what was not asked for yet, what is no whole record yet, and what the socket did not take.
+//! What was decrypted stays in a thread's space until the next connection's bytes lie over it, as in any buffer that is used again: it is
+//! not wiped, for whoever can read this memory can read the key too.
 
 mod session;
 
@@ -48,10 +50,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
     fn poll_shake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            // With a failure nobody waits until the client has taken the alert.
-            if self.session.is_over()? {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
+            // With a failure nobody waits until the client has taken the alert. A goodbye is none: it is believed only after the last
+            // bytes of the handshake, and may come with them, as may a question between the two.
+            self.session.is_over()?;
             let sent = self.poll_send(context)?;
             if self.session.has_shaken() {
                 ready!(sent);
@@ -156,6 +157,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         ready!(wire.poll_send(context))?;
+        if text.is_empty() {
+            return Poll::Ready(Ok(0));
+        }
         let text = text.get(..MOST_TEXT).unwrap_or(text);
         SEALED.with_borrow_mut(|space| {
             let record = wire.session.seal(text, space)?;

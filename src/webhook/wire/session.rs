@@ -119,6 +119,7 @@ impl Session {
         if self.over.is_some() {
             self.came = BytesMut::new();
         } else if self.came.len() > MOST_WAITING {
+            // The client gets no alert: to rustls nothing is wrong yet, so it has none to send.
             let why = "a message is longer than any that is taken";
             self.over = Some(Over::Failed(rustls::Error::General(why.into())));
         }

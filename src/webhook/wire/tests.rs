@@ -5,6 +5,7 @@ use crate::process::flags::OldestTls;
 use crate::webhook::handshake::{Served, config};
 use futures::task::noop_waker_ref;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SupportedProtocolVersion};
 use std::io::{Read, Write};
@@ -93,6 +94,36 @@ fn ends(version: &'static SupportedProtocolVersion) -> Ends {
                 .with_root_certificates(roots)
                 .with_no_client_auth(),
         ),
+    }
+}
+
+/// The same, where the client shows a certificate with so many names.
+fn known_ends(version: &'static SupportedProtocolVersion, names: u16) -> Ends {
+    let ends = ends(version);
+    let names: Vec<_> = (0..names)
+        .map(|at| format!("client-{at}.example"))
+        .collect();
+    let issued = rcgen::generate_simple_self_signed(names).unwrap();
+    let certificate = issued.cert.der().clone();
+    let mut authorities = RootCertStore::empty();
+    authorities.add(certificate.clone()).unwrap();
+    let verifier = WebPkiClientVerifier::builder(authorities.into()).build();
+    let served = Arc::clone(&ends.server.cert_resolver);
+    let server = ServerConfig::builder_with_protocol_versions(&[version])
+        .with_client_cert_verifier(verifier.unwrap())
+        .with_cert_resolver(served);
+    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let key = rustls::crypto::ring::default_provider()
+        .key_provider
+        .load_private_key(key)
+        .unwrap();
+    let shown = CertifiedKey::new(vec![certificate], key);
+    let mut client = (*ends.client).clone();
+    client.resumption = rustls::client::Resumption::disabled();
+    client.client_auth_cert_resolver = Arc::new(rustls::sign::SingleCertAndKey::from(shown));
+    Ends {
+        server: Arc::new(server),
+        client: Arc::new(client),
     }
 }
 

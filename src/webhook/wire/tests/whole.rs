@@ -4,39 +4,85 @@ use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::TlsConnector;
 
+/// Cuts each flight of the handshake, until no flight is as long as that; how long that is.
+fn cut_everywhere(ends: &Ends, step: usize) -> usize {
+    let mut cut = 1;
+    loop {
+        let (mut pair, mut was_cut) = (Pair::new(ends), false);
+        while !pair.wire.session.has_shaken() {
+            let flight = pair.flight();
+            if cut < flight.len() {
+                was_cut = true;
+                assert!(
+                    !pair
+                        .shakes(|pair| pair.wire.stream.comes.extend(&flight[..cut]))
+                        .unwrap()
+                );
+                pair.shakes(|pair| pair.wire.stream.comes.extend(&flight[cut..]))
+                    .unwrap();
+            } else {
+                pair.shakes(|pair| pair.wire.stream.comes.extend(&flight))
+                    .unwrap();
+            }
+        }
+        assert!(!pair.client.is_handshaking());
+        assert!(pair.keeps_nothing());
+        if !was_cut {
+            return cut;
+        }
+        cut += step;
+    }
+}
+
 #[test]
 fn a_handshake_may_be_cut_anywhere() {
     for version in BOTH {
-        let ends = ends(version);
-        let mut cut = 1;
-        // Each flight of the handshake, until no flight is as long as that.
-        loop {
-            let (mut pair, mut was_cut) = (Pair::new(&ends), false);
-            while !pair.wire.session.has_shaken() {
-                let flight = pair.flight();
-                if cut < flight.len() {
-                    was_cut = true;
-                    assert!(
-                        !pair
-                            .shakes(|pair| pair.wire.stream.comes.extend(&flight[..cut]))
-                            .unwrap()
-                    );
-                    pair.shakes(|pair| pair.wire.stream.comes.extend(&flight[cut..]))
-                        .unwrap();
-                } else {
-                    pair.shakes(|pair| pair.wire.stream.comes.extend(&flight))
-                        .unwrap();
-                }
-            }
-            assert!(!pair.client.is_handshaking());
-            assert!(pair.keeps_nothing());
-            if !was_cut {
-                break;
-            }
-            cut += 1;
-        }
-        assert!(cut > 60, "{cut}");
+        assert!(cut_everywhere(&ends(version), 1) > 60);
     }
+}
+
+#[test]
+fn the_certificate_of_a_client_may_be_cut_anywhere_too() {
+    for version in BOTH {
+        for (names, step, length) in [(1, 7, 300), (1500, 499, MOST_TEXT)] {
+            let ends = known_ends(version, names);
+            let longest = cut_everywhere(&ends, step);
+            assert!(
+                longest > length,
+                "{longest} bytes with {names} names, {version:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_goodbye_may_come_with_the_last_bytes_of_the_handshake() {
+    for (version, question) in [
+        (&rustls::version::TLS12, &b""[..]),
+        (&rustls::version::TLS13, b""),
+        (&rustls::version::TLS13, b"only question"),
+    ] {
+        let mut pair = Pair::new(&ends(version));
+        pair.say(question);
+        assert!(!pair.shakes(Pair::deliver).unwrap());
+        pair.client.send_close_notify();
+        assert!(pair.shakes(Pair::deliver).unwrap());
+        assert_eq!(pair.read_all(5), question);
+        assert_eq!(pair.read(5).unwrap().unwrap(), b"", "and nothing follows");
+        assert!(matches!(pair.write(b"answer"), Poll::Ready(Ok(6))));
+        assert!(matches!(pair.shut(), Poll::Ready(Ok(()))));
+        assert_eq!(pair.hears(), (b"answer".to_vec(), true));
+        assert!(pair.keeps_nothing());
+    }
+}
+
+#[test]
+fn nothing_is_written_where_there_is_nothing_to_write() {
+    let mut pair = Pair::shaken(&ends(&rustls::version::TLS13));
+    assert!(matches!(pair.write(b""), Poll::Ready(Ok(0))));
+    assert!(pair.wire.stream.went.is_empty());
+    assert!(matches!(pair.write(b"answer"), Poll::Ready(Ok(6))));
+    assert_eq!(pair.hears(), (b"answer".to_vec(), false));
 }
 
 #[test]
