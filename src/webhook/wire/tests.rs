@@ -108,10 +108,9 @@ fn known_ends(version: &'static SupportedProtocolVersion, names: u16) -> Ends {
     let mut authorities = RootCertStore::empty();
     authorities.add(certificate.clone()).unwrap();
     let verifier = WebPkiClientVerifier::builder(authorities.into()).build();
-    let served = Arc::clone(&ends.server.cert_resolver);
     let server = ServerConfig::builder_with_protocol_versions(&[version])
         .with_client_cert_verifier(verifier.unwrap())
-        .with_cert_resolver(served);
+        .with_cert_resolver(Arc::clone(&ends.server.cert_resolver));
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
     let key = rustls::crypto::ring::default_provider()
         .key_provider

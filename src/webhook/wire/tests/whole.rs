@@ -30,7 +30,7 @@ fn cut_everywhere(ends: &Ends, step: usize) -> usize {
         if !was_cut {
             return cut;
         }
-        cut += step;
+        cut = cut.saturating_add(step);
     }
 }
 
