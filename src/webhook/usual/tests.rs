@@ -313,12 +313,14 @@ async fn a_body_is_waited_for_once_however_many_pieces_it_comes_in() {
     let (mut client, mut server) = duplex(1000);
     let asked = request("now, in many pieces");
     let begin = asked.len() - "in many pieces".len();
-    let asking = async {
-        client.write_all(&asked.as_bytes()[..begin]).await.unwrap();
-        for piece in asked.as_bytes()[begin..].chunks(1) {
+    let sent = asked.clone();
+    let asking = async move {
+        client.write_all(&sent.as_bytes()[..begin]).await.unwrap();
+        for piece in sent.as_bytes()[begin..].chunks(1) {
             tokio::time::sleep(SOON / 3).await;
             client.write_all(piece).await.unwrap();
         }
+        drop(client);
     };
     let ((), left) = tokio::join!(asking, world.serve(&mut server));
     let left = left.unwrap();

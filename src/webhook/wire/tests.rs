@@ -52,7 +52,8 @@ impl AsyncWrite for Pipe {
     ) -> Poll<io::Result<usize>> {
         let now = bytes.len().min(self.takes);
         let now = now.min(self.at_once.unwrap_or(now));
-        if now == 0 {
+        // Nothing is always taken, as by a socket.
+        if now == 0 && !bytes.is_empty() {
             return Poll::Pending;
         }
         self.takes = self.takes.saturating_sub(now);
