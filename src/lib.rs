@@ -105,13 +105,16 @@ pub mod webhook {
     pub mod endpoint;
     mod exchange;
     pub mod handshake;
+    mod heard;
     pub mod identity;
+    mod refusal;
     pub mod review;
     pub mod rollover;
     pub mod server;
-    mod socket;
     pub mod store;
     pub mod tls;
+    mod usual;
+    mod wire;
 }
 
 /// Calls to a node's container runtime.

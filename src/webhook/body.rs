@@ -3,7 +3,7 @@
 //! Nearly every body is small and comes in one piece, which is handed on as it is. What is larger than [`Bounds::small`] draws on an
 //! allowance that all requests share: however many come at once, the memory for them is bounded, and small ones never wait for it.
 
-use crate::webhook::exchange::Refusal;
+use crate::webhook::refusal::Refusal;
 use bytes::Bytes;
 use futures::poll;
 use http_body::Body;

@@ -86,7 +86,8 @@ impl Seat {
         now.saturating_duration_since(self.epoch) > self.retires
     }
 
-    fn state(&self) -> (Doing, Duration) {
+    /// What is being done, and since when, from the epoch on.
+    pub(super) fn state(&self) -> (Doing, Duration) {
         let word = self.state.load(Ordering::Relaxed);
         (Doing::of(word), Duration::from_millis(word >> Doing::BITS))
     }

@@ -12,7 +12,8 @@ pub trait Endpoint: Send + Sync {
     /// The webhook's short name, for metrics.
     fn name(&self) -> &'static str;
 
-    /// Answers one review, if that needs nothing but memory. With `None` it is asked again, by `review`.
+    /// Answers one review, if that needs nothing but memory. With `None` it is asked again, by `review`. Whatever is no answer (none, a
+    /// review that cannot be read, a panic) may be asked for twice before it counts, so nothing may be counted or kept here for it.
     fn at_once(&self, _body: &[u8]) -> Option<Result<Reply, Malformed>> {
         None
     }

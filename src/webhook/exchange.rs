@@ -17,6 +17,8 @@ use crate::process::telemetry::{EndpointMetrics, WebhookMetrics};
 use crate::webhook::body::{Allowance, Bounds, collect, discard};
 use crate::webhook::connections::{Doing, Seat};
 use crate::webhook::endpoint::{Endpoint, Reply};
+use crate::webhook::refusal::Refusal;
+use crate::webhook::review::Malformed;
 use bytes::Bytes;
 use futures::FutureExt;
 use http::header::{ALLOW, CONNECTION, CONTENT_TYPE, RETRY_AFTER};
@@ -41,78 +43,18 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
-/// Why a request was not answered with a review.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Refusal {
-    UnknownPath,
-    BadMethod,
-    BadType,
-    TooLarge(usize),
-    SlowBody,
-    CutBody,
-    Malformed(String),
-    Crowded,
-    Panicked,
-    Late,
-}
-
-impl Refusal {
-    /// Code, reason for the metric, and a sentence.
-    fn told(self) -> (StatusCode, &'static str, String) {
-        match self {
-            Self::UnknownPath => (
-                StatusCode::NOT_FOUND,
-                "unknown_path",
-                "nothing is served here; look at the path in the webhook's configuration".into(),
-            ),
-            Self::BadMethod => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "bad_method",
-                "a review is sent with POST".into(),
-            ),
-            Self::BadType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "bad_type",
-                "a review is sent as application/json".into(),
-            ),
-            Self::TooLarge(largest) => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "too_large",
-                format!("a review has at most {largest} bytes"),
-            ),
-            Self::SlowBody => (
-                StatusCode::REQUEST_TIMEOUT,
-                "slow_body",
-                "the body did not come in time".into(),
-            ),
-            Self::CutBody => (
-                StatusCode::BAD_REQUEST,
-                "cut_body",
-                "the body was cut off".into(),
-            ),
-            Self::Malformed(why) => (StatusCode::BAD_REQUEST, "malformed", why),
-            Self::Crowded => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "crowded",
-                "too much is under way; try again".into(),
-            ),
-            Self::Panicked => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "panicked",
-                "the review failed by a fault of Holdfast; its log says where".into(),
-            ),
-            Self::Late => (
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "late",
-                "the review was not finished in time".into(),
-            ),
-        }
-    }
-}
-
 struct Route {
     endpoint: Arc<dyn Endpoint>,
     metrics: EndpointMetrics,
+}
+
+/// A review that was answered at once.
+pub(super) struct Answered {
+    /// As JSON.
+    pub(super) body: Vec<u8>,
+    /// With this answer the connection ends.
+    pub(super) is_last: bool,
+    pub(super) at: Instant,
 }
 
 /// What all connections of one server share.
@@ -124,6 +66,15 @@ pub(super) struct Exchange {
     allowance: Allowance,
     reviews: AtomicUsize,
     is_leaving: AtomicBool,
+}
+
+type Outcome = std::thread::Result<Result<Reply, Malformed>>;
+
+impl Route {
+    /// What the endpoint says without waiting, if it does; or that it panicked.
+    fn at_once(&self, body: &[u8]) -> Option<Outcome> {
+        catch_unwind(AssertUnwindSafe(|| self.endpoint.at_once(body))).transpose()
+    }
 }
 
 impl Exchange {
@@ -153,6 +104,31 @@ impl Exchange {
         self.is_leaving.store(true, Ordering::Relaxed);
     }
 
+    /// The longest body that draws on no allowance.
+    pub(super) const fn small(&self) -> usize {
+        self.bounds.small
+    }
+
+    /// Answers a review for this path, if it can be answered at once. Otherwise nothing was counted, and it has to be asked again by
+    /// `answer`, which refuses what is to be refused.
+    pub(super) fn at_once(&self, seat: &Seat, path: &str, body: &[u8]) -> Option<Answered> {
+        let route = self.serving(path)?;
+        let _turn = self.turn().ok()?;
+        let arrived = Instant::now();
+        seat.begins(Doing::Review, arrived);
+        let Some(Ok(Ok(reply))) = route.at_once(body) else {
+            // No review is under way until `answer` begins one, and hyper may refuse the request before: that, too, may not last for ever.
+            seat.begins(Doing::Head, arrived);
+            return None;
+        };
+        let (at, is_last) = self.done(seat, route, &reply, arrived);
+        Some(Answered {
+            body: reply.body,
+            is_last,
+            at,
+        })
+    }
+
     /// Answers one request of the connection on this seat.
     pub(super) async fn answer<B>(&self, seat: &Seat, request: Request<B>) -> Response<Full<Bytes>>
     where
@@ -160,23 +136,36 @@ impl Exchange {
     {
         let arrived = Instant::now();
         seat.begins(Doing::Body, arrived);
-        let answered = self.review(seat, request, arrived).await;
-        let now = Instant::now();
-        let mut response = match answered {
+        let (mut response, is_last) = match self.review(seat, request, arrived).await {
             Ok((route, reply)) => {
-                let took = now.saturating_duration_since(arrived);
-                route.metrics.answered(reply.verdict, took);
+                let (_now, is_last) = self.done(seat, route, &reply, arrived);
                 let mut response = Response::new(Full::from(reply.body));
                 response.headers_mut().insert(CONTENT_TYPE, JSON);
-                response
+                (response, is_last)
             }
-            Err(refusal) => self.refuse(refusal),
+            Err(refusal) => {
+                let response = self.refuse(refusal);
+                (response, self.rests(seat, Instant::now()))
+            }
         };
-        if self.is_leaving.load(Ordering::Relaxed) || seat.is_old(now) {
+        if is_last {
             response.headers_mut().insert(CONNECTION, CLOSE);
         }
-        seat.begins(Doing::Rest, now);
         response
+    }
+
+    /// A review is answered: when, and whether its connection ends with it.
+    fn done(&self, seat: &Seat, route: &Route, reply: &Reply, arrived: Instant) -> (Instant, bool) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(arrived);
+        route.metrics.answered(reply.verdict, took);
+        (now, self.rests(seat, now))
+    }
+
+    /// Nothing is under way on this connection any more; whether it ends.
+    fn rests(&self, seat: &Seat, now: Instant) -> bool {
+        seat.begins(Doing::Rest, now);
+        self.is_leaving.load(Ordering::Relaxed) || seat.is_old(now)
     }
 
     async fn review<B>(
@@ -201,8 +190,7 @@ impl Exchange {
         seat.begins(Doing::Review, arrived);
         let endpoint = &*route.endpoint;
         // Nearly every answer is there at once: neither a task nor a timer is made for it.
-        let at_once = catch_unwind(AssertUnwindSafe(|| endpoint.at_once(&body.bytes)));
-        let answered = if let Some(answered) = at_once.transpose() {
+        let answered = if let Some(answered) = route.at_once(&body.bytes) {
             answered
         } else {
             let (deadline, limit) = deadline(arrived, head.uri.query());
@@ -224,13 +212,25 @@ impl Exchange {
         }
     }
 
+    /// Whether anybody answers reviews for this path.
+    pub(super) fn serves(&self, path: &str) -> bool {
+        self.serving(path).is_some()
+    }
+
+    /// The client of a review was gone before all of its body had come: there is nobody to be told.
+    pub(super) fn was_cut(&self) {
+        let (_code, reason, _why) = Refusal::CutBody.told();
+        self.metrics.refused(reason);
+    }
+
+    fn serving(&self, path: &str) -> Option<&Route> {
+        let mut routes = self.routes.iter();
+        routes.find(|route| route.endpoint.path() == path)
+    }
+
     /// Whom a request is for, as far as its head says that it is one.
     fn route(&self, head: &Parts) -> Result<&Route, Refusal> {
-        let path = head.uri.path();
-        let mut routes = self.routes.iter();
-        let route = routes
-            .find(|route| route.endpoint.path() == path)
-            .ok_or(Refusal::UnknownPath)?;
+        let route = self.serving(head.uri.path()).ok_or(Refusal::UnknownPath)?;
         if head.method != Method::POST {
             return Err(Refusal::BadMethod);
         }

@@ -12,27 +12,23 @@ use crate::process::flags::Listen;
 use crate::process::listeners::bind;
 use crate::process::telemetry::WebhookMetrics;
 use crate::webhook::body::Bounds;
-use crate::webhook::connections::{Connections, Doing, Patience, Seat, Taken};
+use crate::webhook::connections::{Connections, Doing, Patience, Taken};
 use crate::webhook::endpoint::Endpoint;
 use crate::webhook::exchange::Exchange;
-use crate::webhook::socket::Socket;
+use crate::webhook::heard::Heard;
+use crate::webhook::usual::Usual;
+use crate::webhook::wire::Wire;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rustls::ServerConfig;
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
 /// How long reviews that are under way may take after the stop.
@@ -140,7 +136,7 @@ fn serve_within(limits: Limits, listen: Listen, setup: Setup) -> Result<Option<W
             metrics.clone(),
         )),
         connections: Arc::new(Connections::new(limits.patience, metrics.clone())),
-        tls: TlsAcceptor::from(tls),
+        tls,
         metrics,
     };
     let task = tokio::spawn(server.run(listener, stop, close.clone(), limits.sweep));
@@ -190,7 +186,7 @@ fn ended(why: String) -> Error {
 struct Server {
     exchange: Arc<Exchange>,
     connections: Arc<Connections>,
-    tls: TlsAcceptor,
+    tls: Arc<ServerConfig>,
     metrics: WebhookMetrics,
 }
 
@@ -263,10 +259,10 @@ impl Server {
     async fn attend(self, stream: TcpStream, taken: Taken) {
         let seat = taken.seat();
         let shaken = match stream.set_nodelay(true) {
-            Ok(()) => self.tls.accept(Socket::new(stream)).await,
+            Ok(()) => Wire::accept(stream, self.tls).await,
             Err(error) => Err(error),
         };
-        let stream = match shaken {
+        let mut stream = match shaken {
             Ok(stream) => stream,
             Err(error) => {
                 self.metrics.refused("handshake");
@@ -275,11 +271,25 @@ impl Server {
             }
         };
         seat.begins(Doing::Rest, Instant::now());
+        let exchange = self.exchange;
+        let usual = Usual {
+            stream: &mut stream,
+            exchange: &exchange,
+            seat: &seat,
+        };
+        let came = match usual.serve().await {
+            Ok(Some(came)) => came,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::debug!(%error, "a connection ended badly");
+                return;
+            }
+        };
         let heard = Heard {
+            came,
             stream,
             seat: Arc::clone(&seat),
         };
-        let exchange = self.exchange;
         let service = service_fn(move |request| {
             let (exchange, seat) = (Arc::clone(&exchange), Arc::clone(&seat));
             async move { Ok::<_, Infallible>(exchange.answer(&seat, request).await) }
@@ -299,57 +309,6 @@ impl Server {
             tracing::debug!(%error, "a connection ended badly");
         }
         drop(taken);
-    }
-}
-
-/// A connection that notes when the first bytes of a request come.
-struct Heard {
-    stream: TlsStream<Socket<TcpStream>>,
-    seat: Arc<Seat>,
-}
-
-impl AsyncRead for Heard {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.seat.hears();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for Heard {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }
 

@@ -12,12 +12,14 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore};
 use std::collections::HashMap;
+use std::io;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsConnector;
 
 mod hostile;
 mod identity;
+mod turns;
 
 const IN_TIME: Duration = Duration::from_secs(60);
 const NAME: &str = "holdfast.holdfast-system.svc";
@@ -244,6 +246,10 @@ fn question(uid: &str) -> Vec<u8> {
 
 const POST: &str = "POST /greets?timeout=2s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json";
 
+/// The same, answered without hyper.
+const AT_ONCE: &str =
+    "POST /at-once?timeout=2s HTTP/1.1\r\nhost: x\r\ncontent-type: application/json";
+
 async fn ask(client: &mut Client, head: &str, body: &[u8]) -> Answered {
     try_ask(client, head, body).await.unwrap()
 }
@@ -313,49 +319,6 @@ async fn a_new_certificate_is_served_from_the_next_connection_on() {
         first
     );
     assert_eq!(ask(&mut before, POST, &question("still")).await.code, 200);
-}
-
-#[tokio::test]
-async fn a_server_that_leaves_says_so_in_each_answer_and_finishes_what_is_under_way() {
-    let world = start(PATIENT);
-    let mut kept = world.connect().await;
-    assert_eq!(ask(&mut kept, POST, &question("before")).await.code, 200);
-    world.stop.cancel();
-    let answered = loop {
-        // The signal has to have arrived; until then answers do not say it.
-        let mut client = world.connect().await;
-        let answered = ask(&mut client, POST, &question("new")).await;
-        if answered.headers.contains_key("connection") {
-            break answered;
-        }
-    };
-    assert_eq!(
-        (answered.code, &*answered.headers["connection"]),
-        (200, "close")
-    );
-    let answered = ask(&mut kept, POST, &question("kept")).await;
-    assert_eq!(
-        (answered.code, &*answered.headers["connection"]),
-        (200, "close")
-    );
-    assert!(read(&mut kept).await.is_err(), "and it is closed");
-    let mut busy = world.connect().await;
-    let mut resting = world.connect().await;
-    let waits = POST.replace("/greets", "/waits");
-    let (entered, go_on) = (Arc::clone(&world.entered), Arc::clone(&world.go_on));
-    let stopping = async {
-        entered.acquire().await.unwrap().forget();
-        let stopped = tokio::spawn(world.server.stop());
-        assert!(
-            read(&mut resting).await.is_err(),
-            "nothing is under way there"
-        );
-        go_on.add_permits(1);
-        stopped.await.unwrap().unwrap();
-    };
-    let question = question("last");
-    let (answered, ()) = tokio::join!(ask(&mut busy, &waits, &question), stopping);
-    assert_eq!((answered.code, &*answered.body), (200, "hello last"));
 }
 
 #[tokio::test]

@@ -26,6 +26,7 @@ async fn tls_1_2_is_refused_unless_it_is_asked_for() {
         let client = world.try_connect(old).await;
         assert_eq!(client.is_ok(), is_served, "{oldest:?}");
         if let Ok(mut client) = client {
+            assert_eq!(ask(&mut client, AT_ONCE, &question("u")).await.code, 200);
             assert_eq!(ask(&mut client, POST, &question("u")).await.code, 200);
         }
         let new = version(
