@@ -68,7 +68,11 @@ fn alone(stray: &Stray<'_>) -> StateTaskSpec {
                 name: stray.pod_name.to_owned(),
                 uid: stray.pod_uid.to_owned(),
             },
-            generation: former.map_or_else(String::new, |order| order.generation.clone()),
+            // Nobody names it otherwise, and without a name it is no order.
+            generation: former.map_or_else(
+                || stray.operation.to_owned(),
+                |order| order.generation.clone(),
+            ),
             target_node: former.map_or_else(String::new, |order| order.target_node.clone()),
             target_address: former.and_then(|order| order.target_address.clone()),
             order: Order::PrepareFirst,
@@ -111,6 +115,8 @@ mod tests {
         let [Step::Task(spec)] = &steps[..] else {
             panic!("{steps:?}");
         };
+        let order = spec.source.as_ref().unwrap();
+        assert_eq!(order.generation, "op", "no API server takes an empty one");
         assert_eq!(next(true, Some(spec), SourceStanding::Released), []);
         assert_eq!(
             next(true, Some(spec), SourceStanding::Killed),
