@@ -61,11 +61,12 @@ async fn runs_on(world: &World, before: &Value) {
         ready((pods.len() == 1 && is_its(&pods[0])).then_some(()))
     })
     .await;
-    let now = get(world, &format!("get pod {}", name(before)));
-    assert_eq!(
-        now["metadata"]["labels"], before["metadata"]["labels"],
-        "as it was"
-    );
+    let now = eventually("it is marked as it was before", 60, || {
+        let now = get(world, &format!("get pod {}", name(before)));
+        let is_as_it_was = now["metadata"]["labels"] == before["metadata"]["labels"];
+        ready(is_as_it_was.then_some(now))
+    })
+    .await;
     assert_eq!(now["status"]["containerStatuses"][0]["restartCount"], 0);
     let counted = count(world, name(before)).1;
     eventually("it counts on", 30, || {
