@@ -23,9 +23,9 @@ use tokio::time::{Instant, timeout};
 /// More headers than an API server sends.
 const MOST_HEADERS: usize = 32;
 /// A longer head is not waited for.
-const LONGEST_HEAD: usize = 8 * 1024;
+pub(super) const LONGEST_HEAD: usize = 8 * 1024;
 /// As much text as one record of TLS holds.
-const SPACE: usize = 16 * 1024;
+pub(super) const SPACE: usize = 16 * 1024;
 /// How long the rest of a body is waited for: it was sent together with its head. hyper, which has it then, waits as long as is allowed.
 const SOON: Duration = Duration::from_millis(200);
 
@@ -46,7 +46,7 @@ thread_local! {
 
 /// What stands in a text.
 #[derive(Debug, PartialEq, Eq)]
-enum Found<'a> {
+pub(super) enum Found<'a> {
     /// A whole request: for whom it is, its body, and how long it is.
     Request(&'a str, &'a [u8], usize),
     /// The beginning of a head.
@@ -56,7 +56,7 @@ enum Found<'a> {
     Other,
 }
 
-fn find(text: &[u8], longest_body: usize) -> Found<'_> {
+pub(super) fn find(text: &[u8], longest_body: usize) -> Found<'_> {
     let mut headers = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut head = Request::new(&mut []);
     let begin = match head.parse_with_uninit_headers(text, &mut headers) {

@@ -6,7 +6,7 @@
 //! What was decrypted stays in a thread's space until the next connection's bytes lie over it, as in any buffer that is used again: it is
 //! not wiped, for whoever can read this memory can read the key too.
 
-mod session;
+pub(super) mod session;
 
 use bytes::{Buf, BytesMut};
 use rustls::ServerConfig;

@@ -19,14 +19,14 @@ type Ready<'a> = WriteTraffic<'a, ServerConnectionData>;
 type State<'c, 'i> = ConnectionState<'c, 'i, ServerConnectionData>;
 
 /// One connection.
-pub(super) struct Session {
+pub(in crate::webhook) struct Session {
     tls: UnbufferedServerConnection,
     /// Came, and is no whole record or message yet.
     came: BytesMut,
     /// Text that was not asked for yet.
     text: BytesMut,
     /// Records that were not sent yet.
-    pub(super) unsent: BytesMut,
+    pub(in crate::webhook) unsent: BytesMut,
     over: Option<Over>,
 }
 
@@ -56,7 +56,7 @@ struct Step<'s, 'b, 't> {
 }
 
 impl Session {
-    pub(super) fn new(config: Arc<ServerConfig>) -> io::Result<Self> {
+    pub(in crate::webhook) fn new(config: Arc<ServerConfig>) -> io::Result<Self> {
         Ok(Self {
             tls: UnbufferedServerConnection::new(config).map_err(io::Error::other)?,
             came: BytesMut::new(),
@@ -66,7 +66,7 @@ impl Session {
         })
     }
 
-    pub(super) fn has_shaken(&self) -> bool {
+    pub(in crate::webhook) fn has_shaken(&self) -> bool {
         !self.tls.is_handshaking()
     }
 
@@ -74,7 +74,7 @@ impl Session {
     ///
     /// # Errors
     /// What came was wrong.
-    pub(super) fn is_over(&self) -> io::Result<bool> {
+    pub(in crate::webhook) fn is_over(&self) -> io::Result<bool> {
         match &self.over {
             None => Ok(false),
             Some(Over::Goodbye) => Ok(true),
@@ -84,12 +84,12 @@ impl Session {
 
     /// The memory that is kept: for what came, for text, and for what is to be sent.
     #[cfg(test)]
-    pub(super) fn kept(&self) -> [usize; 3] {
+    pub(in crate::webhook) fn kept(&self) -> [usize; 3] {
         [&self.came, &self.text, &self.unsent].map(BytesMut::capacity)
     }
 
     /// Hands on text that came before it was asked for.
-    pub(super) fn hand_on(&mut self, text: &mut ReadBuf<'_>) {
+    pub(in crate::webhook) fn hand_on(&mut self, text: &mut ReadBuf<'_>) {
         if self.text.is_empty() {
             return;
         }
@@ -102,7 +102,7 @@ impl Session {
     }
 
     /// Takes in bytes that came, and hands on the text in them as far as there is place for it.
-    pub(super) fn receive(&mut self, bytes: &mut [u8], text: &mut ReadBuf<'_>) {
+    pub(in crate::webhook) fn receive(&mut self, bytes: &mut [u8], text: &mut ReadBuf<'_>) {
         if self.over.is_some() {
             return;
         }
@@ -126,12 +126,19 @@ impl Session {
     }
 
     /// Makes a record of some text, in this space.
-    pub(super) fn seal<'s>(&mut self, text: &[u8], space: &'s mut Vec<u8>) -> io::Result<&'s [u8]> {
+    pub(in crate::webhook) fn seal<'s>(
+        &mut self,
+        text: &[u8],
+        space: &'s mut Vec<u8>,
+    ) -> io::Result<&'s [u8]> {
         self.write(Some(text), space)
     }
 
     /// Makes the record that says that no more text follows; after a failure there is none.
-    pub(super) fn seal_goodbye<'s>(&mut self, space: &'s mut Vec<u8>) -> io::Result<&'s [u8]> {
+    pub(in crate::webhook) fn seal_goodbye<'s>(
+        &mut self,
+        space: &'s mut Vec<u8>,
+    ) -> io::Result<&'s [u8]> {
         if let Some(Over::Failed(_)) = self.over {
             return Ok(&[]);
         }

@@ -1,8 +1,7 @@
 //! By hand, byte by byte, with the same library's other half as the client.
 
 use super::*;
-use crate::process::flags::OldestTls;
-use crate::webhook::handshake::{Served, config};
+use crate::webhook::fuzzing::records;
 use futures::task::noop_waker_ref;
 use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
@@ -78,18 +77,9 @@ struct Ends {
 }
 
 fn ends(version: &'static SupportedProtocolVersion) -> Ends {
-    crate::install_crypto();
-    let issued = rcgen::generate_simple_self_signed(vec![NAME.to_owned()]).unwrap();
-    let certificate = issued.cert.der().clone();
-    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
-    let provider = rustls::crypto::ring::default_provider();
-    let key = CertifiedKey::from_der(vec![certificate.clone()], key, &provider).unwrap();
-    let served = Arc::new(Served::default());
-    served.set(Arc::new(key));
-    let mut roots = RootCertStore::empty();
-    roots.add(certificate).unwrap();
+    let (server, roots) = records::ends(NAME);
     Ends {
-        server: config(OldestTls::V1_2, served, None).unwrap(),
+        server,
         client: Arc::new(
             ClientConfig::builder_with_protocol_versions(&[version])
                 .with_root_certificates(roots)
