@@ -22,8 +22,8 @@ class ControlPlane:
         self.kubeconfig = self.api = self.kubectl_path = None
         self.nodes, self.owners = 0, []
 
-    def up(self, kwok=0, nodes=0):
-        self.world("up", "--nodes", str(nodes), "--kwok", str(kwok))
+    def up(self, kwok=0, nodes=0, runtime=None):
+        self.world("up", "--nodes", str(nodes), "--kwok", str(kwok), *(["--runtime", runtime] if runtime else []))
         self.kubeconfig, self.kubectl_path = self.world("kubeconfig").strip(), self.world("tool", "kubectl").strip()
         self.api = Api(self.kubeconfig)
 
@@ -31,6 +31,27 @@ class ControlPlane:
         done = subprocess.run([str(self.root / "tests/world/world"), "--name", self.name, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"bench: `world --name {self.name} {' '.join(words)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def node(self, number, script, stdin=None):
+        """What a script says on a node."""
+        done = subprocess.run(self._on(number, script), input=stdin, stdin=None if stdin else subprocess.DEVNULL, capture_output=True)
+        if done.returncode:
+            raise SystemExit(f"bench: `{script}` failed on node {number}: {done.stderr.decode().strip()}")
+        return done.stdout.decode()
+
+    def between(self, source, path, target, place):
+        """A file goes from one node to another, and onto its disk."""
+        with subprocess.Popen(self._on(source, f"cat {path}"), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as reading:
+            subprocess.run(self._on(target, f"mkdir -p $(dirname {place}) && cat > {place} && sync {place}"), stdin=reading.stdout, check=True)
+
+    def _on(self, number, script):
+        return [str(self.root / "tests/world/world"), "--name", self.name, "exec", str(number), "sh", "-c", script]
+
+    def logs(self, namespace, pod, container=None):
+        """What a container wrote; nothing while it has not begun."""
+        words = [self.kubectl_path, "logs", "-n", namespace, pod, *(["-c", container] if container else [])]
+        done = subprocess.run(words, capture_output=True, text=True, env={**os.environ, "KUBECONFIG": self.kubeconfig})
         return done.stdout
 
     def status(self):

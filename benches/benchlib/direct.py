@@ -19,7 +19,7 @@ class Sizes:
         self.few_nodes, self.nodes = (20, 200) if quick else (100, 5000)
         self.templates, self.daemonsets = (20, 10) if quick else (500, 300)
         self.pods = 200 if quick else 10_000
-        self.idle, self.slow, self.flood_pairs = (100, 20, 1) if quick else (5000, 500, 3)
+        self.idle, self.slow, self.flood_pairs = (100, 20, 1) if quick else (5000, 500, 7)
         self.cold_starts = 1 if quick else 5
         self.rate = 200
         self.connections = 25
@@ -120,11 +120,15 @@ class Direct:
         for kind, figure, count in (("idle", "idle_p99_ratio", self.sizes.idle), ("slowloris", "slowloris_p99_ratio", self.sizes.slow)):
             self._tell(f"{count} {kind} connections beside {self.sizes.rate} requests/s")
             quiet, beside, told = [], [], {}
-            for _ in range(self.sizes.flood_pairs):
-                quiet.append(self._measure(self.ours, self.sizes.seconds, "--rate", self.sizes.rate))
+            for number in range(self.sizes.flood_pairs):
+                # Which comes first changes from pair to pair.
+                if number % 2 == 0:
+                    quiet.append(self._measure(self.ours, self.sizes.seconds, "--rate", self.sizes.rate))
                 with self.driver.flood(kind, self.ours, count) as told:
                     beside.append(self._measure(self.ours, self.sizes.seconds, "--rate", self.sizes.rate))
                     memory = self.ours.memory()
+                if number % 2:
+                    quiet.append(self._measure(self.ours, self.sizes.seconds, "--rate", self.sizes.rate))
                 print(f"  without {load.told_in_a_line(quiet[-1])}\n  beside  {load.told_in_a_line(beside[-1])}\n  {told}, RSS {memory['rss']:.1f} MiB", flush=True)
             self.figures[figure] = figures.ratio([run["p99_us"] for run in beside], [run["p99_us"] for run in quiet]).middle
 
