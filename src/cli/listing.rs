@@ -47,7 +47,9 @@ impl Listing {
     }
 }
 
-async fn read<K: Stored + Resource<DynamicType = ()>>(api: &Api<K>) -> Result<Vec<K>, Error> {
+pub(super) async fn read<K: Stored + Resource<DynamicType = ()>>(
+    api: &Api<K>,
+) -> Result<Vec<K>, Error> {
     let mut params = ListParams::default().limit(PAGE);
     let mut all = Vec::new();
     loop {

@@ -9,11 +9,13 @@ use std::io::Read;
 use std::process::Command;
 
 /// Points that a move passes only when something else went wrong, and where they are visited.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 6] = [
     // A Migration that is given up, and pods that one left behind: `super::coming_back`.
     "migration.hands.attach.",
     "migration.hands.free.",
     "migration.hands.forget.",
+    // A target that is off: `super::resolving`.
+    "migration.hands.drop.",
     // A pod that nobody owns.
     "migration.hands.again.",
     // A Migration of many pods.
