@@ -1,9 +1,10 @@
 //! Questions about moves, between the agents of two nodes: here they are carried to the target, and there they come to its desk.
 
 use crate::agent::api::{SourceOrder, TargetPod};
-use crate::agent::peer::{Asked, Peer, Peers};
-use crate::agent::peers::desk::{Desk, Expected, PeerStanding, Refusal};
+use crate::agent::peer::{Asked, Peer, Peers, Sent};
+use crate::agent::peers::desk::{Desk, Expected, NO_ROOM, PeerStanding, Refusal};
 use crate::agent::peers::running::Ways;
+use crate::agent::peers::sending::Shipment;
 use crate::agent::peers::way::{self, Way};
 use crate::agent::store::Generation;
 use crate::agent::targets::Targets;
@@ -11,7 +12,8 @@ use crate::oci::failure::Failure;
 use futures::future::{BoxFuture, ready};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio_util::sync::CancellationToken;
 
 /// By node and address.
 type Kept = HashMap<(String, SocketAddr), Arc<Carrier>>;
@@ -49,7 +51,8 @@ impl Carriers {
         kept.retain(|_, carrier| Arc::strong_count(carrier) > 1);
         let begin = || {
             let way = tokio::sync::Mutex::new(ways.to(node, address));
-            Arc::new(Carrier { way })
+            let begun = Mutex::default();
+            Arc::new(Carrier { way, begun })
         };
         let carrier = kept.entry((node.clone(), address)).or_insert_with(begin);
         Ok(Arc::clone(carrier))
@@ -68,6 +71,14 @@ impl Peers for Carriers {
 /// The agent of one node.
 struct Carrier {
     way: tokio::sync::Mutex<Way>,
+    /// What was sent while it was dumped, by operation and generation.
+    begun: Mutex<Option<(String, String, Shipment)>>,
+}
+
+impl Carrier {
+    fn begun(&self) -> MutexGuard<'_, Option<(String, String, Shipment)>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn said<T>(answered: Result<T, way::Failure>) -> Result<T, Failure> {
@@ -83,10 +94,31 @@ impl Peer for Carrier {
         Box::pin(async move { said(self.way.lock().await.standing(operation).await) })
     }
 
-    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, ()> {
+    fn send_ahead<'a>(
+        &'a self,
+        operation: &'a str,
+        generation: &'a Generation,
+        is_over: &'a CancellationToken,
+    ) -> Asked<'a, ()> {
         Box::pin(async move {
-            let sent = self.way.lock().await.send(operation, generation).await;
-            said(sent).map(drop)
+            let mut way = self.way.lock().await;
+            let shipment = said(way.send_ahead(operation, generation, is_over).await)?;
+            let name = generation.name().to_owned();
+            *self.begun() = Some((operation.to_owned(), name, shipment));
+            Ok(())
+        })
+    }
+
+    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, Sent> {
+        Box::pin(async move {
+            let begun = self.begun().take();
+            let begun = begun.filter(|(of, name, _)| of == operation && name == generation.name());
+            let begun = begun.map(|(_, _, shipment)| shipment);
+            let mut way = self.way.lock().await;
+            match way.send_on(operation, generation, begun).await {
+                Err(way::Failure::Refused(NO_ROOM, why)) => Ok(Sent::NoRoom(why)),
+                sent => said(sent).map(|_| Sent::Whole),
+            }
         })
     }
 
@@ -125,7 +157,7 @@ impl Peer for Nowhere {
         self.no()
     }
 
-    fn send<'a>(&'a self, _: &'a str, _: &'a Generation) -> Asked<'a, ()> {
+    fn send<'a>(&'a self, _: &'a str, _: &'a Generation) -> Asked<'a, Sent> {
         self.no()
     }
 

@@ -3,7 +3,7 @@
 use crate::agent::api::ContainerReport;
 use crate::agent::host::{self, Host};
 use crate::agent::pods::Living;
-use crate::agent::poised::{Poised, tail};
+use crate::agent::poised::{Poised, on_host, tail};
 use crate::agent::store::Generation;
 use crate::agent::store::manifest::{Manifest, VolumeNote};
 use crate::agent::store::{VOLUMES, make_folder};
@@ -96,11 +96,12 @@ impl Engine {
         let config = generation.part().join("criu.conf");
         files::put(&config, dump::CONFIG.as_bytes())?;
         let mut dumpers = Dumpers::new();
+        let skips_in_flight = self.skips_in_flight();
         for container in containers {
             let folder = dump::folder(&generation.part(), &container.held.name);
             make_folder(&folder.join("images"))?;
             make_folder(&folder.join("work"))?;
-            let dumper = self.dumper(generation, container)?;
+            let dumper = self.dumper(generation, container, skips_in_flight)?;
             dumpers.insert(container.held.name.clone(), dumper);
         }
         for dumper in dumpers.values_mut() {
@@ -109,7 +110,21 @@ impl Engine {
         Ok(dumpers)
     }
 
-    fn dumper(&self, generation: &Generation, container: &Living) -> Result<Poised, Failure> {
+    /// Whether the real runtime has the flag: an older one would refuse it. One that cannot be asked says why when it dumps.
+    fn skips_in_flight(&self) -> bool {
+        let mut asked = on_host(&self.enter, &[]);
+        asked.arg(&self.real).args(["checkpoint", "--help"]);
+        let told = asked.output().map(|output| output.stdout);
+        let told = told.unwrap_or_default();
+        String::from_utf8_lossy(&told).contains(dump::SKIPS_IN_FLIGHT)
+    }
+
+    fn dumper(
+        &self,
+        generation: &Generation,
+        container: &Living,
+        skips_in_flight: bool,
+    ) -> Result<Poised, Failure> {
         let on_node = dump::folder(&self.host.without(&generation.part()), &container.held.name);
         let (images, work) = (on_node.join("images"), on_node.join("work"));
         let dump = Dump {
@@ -120,6 +135,7 @@ impl Engine {
             id: &container.held.id,
             images: &images,
             work: &work,
+            skips_in_flight,
         };
         let command = dump.command();
         Poised::begin(&self.enter, &command.words, command.variables)

@@ -12,6 +12,7 @@
 //! After a crash at any point there is nothing, a part, or the whole; a part without its last file counts for nothing. Memory is in
 //! there, with every secret that a program had: readable by root alone.
 
+pub(crate) mod ahead;
 pub(crate) mod incoming;
 pub(crate) mod manifest;
 mod reading;
@@ -20,10 +21,12 @@ mod sealing;
 
 use crate::agent::host::CHECKPOINTS;
 use crate::agent::peers::path::Below;
+use crate::agent::store::ahead::Ahead;
 use crate::agent::store::manifest::{Manifest, VERSION};
 use crate::oci::failure::Failure;
 use crate::oci::files;
 use crate::oci::place::is_file_name;
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
@@ -173,10 +176,11 @@ impl Generation {
     ///
     /// # Errors
     /// The disk says no.
-    pub(crate) fn seal(&self, manifest: Manifest) -> Result<(), Failure> {
+    pub(crate) fn seal(&self, manifest: Manifest, ahead: Option<Ahead>) -> Result<(), Failure> {
         let part = self.part();
         let mut manifest = manifest;
-        manifest.files = sealing::notes(&part, &[CUT, MANIFEST])?;
+        let ahead = ahead.unwrap_or_else(|| Ahead::of(part.clone()));
+        manifest.files = ahead.notes(&[CUT, MANIFEST])?;
         let text = write(&part, &manifest)?;
         files::put(&part.join(MANIFEST), &text)?;
         sealing::sync(&part.join(MANIFEST))?;
@@ -274,6 +278,23 @@ fn read(at: &Path, text: &[u8]) -> Result<Manifest, Failure> {
 
 fn write(at: &Path, manifest: &Manifest) -> Result<Vec<u8>, Failure> {
     serde_json::to_vec_pretty(manifest).map_err(|error| Failure::at("describe", at, error))
+}
+
+/// A file that is written from its beginning to its end and never again, while it is dumped: memory, and archives.
+pub(crate) fn only_grows(path: &str) -> bool {
+    let path = Path::new(path);
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.starts_with(b"pages-") || path.extension().is_some_and(|kind| kind == "tar")
+}
+
+/// The files of a folder that only grow, and how many bytes they have now.
+///
+/// # Errors
+/// The disk says no.
+pub(crate) fn growing(folder: &Path) -> Result<BTreeMap<String, u64>, Failure> {
+    let mut found = sealing::lengths(folder)?;
+    found.retain(|path, _| only_grows(path));
+    Ok(found)
 }
 
 /// A file of a generation that says what it is: of these none comes from elsewhere.

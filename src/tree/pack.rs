@@ -56,6 +56,11 @@ pub fn pack(directory: &Path, out: impl Write, kind: Kind) -> Result<Packed, Err
     Ok(packer.packed)
 }
 
+/// What says in a layer that a file was deleted. The kernel keeps one for many of them; each is a deletion of its own.
+fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
 struct Packer<W: Write> {
     builder: Builder<W>,
     kind: Kind,
@@ -97,7 +102,9 @@ impl<W: Write> Packer<W> {
             name,
             records,
         };
-        let has_names = kind != FileType::Directory && stat.st_nlink > 1;
+        let has_names = kind != FileType::Directory
+            && stat.st_nlink > 1
+            && !(self.kind == Kind::Layer && is_whiteout(stat));
         let id = (stat.st_dev, stat.st_ino);
         let former = self.links.get(&id).filter(|_| has_names).cloned();
         if let Some(former) = former {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
+/// HTTP's number for a disk that is full.
+pub(crate) const NO_ROOM: u16 = 507;
+
 /// Why a question has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -29,7 +32,7 @@ impl Refusal {
             Self::Unexpected(_) => 403,
             Self::Unfit(_) => 409,
             Self::TooMuch(_) => 413,
-            Self::Full(_) => 507,
+            Self::Full(_) => NO_ROOM,
             Self::Failed(_) => 500,
         }
     }

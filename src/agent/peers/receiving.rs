@@ -1,22 +1,23 @@
 //! States that come from other nodes, onto this one's disk. In memory are a few pieces of one file, whatever the sender says; what stands
-//! on the disk is read again before anybody may use it.
+//! on the disk is read again before anybody may use it: large files while they still come.
+
+mod writer;
 
 use crate::agent::peers::desk::{Expected, Refusal};
 use crate::agent::peers::room;
-use crate::agent::peers::stream::{Item, Unpacker};
 use crate::agent::peers::wire::Held;
-use crate::agent::store::incoming::{Kept, MOST_FILES};
+use crate::agent::store::ahead::Ahead;
+use crate::agent::store::incoming::Kept;
 use crate::agent::store::{Found, Generation};
 use crate::oci::failure::Failure;
 use bytes::Bytes;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::timeout;
+use writer::Writer;
 
 /// What waits to be written, each at most as large as a connection reads at once.
 const WAITING: usize = 8;
@@ -25,6 +26,10 @@ const WAITING: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of so many states it is known why there was no room.
 const MOST_FULL: usize = 1024;
+/// Of so many states it is remembered what was read of them again. Of the others, all is read at the end.
+const MOST_AHEAD: usize = 64;
+/// When so much was written, it is read again and brought to disk, beside what goes on coming.
+const STRIDE: u64 = 32 << 20;
 
 type Turns = HashMap<PathBuf, Arc<tokio::sync::Mutex<()>>>;
 
@@ -36,7 +41,11 @@ pub(crate) struct Receiving {
     reserve: u64,
     turns: Mutex<Turns>,
     full: Arc<Full>,
+    ahead: Aheads,
 }
+
+/// What was read again of each generation that comes.
+type Aheads = Arc<Mutex<HashMap<PathBuf, Arc<Mutex<Ahead>>>>>;
 
 /// Why there was no room.
 #[derive(Default)]
@@ -48,6 +57,8 @@ pub(crate) struct Turn {
     expected: Expected,
     reserve: u64,
     full: Arc<Full>,
+    aheads: Aheads,
+    ahead: Arc<Mutex<Ahead>>,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -59,6 +70,7 @@ impl Receiving {
             reserve,
             turns: Mutex::default(),
             full: Arc::default(),
+            ahead: Arc::default(),
         }
     }
 
@@ -114,14 +126,27 @@ impl Receiving {
         alone: OwnedMutexGuard<()>,
         (generation, expected): (Generation, Expected),
     ) -> Turn {
+        let incoming = generation.incoming();
+        let mut aheads = locked(&self.ahead);
+        if aheads.len() >= MOST_AHEAD && !aheads.contains_key(&incoming) {
+            aheads.clear();
+        }
+        let ahead = aheads.entry(incoming.clone());
+        let ahead = ahead.or_insert_with(|| Arc::new(Mutex::new(Ahead::of(incoming))));
         Turn {
             generation,
             expected,
             reserve: self.reserve,
             full: Arc::clone(&self.full),
+            ahead: Arc::clone(ahead),
+            aheads: Arc::clone(&self.ahead),
             _alone: alone,
         }
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn busy() -> Refusal {
@@ -188,8 +213,10 @@ impl Turn {
             writer.end()
         });
         if let Err(Refusal::Full(_) | Refusal::TooMuch(_)) = written {
+            self.reads_no_more();
             self.generation.refuse_arrived().map_err(failed)?;
         }
+        self.reads_ahead();
         match &written {
             Err(Refusal::Full(why)) => self.full.is(&self.generation, why),
             _ => self.has_room(),
@@ -226,7 +253,31 @@ impl Turn {
         }
         self.is_wanted(&digest)?;
         self.is_of(operation, manifest)?;
-        self.generation.keep_arrived(manifest).map_err(failed)
+        let ahead = self.reads_no_more();
+        self.generation
+            .keep_arrived(manifest, ahead)
+            .map_err(failed)
+    }
+
+    /// What was read ahead, once whoever reads has come to its end.
+    fn reads_no_more(&self) -> Ahead {
+        let incoming = self.generation.incoming();
+        locked(&self.aheads).remove(&incoming);
+        std::mem::replace(&mut *locked(&self.ahead), Ahead::of(incoming))
+    }
+
+    /// What has come is read again and brought to disk, beside what goes on coming; not twice at once.
+    fn reads_ahead(&self) {
+        let ahead = Arc::clone(&self.ahead);
+        tokio::task::spawn_blocking(move || {
+            let Ok(mut ahead) = ahead.try_lock() else {
+                return;
+            };
+            if let Err(failure) = ahead.catch_up(|_path| true) {
+                // It is read at the end, and said then.
+                tracing::debug!(%failure, "what came could not be read ahead");
+            }
+        });
     }
 
     fn is_wanted(&self, digest: &str) -> Result<(), Refusal> {
@@ -255,101 +306,6 @@ impl Turn {
 
 fn failed(failure: Failure) -> Refusal {
     Refusal::Failed(failure.to_string())
-}
-
-/// Files, one after the other.
-struct Writer<'a> {
-    turn: &'a Turn,
-    unpacker: Unpacker,
-    file: Option<File>,
-    files: usize,
-    /// Of all files that are here.
-    all: u64,
-    /// Those that came.
-    bytes: u64,
-}
-
-impl<'a> Writer<'a> {
-    fn begin(turn: &'a Turn) -> Result<Self, Refusal> {
-        let unpacker = Unpacker::new();
-        let (files, all) = turn.generation.count_arrived().map_err(failed)?;
-        Ok(Self {
-            turn,
-            unpacker: unpacker.map_err(|error| Refusal::Failed(error.to_string()))?,
-            file: None,
-            files,
-            all,
-            bytes: 0,
-        })
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.unpacker.push(bytes);
-        while let Some(item) = self.unpacker.next().map_err(Refusal::Unexpected)? {
-            match item {
-                Item::File(begins) => {
-                    self.files = self.files.saturating_add(1);
-                    if self.files > MOST_FILES {
-                        let why = format!("there are more than {MOST_FILES} files");
-                        return Err(Refusal::TooMuch(why));
-                    }
-                    let arriving = self.turn.generation.arriving(&begins.path, begins.offset);
-                    let (file, cut) = arriving.map_err(full_or_failed)?.ok_or_else(|| {
-                        let (path, offset) = (begins.path.text(), begins.offset);
-                        Refusal::Unfit(format!(
-                            "{path} is shorter here than {offset} bytes: ask again what is here"
-                        ))
-                    })?;
-                    self.all = self.all.saturating_sub(cut);
-                    self.file = Some(file);
-                }
-                Item::Data(bytes) => self.write(&bytes)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        let Some(file) = &mut self.file else {
-            return Err(Refusal::Unexpected(
-                "bytes came before the name of their file".into(),
-            ));
-        };
-        let more = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.bytes = self.bytes.saturating_add(more);
-        self.all = self.all.saturating_add(more);
-        if let Some(most) = self.turn.expected.at_most.filter(|most| self.all > *most) {
-            return Err(Refusal::TooMuch(format!(
-                "more than {most} bytes came, and no more were announced"
-            )));
-        }
-        file.write_all(bytes).map_err(|error| {
-            let why = format!("cannot write what comes: {error}");
-            match error.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Refusal::Full(why),
-                _ => Refusal::Failed(why),
-            }
-        })
-    }
-
-    fn end(self) -> Result<u64, Refusal> {
-        if self.unpacker.is_empty() {
-            Ok(self.bytes)
-        } else {
-            Err(Refusal::Unexpected("it ended within a piece".into()))
-        }
-    }
-}
-
-/// To make a folder or a file takes room too.
-fn full_or_failed(failure: Failure) -> Refusal {
-    let why = failure.to_string();
-    let full = rustix::io::Errno::NOSPC.to_string();
-    if why.contains(&full) {
-        Refusal::Full(why)
-    } else {
-        Refusal::Failed(why)
-    }
 }
 
 /// Hands over what comes to whoever writes it; the writer's answer comes when there is no more, or when it wants no more.

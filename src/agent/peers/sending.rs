@@ -2,24 +2,21 @@
 //! where it was sent before, also while it grows; the manifest ends it. A connection that is cut costs what was on it: the receiver says
 //! what it has, with digests, and it goes on from there.
 
+mod reading;
+
 use crate::agent::blocking::{blocking, joined};
-use crate::agent::peers::pace::Pace;
 use crate::agent::peers::path::Below;
-use crate::agent::peers::stream::{Begins, PIECE, Packer};
-use crate::agent::peers::way::{Failure, Sent, Way};
+use crate::agent::peers::way::{Failure, Way};
 use crate::agent::peers::wire::{self, Ended, Held, Received, Which};
 use crate::agent::store::manifest::{FileNote, Manifest};
-use crate::agent::store::{Generation, as_here, digest, opened};
-use bytes::Bytes;
-use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use crate::agent::store::{Generation, as_here, digest, growing};
+use reading::{body, read};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 /// What is read and not sent yet, in pieces.
 const WAITING: usize = 4;
@@ -34,6 +31,10 @@ const LONGEST: Duration = Duration::from_secs(3600);
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(200);
 const FILES_AT_ONCE: usize = 256;
+/// So much of a file that grows is sent at once; the rest when it grows no more.
+const GROWN: u64 = 1 << 20;
+/// How often it is looked at how far it has grown.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// How a shipment begins.
 pub(crate) enum Begun {
@@ -95,6 +96,18 @@ impl Shipment {
         }))
     }
 
+    /// Files that only grow, and have grown by so much since they were sent.
+    async fn grown(&self, least: u64) -> Result<Vec<String>, Failure> {
+        let folder = self.folder.clone();
+        let found = blocking(move || growing(&folder)).await;
+        let mut found = found.map_err(|failure| Failure::Ours(failure.to_string()))?;
+        found.retain(|path, length| {
+            let sent = self.sent.get(path).copied().unwrap_or_default();
+            length.saturating_sub(sent) >= least
+        });
+        Ok(found.into_keys().collect())
+    }
+
     /// Sends what the receiver lacks of these files, as they are now. How many bytes that were.
     ///
     /// # Errors
@@ -148,6 +161,37 @@ impl Shipment {
 }
 
 impl Way {
+    /// Sends of a generation that is being dumped what only grows, as it grows; until it is over, and all of that is there.
+    ///
+    /// # Errors
+    /// It does not answer, or says no, or something here cannot be read. Nothing is lost: it is sent when it is sealed.
+    pub(crate) async fn send_ahead(
+        &mut self,
+        operation: &str,
+        generation: &Generation,
+        is_over: &CancellationToken,
+    ) -> Result<Shipment, Failure> {
+        let folder = generation.part();
+        let begun = Shipment::begin(self, operation, generation.name(), folder.clone()).await?;
+        let Begun::Shipment(mut shipment) = begun else {
+            let why = "what is dumped here just now is there already".to_owned();
+            return Err(Failure::Ours(why));
+        };
+        loop {
+            let is_last = is_over.is_cancelled();
+            let least = if is_last { 1 } else { GROWN };
+            let grown = shipment.grown(least).await?;
+            if !grown.is_empty() {
+                shipment.carry(self, &grown).await?;
+            } else if is_last {
+                return Ok(shipment);
+            } else {
+                // Over, or a look later: the same is done.
+                let _either = tokio::time::timeout(LOOK, is_over.cancelled()).await;
+            }
+        }
+    }
+
     /// Sends a whole generation that is sealed here, over as many connections as it takes, and ends when it is verified there.
     ///
     /// # Errors
@@ -157,6 +201,19 @@ impl Way {
         operation: &str,
         generation: &Generation,
     ) -> Result<Arrived, Failure> {
+        self.send_on(operation, generation, None).await
+    }
+
+    /// The same, where it was begun while it was dumped.
+    ///
+    /// # Errors
+    /// As `send`.
+    pub(crate) async fn send_on(
+        &mut self,
+        operation: &str,
+        generation: &Generation,
+        mut begun: Option<Shipment>,
+    ) -> Result<Arrived, Failure> {
         let ours = |failure: crate::oci::failure::Failure| Failure::Ours(failure.to_string());
         let (folder, manifest, text) = generation.sealed().map_err(ours)?;
         let (mut bytes, mut reached, mut tries) = (0_u64, 0_u64, 0_u32);
@@ -164,6 +221,7 @@ impl Way {
             let before = reached;
             let name = generation.name();
             let mut sent = Sending {
+                begun: begun.take(),
                 way: self,
                 manifest: &manifest,
                 text: &text,
@@ -192,6 +250,8 @@ impl Way {
 
 /// One try of a whole generation.
 struct Sending<'a> {
+    /// What was begun while it was dumped.
+    begun: Option<Shipment>,
     way: &'a mut Way,
     manifest: &'a Manifest,
     text: &'a [u8],
@@ -206,9 +266,12 @@ impl Sending<'_> {
         (operation, name): (&str, &str),
         folder: PathBuf,
     ) -> Result<String, Failure> {
-        let mut shipment = match Shipment::begin(self.way, operation, name, folder).await? {
-            Begun::Verified(digest) => return self.ours(digest),
-            Begun::Shipment(shipment) => shipment,
+        let mut shipment = match self.begun.take() {
+            Some(begun) => Shipment { folder, ..begun },
+            None => match Shipment::begin(self.way, operation, name, folder).await? {
+                Begun::Verified(digest) => return self.ours(digest),
+                Begun::Shipment(shipment) => shipment,
+            },
         };
         self.count(&shipment, 0);
         let all = self.manifest.files.iter();
@@ -277,77 +340,4 @@ fn line(which: &Which) -> Result<Vec<u8>, Failure> {
     let mut line = serde_json::to_vec(which).map_err(|error| Failure::Ours(error.to_string()))?;
     line.push(b'\n');
     Ok(line)
-}
-
-/// Reads files and makes pieces of them, for as long as somebody takes them. From where to where each was read.
-fn read(
-    which: &Which,
-    folder: &std::path::Path,
-    wanted: Vec<(Below, u64)>,
-    to: &mpsc::Sender<Bytes>,
-) -> Result<Vec<(String, u64, u64)>, String> {
-    let mut packer = Packer::new().map_err(|error| error.to_string())?;
-    let first = line(which).map_err(|failure| failure.to_string())?;
-    let mut lengths = Vec::new();
-    if to.blocking_send(first.into()).is_err() {
-        return Ok(lengths);
-    }
-    let mut piece = vec![0; PIECE];
-    for (path, offset) in wanted {
-        let at = folder.join(path.text());
-        let failed = |error: std::io::Error| format!("cannot read {}: {error}", at.display());
-        let mut file = opened(folder, &path).map_err(failed)?;
-        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-        let mut length = offset;
-        let name = path.text().to_owned();
-        if to
-            .blocking_send(Packer::file(&Begins { path, offset }))
-            .is_err()
-        {
-            return Ok(lengths);
-        }
-        loop {
-            let read = fill(&mut file, &mut piece).map_err(failed)?;
-            if read == 0 {
-                break;
-            }
-            length = length.saturating_add(u64::try_from(read).unwrap_or_default());
-            let bytes = packer.data(piece.get(..read).unwrap_or_default());
-            if to.blocking_send(bytes).is_err() {
-                return Ok(lengths);
-            }
-        }
-        lengths.push((name, offset, length));
-    }
-    Ok(lengths)
-}
-
-/// As much as there is, up to a piece.
-fn fill(file: &mut File, piece: &mut [u8]) -> std::io::Result<usize> {
-    let mut filled = 0_usize;
-    while let Some(rest) = piece.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        let read = file.read(rest)?;
-        if read == 0 {
-            break;
-        }
-        filled = filled.saturating_add(read);
-    }
-    Ok(filled)
-}
-
-/// What is read, as it may be sent: in parts so small that none waits long for its turn, however slow the pace is.
-fn body(receiver: mpsc::Receiver<Bytes>, pace: Arc<Pace>) -> Sent {
-    let begin = (receiver, pace, Bytes::new());
-    let parts = futures::stream::unfold(begin, |(mut receiver, pace, mut rest)| async move {
-        while rest.is_empty() {
-            rest = receiver.recv().await?;
-        }
-        let part = rest.split_to(rest.len().min(PART));
-        pace.take(part.len()).await;
-        Some((
-            Ok::<_, std::io::Error>(Frame::data(part)),
-            (receiver, pace, rest),
-        ))
-    });
-    StreamBody::new(parts).boxed_unsync()
 }

@@ -3,6 +3,7 @@
 
 use super::{Generation, MANIFEST, make_folder, read, remove_folder, sealing};
 use crate::agent::peers::path::Below;
+use crate::agent::store::ahead::Ahead;
 use crate::agent::store::manifest::{FileNote, Manifest};
 use crate::kit::faults::around;
 use crate::oci::failure::Failure;
@@ -46,7 +47,7 @@ impl Generation {
     pub(crate) fn arrived(&self) -> Result<Vec<FileNote>, Failure> {
         let incoming = self.incoming();
         if incoming.exists() {
-            sealing::notes(&incoming, &[])
+            Ahead::of(incoming).notes(&[])
         } else {
             Ok(Vec::new())
         }
@@ -103,12 +104,13 @@ impl Generation {
     ///
     /// # Errors
     /// The manifest cannot be used, or the disk says no.
-    pub(crate) fn keep_arrived(&self, text: &[u8]) -> Result<Kept, Failure> {
+    pub(crate) fn keep_arrived(&self, text: &[u8], ahead: Ahead) -> Result<Kept, Failure> {
         let incoming = self.incoming();
         let manifest = read(&incoming, text)?;
         let wanted = wanted(&manifest)?;
         make_folder(&incoming)?;
-        let mut arrived: BTreeMap<_, _> = sealing::notes(&incoming, &[])?
+        let mut arrived: BTreeMap<_, _> = ahead
+            .notes(&[])?
             .into_iter()
             .map(|note| (note.path.clone(), note))
             .collect();

@@ -17,44 +17,49 @@ pub(super) fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", Digest::of(bytes).text())
 }
 
-/// Every file below a folder but these at its top, read to its end, and on disk.
-pub(super) fn notes(folder: &Path, but: &[&str]) -> Result<Vec<FileNote>, Failure> {
-    let mut found = Vec::new();
-    for path in below(folder)?.into_iter().filter(|path| path.is_file()) {
-        let name = path.strip_prefix(folder).unwrap_or(&path);
-        let name = name.to_string_lossy().into_owned();
-        if !but.contains(&name.as_str()) {
-            found.push(note(&path, name)?);
-        }
-    }
-    Ok(found)
+/// What was read of a file, from its beginning on.
+#[derive(Clone)]
+pub(super) struct Hashed {
+    context: Context,
+    pub(super) bytes: u64,
 }
 
-fn note(path: &Path, name: String) -> Result<FileNote, Failure> {
-    let failed = |error| Failure::at("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
-    let note = noted(&mut file, name).map_err(failed)?;
-    file.sync_all()
-        .map_err(|error| Failure::at("sync", path, error))?;
-    Ok(note)
+impl Hashed {
+    pub(super) fn nothing() -> Self {
+        Self {
+            context: Context::new(&SHA256),
+            bytes: 0,
+        }
+    }
+
+    /// Reads on, to the end that there is now.
+    pub(super) fn read_on(&mut self, from: &mut impl Read) -> std::io::Result<()> {
+        let mut piece = vec![0; PIECE];
+        loop {
+            let read = from.read(&mut piece)?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.context.update(piece.get(..read).unwrap_or_default());
+            let more = u64::try_from(read).unwrap_or_default();
+            self.bytes = self.bytes.saturating_add(more);
+        }
+    }
+
+    pub(super) fn note(self, path: String) -> FileNote {
+        FileNote {
+            path,
+            bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
+            sha256: Digest::made(&self.context.finish()).text().to_owned(),
+        }
+    }
 }
 
 /// What is read, to its end.
 pub(super) fn noted(from: &mut impl Read, name: String) -> std::io::Result<FileNote> {
-    let (mut context, mut bytes, mut piece) = (Context::new(&SHA256), 0_i64, vec![0; PIECE]);
-    loop {
-        let read = from.read(&mut piece)?;
-        if read == 0 {
-            break;
-        }
-        context.update(piece.get(..read).unwrap_or_default());
-        bytes = bytes.saturating_add(i64::try_from(read).unwrap_or(i64::MAX));
-    }
-    Ok(FileNote {
-        path: name,
-        bytes,
-        sha256: Digest::made(&context.finish()).text().to_owned(),
-    })
+    let mut hashed = Hashed::nothing();
+    hashed.read_on(from)?;
+    Ok(hashed.note(name))
 }
 
 /// How many files there are below a folder, and how many bytes they have.
@@ -100,7 +105,7 @@ pub(super) fn lengths(folder: &Path) -> Result<BTreeMap<String, u64>, Failure> {
 }
 
 /// Everything below a folder, in the order of the names. Links are not followed; nobody but us writes there.
-fn below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+pub(super) fn below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let failed = |error| Failure::at("list", folder, error);
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {

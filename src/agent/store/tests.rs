@@ -29,7 +29,7 @@ fn a_generation_is_a_part_then_a_cut_then_sealed() {
     folder.write("ns/u1/g.part/containers/c/pages.img", "abc");
     generation.cut(&manifest()).unwrap();
     assert!(matches!(generation.look().unwrap(), Found::Cut(found) if *found == manifest()));
-    generation.seal(manifest()).unwrap();
+    generation.seal(manifest(), None).unwrap();
     let Found::Sealed(sealed, digest) = generation.look().unwrap() else {
         panic!("it is sealed");
     };
@@ -127,7 +127,7 @@ fn a_release_names_who_may_run_what_is_here_and_nothing_else() {
     let none = generation.release(Some("t1"), "sha256:0").unwrap_err();
     assert!(none.to_string().contains("not here"), "{none}");
     generation.begin().unwrap();
-    generation.seal(manifest()).unwrap();
+    generation.seal(manifest(), None).unwrap();
     let Found::Sealed(_, digest) = generation.look().unwrap() else {
         panic!("it is sealed");
     };
@@ -157,7 +157,7 @@ fn a_state_is_found_in_its_namespace_alone_and_the_newest_of_a_pod_is_known() {
     };
     assert_eq!(find("ns", "g"), None);
     generation(&folder).begin().unwrap();
-    generation(&folder).seal(manifest()).unwrap();
+    generation(&folder).seal(manifest(), None).unwrap();
     assert_eq!(find("ns", "g"), Some(folder.path().join("ns/u1/g")));
     assert_eq!(find("other", "g"), None);
     assert_eq!(find("ns", "h"), None);

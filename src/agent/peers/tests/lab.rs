@@ -332,7 +332,7 @@ impl Lab {
             ..Manifest::of_web()
         };
         generation.cut(&manifest).unwrap();
-        generation.seal(manifest).unwrap();
+        generation.seal(manifest, None).unwrap();
         generation
     }
 }

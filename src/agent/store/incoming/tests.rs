@@ -53,7 +53,10 @@ fn what_came_whole_gets_its_name_and_is_roots_alone() {
     );
     assert_eq!(generation.count_arrived().unwrap(), (3, 7));
     let text = manifest(vec![note("containers/c/pages.img"), note("criu.conf")]);
-    let Kept::Whole(digest) = generation.keep_arrived(&text).unwrap() else {
+    let Kept::Whole(digest) = generation
+        .keep_arrived(&text, Ahead::of(generation.incoming()))
+        .unwrap()
+    else {
         panic!("it is whole");
     };
     let Found::Sealed(_, found) = generation.look().unwrap() else {
@@ -83,7 +86,12 @@ fn one_byte_is_enough_to_be_wrong() {
     put(&generation, "b", 0, b"abd");
     put(&generation, "c", 0, b"ab");
     let wrong = ["b", "c", "d"].map(str::to_owned).to_vec();
-    assert_eq!(generation.keep_arrived(&text).unwrap(), Kept::Wrong(wrong));
+    assert_eq!(
+        generation
+            .keep_arrived(&text, Ahead::of(generation.incoming()))
+            .unwrap(),
+        Kept::Wrong(wrong)
+    );
     assert_eq!(generation.look().unwrap(), Found::Nothing);
     assert_eq!(
         generation.arrived().unwrap(),
@@ -135,7 +143,15 @@ fn a_manifest_that_names_what_may_not_come_is_refused() {
         vec![note("manifest.json")],
         vec![note("a"), note("a")],
     ] {
-        assert!(generation.keep_arrived(&manifest(files)).is_err());
+        assert!(
+            generation
+                .keep_arrived(&manifest(files), Ahead::of(generation.incoming()))
+                .is_err()
+        );
     }
-    assert!(generation.keep_arrived(b"{}").is_err());
+    assert!(
+        generation
+            .keep_arrived(b"{}", Ahead::of(generation.incoming()))
+            .is_err()
+    );
 }
