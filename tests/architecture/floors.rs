@@ -9,7 +9,7 @@ fn floor(module: &str) -> Option<u8> {
         "app" | "cli" => 4,
         "sizing" | "runtime" | "migration" | "checkpoint" | "agent" | "host" | "signer" => 3,
         "webhook" | "node" => 2,
-        "process" | "hold" | "tree" | "oci" | "engine" | "cri" => 1,
+        "process" | "hold" | "tree" | "oci" | "engine" | "cri" | "preflight" => 1,
         "kit" => 0,
         _ => return None,
     })

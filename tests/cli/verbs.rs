@@ -268,6 +268,18 @@ fn a_mistake_of_a_verb_is_answered_with_what_to_write() {
         ),
         (&["migrations"], "set KUBECONFIG"),
         (&["migrations", "-A", "-n", "apps"], "cannot be used with"),
+        (&["holds"], "set KUBECONFIG"),
+        (&["holds", "-A", "-n", "apps"], "cannot be used with"),
+        (&["resolve"], "NAMESPACE/MIGRATION"),
+        (&["resolve", "apps/web-1"], "--target-is-off"),
+        (
+            &["resolve", "apps/Web", "--target-is-off"],
+            "write it like apps/web-1",
+        ),
+        (
+            &["resolve", "apps/web-1", "--target-is-off"],
+            "set KUBECONFIG",
+        ),
     ] {
         let output = holdfast(arguments);
         assert!(!output.status.success(), "{arguments:?}");
@@ -308,6 +320,11 @@ fn the_verbs_about_state_teach_with_examples() {
         ("checkpoints", "holdfast checkpoints -n apps"),
         ("migrate", "holdfast migrate apps/web-5d4-x7k --to node2"),
         ("migrations", "holdfast migrations -n apps"),
+        ("holds", "holdfast holds -A --node n2"),
+        (
+            "resolve",
+            "holdfast resolve apps/web-1 --target-is-off --yes",
+        ),
     ] {
         let help = text(&holdfast(&[verb, "--help"]).stdout);
         assert!(help.contains(teaches), "{help}");

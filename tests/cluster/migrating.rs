@@ -4,6 +4,7 @@ mod bare;
 mod coming_back;
 mod dying;
 mod many;
+mod resolving;
 
 use crate::protecting::protected;
 use crate::world::{World, eventually};
@@ -38,7 +39,7 @@ spec:
       volumes: [{name: shared, emptyDir: {}}]
 "#;
 
-fn get(world: &World, line: &str) -> Value {
+pub(crate) fn get(world: &World, line: &str) -> Value {
     serde_json::from_str(&world.kubectl(&format!("{line} -o json"))).unwrap()
 }
 
@@ -51,15 +52,15 @@ fn pods(world: &World) -> Vec<Value> {
         .collect()
 }
 
-fn name(pod: &Value) -> &str {
+pub(crate) fn name(pod: &Value) -> &str {
     pod["metadata"]["name"].as_str().unwrap()
 }
 
-fn node(pod: &Value) -> &str {
+pub(crate) fn node(pod: &Value) -> &str {
     pod["spec"]["nodeName"].as_str().unwrap_or_default()
 }
 
-fn is_ready(pod: &Value) -> bool {
+pub(crate) fn is_ready(pod: &Value) -> bool {
     let conditions = pod["status"]["conditions"].as_array();
     let mut conditions = conditions.into_iter().flatten();
     conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
@@ -82,7 +83,7 @@ fn count(world: &World, pod: &str) -> (String, u64) {
     (id.to_owned(), count.parse().unwrap_or_default())
 }
 
-fn migrate(world: &World, called: &str, spec: &Value) {
+pub(crate) fn migrate(world: &World, called: &str, spec: &Value) {
     let object = json!({
         "apiVersion": "holdfast.dev/v1alpha1", "kind": "Migration", "metadata": { "name": called }, "spec": spec,
     });
@@ -91,7 +92,7 @@ fn migrate(world: &World, called: &str, spec: &Value) {
 }
 
 /// The status of a Migration that came to an end.
-async fn ended(world: &World, called: &str) -> Value {
+pub(crate) async fn ended(world: &World, called: &str) -> Value {
     eventually(&format!("migration {called} ends"), 120, || {
         let status = get(world, &format!("get migration {called}"))["status"].clone();
         ready((status["stage"] == "Closed").then_some(status.clone()))
@@ -99,7 +100,7 @@ async fn ended(world: &World, called: &str) -> Value {
     .await
 }
 
-fn why(status: &Value) -> String {
+pub(crate) fn why(status: &Value) -> String {
     let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
     let found = conditions.iter().find(|one| one["type"] == "Succeeded");
     found.map_or_else(String::new, |one| one["message"].to_string())

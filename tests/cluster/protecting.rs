@@ -26,7 +26,12 @@ spec:
 
 /// A protected world: both nodes have an agent that answers.
 pub(crate) fn protected(name: &str) -> World {
-    let world = World::apart(name, &["--nodes", "2"]);
+    protected_on(name, &[])
+}
+
+/// The same, of what these words for the world's command say.
+pub(crate) fn protected_on(name: &str, words: &[&str]) -> World {
+    let world = World::apart(name, &[&["--nodes", "2"], words].concat());
     world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
     world.make(&[
         "deploy",

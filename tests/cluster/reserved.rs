@@ -42,7 +42,7 @@ fn policies() -> String {
     let kept: Vec<_> = all
         .filter(|one| one.contains("kind: ValidatingAdmissionPolicy"))
         .collect();
-    assert_eq!(kept.len(), 8, "four policies, and a binding for each");
+    assert_eq!(kept.len(), 12, "six policies, and a binding for each");
     kept.join("\n---\n")
 }
 

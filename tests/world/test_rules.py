@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+import tarfile
 import tempfile
 import unittest
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from worldlib import addresses, cache, cgroups, command, packagelock, parts, programs  # noqa: E402
+from worldlib import addresses, cache, cgroups, command, packagelock, packing, parts, programs  # noqa: E402
 from worldlib.images import Image  # noqa: E402
 from worldlib.refusal import BadUsage, Refusal  # noqa: E402
 
@@ -138,6 +139,25 @@ class Images(unittest.TestCase):
             for name in ("a", "b"):
                 Image("localhost/x:1", ["/x"]).add_file("x", b"content", 0o755).add_link("y", "x").write(f"{folder}/{name}")
             self.assertEqual(Path(folder, "a").read_bytes(), Path(folder, "b").read_bytes())
+
+    def test_a_tree_is_packed_without_what_nobody_reads(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tree, archive = Path(folder, "tree"), Path(folder, "x.tar")
+            for name in ("bin/x", "usr/share/doc/x/copyright", "var/log/dpkg.log", "dev/null-not"):
+                Path(tree, name).parent.mkdir(parents=True)
+                Path(tree, name).write_text(name)
+            Path(tree, "sbin").symlink_to("bin")
+            packing.pack(tree, "localhost/x:1", {"var/log/x": (0o1777, 7, 8)}, archive)
+            first = archive.read_bytes()
+            packing.pack(tree, "localhost/x:1", {"var/log/x": (0o1777, 7, 8)}, archive)
+            self.assertEqual(archive.read_bytes(), first)
+            with tarfile.open(archive) as outer:
+                layer = next(entry for entry in outer.getmembers() if entry.name.endswith("/layer.tar"))
+                with tarfile.open(fileobj=outer.extractfile(layer)) as inner:
+                    entries = {entry.name: entry for entry in inner.getmembers()}
+            self.assertTrue({"bin/x", "sbin", "usr/share", "tmp", "dev", "var/log/x"} <= set(entries), entries)
+            self.assertFalse({"usr/share/doc", "var/log/dpkg.log", "dev/null-not"} & set(entries), entries)
+            self.assertEqual((entries["var/log/x"].mode, entries["var/log/x"].uid, entries["var/log/x"].gid), (0o1777, 7, 8))
 
 
 if __name__ == "__main__":

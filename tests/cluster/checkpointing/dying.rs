@@ -14,14 +14,16 @@ const FOLDER: &str = "/root/hf";
 /// Points of the record that a checkpoint passes.
 const OF_RECORD: [&str; 4] = ["hold", "withdraw", "thaw", "end"];
 
-/// Points of what goes from node to node, and of what is restored: no Checkpoint passes them on its own node.
-const OF_TWO_NODES: [&str; 6] = [
+/// Points of what goes from node to node, of what is restored, and of what nobody orders any more: no Checkpoint passes them on its own
+/// node.
+const OF_TWO_NODES: [&str; 7] = [
     "agent.peers.",
     "agent.store.incoming.",
     "agent.store.release.",
     "agent.hands.source.",
     "agent.answers.",
     "agent.preparing.",
+    "agent.holds.",
 ];
 
 /// What makes the agent pass a point.

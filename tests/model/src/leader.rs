@@ -176,6 +176,12 @@ impl Model {
             }
             Step::DeletePod(uid) if uid == NODE[SOURCE] => delete(&mut world.source_pod),
             Step::DeletePod(uid) => delete(&mut world.pods[at(uid)]),
+            Step::DropPod(uid) => {
+                // By its uid: one that is not there is not made again.
+                if world.pods[at(uid)].exists() {
+                    world.pods[at(uid)] = Api::Gone;
+                }
+            }
             Step::DeleteTask(node) => {
                 let node = usize::from(node == NODE[TARGET]);
                 (world.spec[node], world.report[node]) = (0, 0);

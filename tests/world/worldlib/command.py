@@ -164,7 +164,8 @@ def list_worlds(args):
 
 
 def images(args):
-    for archive in sorted(Path(parts.sample_images()).glob("*.tar")):
+    folder = parts.program_image() if args.programs else parts.sample_images()
+    for archive in sorted(Path(folder).glob("*.tar")):
         print(archive)
 
 

@@ -90,7 +90,8 @@ def _things(verbs):
     tool = _verb(verbs, "tool", "print the path of kubectl, helm, kwok, kubeconform, etcd, …; built first if needed")
     tool.add_argument("tool", metavar="NAME")
     tool.add_argument("--k8s", choices=parts.KUBERNETES, help="of which Kubernetes (default: the world's, or 1.35)")
-    _verb(verbs, "images", "print the paths of the sample images (localhost/busybox:1 and pause), docker archives")
+    images = _verb(verbs, "images", "print the paths of the sample images (localhost/busybox:1 and pause), docker archives")
+    images.add_argument("--programs", action="store_true", help="instead that of localhost/programs:1: Redis, nginx, PostgreSQL, Python and a JVM, from Debian's packages; built first if needed")
 
 
 def _count(text):

@@ -19,6 +19,8 @@ NODE_PACKAGES = (
     "busybox-static", "ca-certificates", "conntrack", "containerd", "containernetworking-plugins", "etcd-client", "etcd-server",
     "iproute2", "iptables", "nftables", "procps", "runc",
 )
+# Programs that people run, to be moved by tests. What comes first is set up before the rest is.
+PROGRAM_PACKAGES = ("postgresql-common", "busybox-static", "default-jre-headless", "librhino-java", "nginx", "postgresql", "procps", "python3", "redis-server")
 ALONE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 INSTALL = ("apt-get", "-qq", "-y", "--no-install-recommends", "-o", "Dpkg::Use-Pty=0", "install")
 APT_LISTS = ("var/lib/apt/lists", "var/cache/apt", "etc/apt/sources.list.d/next.list", "etc/apt/preferences.d/next", "usr/sbin/policy-rc.d")
@@ -114,6 +116,18 @@ def add_layer(into, lower, section, packages, usual_s, suite=None):
     """What these packages add to the trees below, as a layer of its own."""
     with Progress(f"adding {', '.join(packages)} from Debian {suite or SUITE}", usual_s):
         Tree(into, lower).install(section, packages, suite)
+
+
+def programs(into, usual_s):
+    """A Debian system with the programs that tests move, none of them started or set up."""
+    bootstrap(into, "programs", ("adduser",), usual_s)
+    first, *rest = PROGRAM_PACKAGES
+    with Progress(f"adding {', '.join(PROGRAM_PACKAGES)} from Debian {SUITE}", usual_s):
+        Tree(into).install("programs", (first,))
+        # A database's files are made where it runs, not with its package.
+        settings = into / "etc/postgresql-common/createcluster.conf"
+        settings.write_text(settings.read_text() + "\ncreate_main_cluster = false\n")
+        Tree(into).install("programs", rest)
 
 
 def key(sections, packages, recipe):

@@ -1,8 +1,9 @@
 """Which built things a world is made of, and where they are: Kubernetes, its runtime, the nodes' file trees, the sample images."""
 
+import shutil
 from pathlib import Path
 
-from . import cache, debian, images, shim
+from . import cache, debian, images, packing, shim
 from .programs import PROGRAMS
 from .refusal import BadUsage
 
@@ -41,6 +42,21 @@ def sample_images():
     tree = node_tree()
     source = Path(images.__file__)
     return cache.obtain("images", cache.key([source], [tree.name]), lambda into: images.write_samples(tree / "usr/bin/busybox", into))
+
+
+def program_image():
+    """A directory with programs.tar: the image localhost/programs:1, Debian with what the tests move."""
+    made_by = cache.key([Path(packing.__file__)], ["1"])
+    return cache.obtain("programs", debian.key(["programs"], debian.PROGRAM_PACKAGES, made_by), _pack_programs)
+
+
+def _pack_programs(into):
+    tree, record = into / "tree", "etc/world-packages-programs"
+    debian.programs(tree, 60)
+    packing.pack(tree, "localhost/programs:1", {"run/postgresql": (0o1777, 0, 0), "var/log/nginx": (0o755, 0, 0), "var/lib/nginx": (0o755, 0, 0)}, into / "programs.tar")
+    (into / "etc").mkdir()
+    shutil.move(tree / record, into / record)
+    shutil.rmtree(tree)
 
 
 def obtain(kubernetes, runtime):
