@@ -77,7 +77,7 @@ still_held := It did not end. If a finalizer of ours holds something and no mana
 
 # Fuzzing needs a nightly toolchain, for its instrumentation of the code; cargo-fuzz itself is installed below the cache.
 SECONDS = 60
-TARGETS ?= admission quantity peers
+TARGETS ?= admission quantity peers request records
 FUZZ_TOOLCHAIN ?= nightly
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz/bin/cargo-fuzz
@@ -146,9 +146,10 @@ test-full: ## What is too heavy for every day: fault matrices, second runtime, s
 	tests/run --full
 
 .PHONY: test-tools
-test-tools: ## Unit tests of the scripts in tools/ and benches/
+test-tools: ## Unit tests of the scripts in tools/ and benches/, and of the judge of what was witnessed
 	$(PYTHON) -m unittest discover --start-directory tools
 	$(PYTHON) -m unittest discover --start-directory benches
+	$(PYTHON) -m unittest discover --start-directory tests/world --pattern test_witness.py
 
 .PHONY: check-chart
 check-chart: ## Lint the chart, render it in many ways, hold the results against Kubernetes' own schemas
@@ -187,6 +188,13 @@ bench-admission-cluster: ## Only the parts of it that go through an API server
 	$(pack_archive)
 	$(PYTHON) benches/run_admission.py --programs $(RELEASE_DIR) --only cluster $(ARGS)
 	$(PYTHON) benches/run_admission.py --only storm --archive $(ARCHIVE) --image '$(IMG)' $(ARGS)
+
+.PHONY: bench-migration
+bench-migration: ## Measure how long a pod stands still that goes to another node, beside what is quickest on one (ARGS=--quick for a few minutes)
+	$(build_programs)
+	RUSTFLAGS="-C target-feature=+crt-static $${RUSTFLAGS:-}" cargo build --release --locked --target $(TARGET) --example bench-ticker
+	$(pack_archive)
+	$(PYTHON) benches/run_migration.py --programs $(RELEASE_DIR) --archive $(ARCHIVE) --image '$(IMG)' $(ARGS)
 
 .PHONY: bench-runtime
 bench-runtime: ## Measure what holdfast-runtime adds to the start of a container (ARGS='--containers 50' for fewer)

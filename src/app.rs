@@ -10,6 +10,7 @@ pub mod serve;
 use crate::agent::answers::admitted;
 use crate::agent::api::StateTask;
 use crate::agent::hands;
+use crate::agent::holds;
 use crate::agent::peers::certificate;
 use crate::agent::preparing;
 use crate::agent::store::incoming;
@@ -234,6 +235,7 @@ const NODE_STEPS: &[&[Step]] = &[
     preparing::STEPS,
     release::STEPS,
     pass::STEPS,
+    holds::STEPS,
     certificate::STEPS,
     incoming::STEPS,
 ];

@@ -13,6 +13,7 @@
 //!            hold (durable records of a node's pods)   tree (files as they travel)
 //!            engine (freezing, dumping, restoring)
 //!            oci (what is common to all who speak to a container runtime)
+//!            preflight (what keeps a pod where it is: the list, and what the kernel shows of processes)
 //! 0 kit      names  conditions  events  error  faults  quantity  json  digest
 //! ```
 
@@ -25,6 +26,7 @@ pub mod kit {
     pub mod error;
     pub mod events;
     pub mod faults;
+    pub mod finalizers;
     pub mod json;
     pub mod names;
     pub mod near;
@@ -63,6 +65,15 @@ pub mod process {
     pub mod teardown;
     pub mod telemetry;
     pub mod writes;
+}
+
+/// What keeps a pod where it is: the list of what is looked for, and what the kernel shows of a pod's processes. Pure.
+pub mod preflight {
+    pub mod diag;
+    pub mod finding;
+    pub mod list;
+    pub mod living;
+    pub mod text;
 }
 
 /// What a node knows of its pods, durably: holds, admissions, tokens.
@@ -104,6 +115,8 @@ pub mod webhook {
     mod connections;
     pub mod endpoint;
     mod exchange;
+    #[cfg(any(test, fuzzing))]
+    pub mod fuzzing;
     pub mod handshake;
     mod heard;
     pub mod identity;
@@ -297,7 +310,9 @@ pub mod agent {
     }
     mod cut;
     pub(crate) mod hands;
+    pub(crate) mod holds;
     mod host;
+    mod inspect;
     mod orders;
     mod own;
     pub(crate) mod peer;
@@ -337,13 +352,16 @@ pub mod cli {
     pub mod checkpoints;
     pub mod explain;
     mod files;
+    pub mod holds;
     pub mod host;
     pub mod lint;
     pub mod listing;
     pub mod migrate;
     pub mod migrations;
     pub mod pods;
+    pub mod preflight;
     pub mod print;
+    pub mod resolve;
     pub mod table;
     pub mod teardown;
     mod watching;

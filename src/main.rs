@@ -4,8 +4,8 @@ use anyhow::Context;
 use clap::Parser;
 use holdfast::cli::arguments::{Arguments, Verb};
 use holdfast::cli::{
-    certs, checkpoint, checkpoints, explain, host, lint, migrate, migrations, print, teardown,
-    what_if,
+    certs, checkpoint, checkpoints, explain, holds, host, lint, migrate, migrations, preflight,
+    print, resolve, teardown, what_if,
 };
 use holdfast::{app, install_crypto};
 use std::process::ExitCode;
@@ -36,6 +36,9 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
         Verb::Checkpoints(arguments) => checkpoints::run(arguments).await?,
         Verb::Migrate(arguments) => return Ok(migrate::run(*arguments).await?),
         Verb::Migrations(arguments) => migrations::run(arguments).await?,
+        Verb::Holds(arguments) => holds::run(arguments).await?,
+        Verb::Resolve(arguments) => return Ok(resolve::run(*arguments).await?),
+        Verb::Preflight(verb) => return Ok(preflight::run(verb).await?),
         Verb::Lint(arguments) => return Ok(lint::run(arguments)?),
         Verb::Host(verb) => return Ok(host::run(*verb).await?),
         Verb::Crds => print::out(&print::yaml(&app::crds())?)?,

@@ -8,7 +8,7 @@ import subprocess
 # What the leader holds by its finalizer: found by name, so all have the same one.
 HELD = {"Deployment", "ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
 # ClusterRoles for people stand beside the manager's.
-FOR_PEOPLE = ("-viewer", "-editor")
+FOR_PEOPLE = ("-viewer", "-editor", "-resolver")
 # `kubectl apply` keeps the whole object in an annotation, and annotations may have 256 KiB together.
 LARGEST = 240 * 1024
 

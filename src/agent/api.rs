@@ -4,6 +4,8 @@
 //! The leader writes the spec, the agent of `nodeName` alone writes the status. A StateTask that is gone decides nothing.
 
 mod checkpoint;
+mod inspection;
+mod left;
 mod report;
 
 use crate::migration::api::Decision;
@@ -11,13 +13,20 @@ pub use checkpoint::{
     CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, ContainerReport,
     CopyOrder, CopyReport, CopyTarget, SendingReport,
 };
+pub use inspection::{InspectOrder, InspectionReport};
 use kube::CustomResource;
+pub use left::{Left, LeftHere, MOST as MOST_LEFT};
 pub use report::{
     Measured, SourceReport, SourceStanding, StateTaskStatus, TargetPod, TargetReport,
     TargetStanding,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// How long a pod may be frozen before it is released. A kubelet waits 120 s for a container to be made, and the one on the target
+/// waits that long too.
+pub const MOST_FROZEN: Duration = Duration::from_secs(100);
 
 /// A part of an operation, for one node.
 #[derive(
@@ -84,6 +93,9 @@ pub struct StateTaskSpec {
     /// The state that is to come here from another node, and be kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyOrder>,
+    /// The pod whose processes are looked at here, before anything of it is touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspect: Option<InspectOrder>,
 }
 
 /// What is asked of the node where the state is.

@@ -8,11 +8,12 @@ use crate::oci::bundle;
 use crate::oci::cgroups::{self, Cgroups};
 use crate::oci::failure::Failure;
 use crate::oci::files;
-use crate::oci::place::{Place, is_file_name};
+use crate::oci::place::{Place, Places, is_file_name};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::fs::DirBuilder;
 use std::path::{Path, PathBuf};
 
@@ -154,6 +155,34 @@ impl Attempt {
     }
 }
 
+/// What attempts left behind of containers that are not there, and that no record has begun: who asked may outlive what it asked for.
+/// What somebody is still in stays until another time.
+///
+/// # Errors
+/// Something is there and cannot be read.
+pub(crate) fn sweep(host: &Host, begun: &HashSet<String>) -> Result<(), Failure> {
+    let folder = host.run().join("attempts");
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| Failure::at("list", &folder, error))?,
+    };
+    let places = Places::below(&host.run());
+    for entry in entries {
+        let entry = entry.map_err(|error| Failure::at("list", &folder, error))?;
+        let name = entry.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.strip_suffix(".json")) else {
+            continue;
+        };
+        if begun.contains(id) || places.get(id.as_ref())?.is_some() {
+            continue;
+        }
+        if let Some(attempt) = Attempt::read(host, id)? {
+            let _another_time = attempt.leave(host);
+        }
+    }
+    Ok(())
+}
+
 fn path(host: &Host, id: &str) -> PathBuf {
     host.run().join("attempts").join(format!("{id}.json"))
 }
@@ -162,4 +191,38 @@ fn path(host: &Host, id: &str) -> PathBuf {
 fn mounts() -> Result<String, Failure> {
     let table: &Path = &host::process(1).join("mountinfo");
     std::fs::read_to_string(table).map_err(|error| Failure::at("read", table, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::folder::Folder;
+    use serde_json::json;
+
+    #[test]
+    fn what_nobody_needs_any_more_is_swept_and_what_is_begun_or_there_is_not() {
+        let folder = Folder::new();
+        let host = Host::at(folder.path().to_owned());
+        for id in ["gone", "begun", "there", "lived-in"] {
+            let attempt = json!({ "id": id, "cgroup": format!("/cgroups/attempt-{id}"), "own": [], "is_runc": true });
+            folder.write(
+                &format!("run/holdfast/attempts/{id}.json"),
+                &attempt.to_string(),
+            );
+            let cgroup = folder.path().join(format!("cgroups/attempt-{id}"));
+            std::fs::create_dir_all(cgroup).unwrap();
+        }
+        folder.write("cgroups/attempt-lived-in/process", "");
+        let place = json!({ "id": "there", "root": "/r", "bundle": "/b", "namespace": "ns", "pod": "web", "uid": "u1", "container": "c", "sandbox": false });
+        folder.write("run/holdfast/containers/there", &place.to_string());
+        let is_left = |id: &str| {
+            let known = Attempt::read(&host, id).unwrap().is_some();
+            let cgroup = folder.path().join(format!("cgroups/attempt-{id}"));
+            assert_eq!(known, cgroup.exists(), "{id}");
+            known
+        };
+        sweep(&host, &["begun".to_owned()].into()).unwrap();
+        let left = ["gone", "begun", "there", "lived-in"].map(is_left);
+        assert_eq!(left, [false, true, true, true]);
+    }
 }

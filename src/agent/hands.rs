@@ -210,13 +210,14 @@ impl Hands<'_> {
         Ok(())
     }
 
-    async fn seal(&self, found: &Found, memory: &Memory) -> Result<(), Failure> {
+    async fn seal(&self, found: &Found, memory: &mut Memory) -> Result<(), Failure> {
         let Found::Cut(manifest) = found else {
             return Ok(());
         };
         let (generation, mut manifest) = (self.generation.clone(), (**manifest).clone());
         manifest.frozen_millis = memory.frozen_millis();
-        blocking(move || around(&SEAL, || generation.seal(manifest))).await
+        let ahead = memory.ahead.take();
+        blocking(move || around(&SEAL, || generation.seal(manifest, ahead))).await
     }
 
     fn cgroups(&self, hold: Option<&Hold>) -> Vec<Cgroups> {

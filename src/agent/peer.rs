@@ -5,11 +5,21 @@ use crate::agent::api::{SourceOrder, TargetPod};
 pub(crate) use crate::agent::peers::desk::{PeerStanding, Released};
 use crate::agent::store::Generation;
 use crate::oci::failure::Failure;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, ready};
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 
 /// What is answered, or why nobody answered.
 pub(crate) type Asked<'a, T> = BoxFuture<'a, Result<T, Failure>>;
+
+/// What came of sending a state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// All of it is there, and was read again.
+    Whole,
+    /// There is no room for it, says the target. That does not change while a pod stands still for it.
+    NoRoom(String),
+}
 
 /// Ways to other nodes' agents.
 pub(crate) trait Peers: Send + Sync {
@@ -23,9 +33,19 @@ pub(crate) trait Peer: Send + Sync {
     fn ready<'a>(&'a self, operation: &'a str, uid: &'a str, attempt: u32) -> Asked<'a, bool>;
     /// How an operation stands there.
     fn standing<'a>(&'a self, operation: &'a str) -> Asked<'a, PeerStanding>;
+    /// Of a generation that is being dumped here that is sent what only grows, until it is over. Nobody has to do this first, and what
+    /// it has sent is not sent again.
+    fn send_ahead<'a>(
+        &'a self,
+        _operation: &'a str,
+        _generation: &'a Generation,
+        _is_over: &'a CancellationToken,
+    ) -> Asked<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
     /// What it lacks of a generation is sent. When this comes back it has all of it, and has read it again. Dropped in the middle,
     /// it is gone on with another time.
-    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, ()>;
+    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, Sent>;
     /// The state may run, in this pod; none: in whichever the leader allows. When this comes back, it is on disk there.
     fn release<'a>(
         &'a self,

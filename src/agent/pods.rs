@@ -15,6 +15,8 @@ pub(crate) struct Living {
     pub(crate) held: Held,
     /// The host's path of its bundle.
     pub(crate) bundle: PathBuf,
+    /// Its first process.
+    pub(crate) init: i32,
 }
 
 /// The containers of a pod that have processes, without its sandbox, in the order of their names.
@@ -59,6 +61,7 @@ fn living_container(host: &Host, place: Place) -> Result<Option<Living>, Failure
             cgroups: cgroups.iter().map(|path| text(path)).collect(),
         },
         bundle: place.bundle,
+        init: pid,
     }))
 }
 

@@ -8,7 +8,7 @@ use crate::agent::api::{
 use crate::agent::hands::Memory;
 use crate::agent::host::Host;
 use crate::agent::orders::Orders;
-use crate::agent::peer::{Asked, Peer, PeerStanding, Peers};
+use crate::agent::peer::{Asked, Peer, PeerStanding, Peers, Sent};
 use crate::agent::records::Records;
 use crate::agent::socket;
 use crate::agent::store::{Generation, make_folder};
@@ -219,7 +219,7 @@ impl Peer for Way {
         })
     }
 
-    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, ()> {
+    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, Sent> {
         let sent = || {
             self.ask()?;
             self.targets.admits(operation, &self.from)?;
@@ -229,7 +229,9 @@ impl Peer for Way {
             let there = Generation::of(&root, place, generation.name())?;
             let (part, whole) = (there.part(), there.whole());
             copy(&generation.whole(), &part)?;
-            std::fs::rename(&part, &whole).map_err(|error| Failure::at("rename", &part, error))
+            let kept = std::fs::rename(&part, &whole);
+            kept.map_err(|error| Failure::at("rename", &part, error))?;
+            Ok(Sent::Whole)
         };
         Box::pin(std::future::ready(sent()))
     }

@@ -4,6 +4,7 @@ use crate::agent::answers::Answers;
 use crate::agent::api::StateTask;
 use crate::agent::carrying::{Carriers, MoveDesk};
 use crate::agent::copies::desk::CopyDesk;
+use crate::agent::holds;
 use crate::agent::host::Host;
 use crate::agent::orders::Orders;
 use crate::agent::peers::desk::{Desk, Desks};
@@ -14,11 +15,9 @@ use crate::agent::targets::Targets;
 use crate::agent::waiting::Waiting;
 use crate::agent::{own, socket, sweep, tasks};
 use crate::kit::error::{Error, chain};
-use crate::oci::place::Places;
 use crate::process::flags::PeerFlags;
 use crate::process::health::Health;
 use crate::process::telemetry::AgentMetrics;
-use crate::runtime::api::evidence_folder;
 use kube::runtime::reflector::{self, store::Writer};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -72,11 +71,12 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         part: "the records",
         why: chain(&error),
     })?;
-    let places = Places::below(&host.run());
     let (reader, writer) = reflector::store();
     let orders = client.as_ref().map(|_| Orders::of(reader));
     let orders = orders.unwrap_or_default();
     let own = (host.clone(), node.clone());
+    let view = holds::View::new(&own, (&records, &orders), &metrics, client.clone());
+    let looking = tokio::spawn(look(view, stop.clone()));
     let targets = Targets::new(own, records.clone(), orders, Waiting::default());
     let answered = (targets.clone(), prefixes);
     let answers = Answers::new(records.clone(), host.clone(), metrics.clone(), answered);
@@ -97,19 +97,24 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         targets,
     });
     let tasks = tokio::spawn(work((means, peers), writer));
-    let evidence = evidence_folder(&host.run());
-    let sweeping = tokio::spawn(sweep::run(records, places, evidence, metrics, stop.clone()));
     health.is_ready(PART);
     health.is_ready("start");
     tokio::select! {
         () = socket::serve(listener, answers, stop.clone()) => {}
         () = beat(&health) => {}
     }
-    sweeping.await.map_err(ended("the sweep of records"))?;
+    looking.await.map_err(ended("the look at records"))?;
     tasks.await.map_err(ended("the node's orders"))?;
     // Only now may another agent answer.
     drop(alone);
     Ok(())
+}
+
+/// What is kept here is looked through: what nobody needs goes, and what is held is told.
+async fn look(view: holds::View, stop: CancellationToken) {
+    let (records, metrics) = (view.records.clone(), view.metrics.clone());
+    let sweeping = sweep::run(records, view.host.clone(), metrics, stop.clone());
+    tokio::join!(sweeping, holds::run(view, stop));
 }
 
 async fn beat(health: &Health) {

@@ -1,15 +1,17 @@
 //! Records of pods that are gone. A record that holds, or that waits for a state, is never swept: its operation ends it. And what the
 //! runtime left of containers that were deleted, where nobody will ask for it.
 
+use crate::agent::attempt;
+use crate::agent::host::Host;
 use crate::agent::records::Records;
-use crate::hold::record::Record;
+use crate::hold::record::{Record, TokenState};
 use crate::kit::error::chain;
 use crate::oci::files;
 use crate::oci::place::Places;
 use crate::process::telemetry::AgentMetrics;
-use crate::runtime::api::Evidence;
+use crate::runtime::api::{Evidence, evidence_folder};
 use std::collections::{BTreeMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -19,16 +21,19 @@ const PERIOD: Duration = Duration::from_secs(60);
 /// Looks until the stop.
 pub(crate) async fn run(
     records: Records,
-    places: Places,
-    evidence: PathBuf,
+    host: Host,
     metrics: AgentMetrics,
     stop: CancellationToken,
 ) {
+    let (places, evidence) = (Places::below(&host.run()), evidence_folder(&host.run()));
     let mut gone = HashSet::new();
     loop {
         gone = look(&records, &places, &metrics, &gone).await;
         if let Err(why) = sweep_evidence(&records, &evidence).await {
             tracing::warn!(why, "what containers left behind stays");
+        }
+        if let Err(why) = sweep_attempts(&records, &host).await {
+            tracing::warn!(why, "what attempts left behind stays");
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -108,6 +113,23 @@ async fn sweep_evidence(records: &Records, folder: &Path) -> Result<(), String> 
         Ok(())
     });
     swept.await.map_err(|error| error.to_string())?
+}
+
+/// Cgroups of attempts that are over, where whoever asked was still in them when they were.
+async fn sweep_attempts(records: &Records, host: &Host) -> Result<(), String> {
+    let listed = records.list().await.map_err(|error| chain(&error))?;
+    let mut begun = HashSet::new();
+    for (_, record) in listed {
+        // Of a record that cannot be read nothing is known.
+        let record = record.map_err(|error| chain(&error))?;
+        let tokens = record.tokens.into_values();
+        let tokens = tokens.filter(|token| token.state == TokenState::Begun);
+        begun.extend(tokens.filter_map(|token| token.id));
+    }
+    let host = host.clone();
+    let swept = tokio::task::spawn_blocking(move || attempt::sweep(&host, &begun));
+    let swept = swept.await.map_err(|error| error.to_string())?;
+    swept.map_err(|failure| failure.to_string())
 }
 
 fn kind(record: &Record) -> &'static str {

@@ -1,6 +1,7 @@
 //! The orders of this node: watched, done one act after the other, and answered. What is decided hangs on the records; an order that
 //! cannot be seen stops nothing that protects a pod.
 
+mod inspecting;
 pub(crate) mod moving;
 pub(crate) mod pass;
 
@@ -70,6 +71,8 @@ enum Kind {
     Checkpoint,
     /// A state goes from here, or comes here.
     Move,
+    /// It is asked what keeps a pod here.
+    Inspection,
 }
 
 /// Whether it is worth to look again soon.
@@ -136,6 +139,10 @@ async fn begin(
                         Soon::No
                     }
                     Kind::Move => moving::run(&means, &job.operation, memory).await,
+                    Kind::Inspection => {
+                        inspecting::run(&means, job.order.as_deref(), memory).await;
+                        Soon::No
+                    }
                 }
             });
         }
@@ -185,7 +192,9 @@ async fn jobs(means: &Means, memories: &HashMap<String, Arc<Mutex<Memory>>>) -> 
 }
 
 fn kind(order: &StateTask) -> Kind {
-    if order.spec.checkpoint.is_some() || order.spec.copy.is_some() {
+    if order.spec.inspect.is_some() {
+        Kind::Inspection
+    } else if order.spec.checkpoint.is_some() || order.spec.copy.is_some() {
         Kind::Checkpoint
     } else {
         Kind::Move
@@ -248,6 +257,9 @@ fn is_orphan(orders: &Orders, kind: Kind, is_remembered: bool) -> bool {
 fn is_open(task: &StateTask) -> bool {
     if let Some(order) = &task.spec.copy {
         return keep::is_open(task, order);
+    }
+    if task.spec.inspect.is_some() {
+        return inspecting::is_open(task);
     }
     let Some(order) = &task.spec.checkpoint else {
         return task.spec.source.is_some() || task.spec.target.is_some();

@@ -6,7 +6,8 @@ use crate::checkpoint::looking::{Copies, get};
 use crate::checkpoint::plan::{
     Observed, Step, ends, has_too_few_nodes, is_settled, plan, task_name,
 };
-use crate::kit::error::Error;
+use crate::kit::error::{Error, unless_gone};
+use crate::kit::finalizers::finalizers;
 use crate::kit::names;
 use crate::node::agents::Agents;
 use crate::process::clients::Clients;
@@ -22,7 +23,7 @@ use kube::runtime::events::Recorder;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,23 +160,6 @@ fn copying_look(checkpoint: &Checkpoint) -> Option<Duration> {
     }
 }
 
-/// The finalizers of an object, with ours or without it.
-fn finalizers(object: &impl ResourceExt, is_held: bool) -> Value {
-    let others = object.finalizers().iter().map(String::as_str);
-    let others = others.filter(|one| *one != names::CHECKPOINT_FINALIZER);
-    let ours = is_held.then_some(names::CHECKPOINT_FINALIZER);
-    let all: Vec<_> = others.chain(ours).collect();
-    json!({ "metadata": { "finalizers": all } })
-}
-
-/// What is gone already need not be taken away.
-fn unless_gone<T>(done: Result<T, Error>) -> Result<(), Error> {
-    match done {
-        Err(error) if !error.is_not_found() => Err(error),
-        _ => Ok(()),
-    }
-}
-
 impl Context {
     /// What is being deleted may be gone since it was seen: then its order is gone too, and must not be given once more.
     async fn as_it_is(&self, seen: Arc<Checkpoint>) -> Result<Option<Arc<Checkpoint>>, Error> {
@@ -230,7 +214,7 @@ impl Context {
         let (checkpoints, tasks) = (self.checkpoints(&namespace), self.tasks(&namespace));
         match step {
             Step::Hold => {
-                let fields = finalizers(checkpoint, true);
+                let fields = finalizers(checkpoint, names::CHECKPOINT_FINALIZER, true);
                 writes::merge(&checkpoints, (&HOLD).into(), checkpoint, fields).await?;
             }
             Step::Status(status) => {
@@ -315,7 +299,7 @@ where
     if !held.iter().any(|one| one == names::CHECKPOINT_FINALIZER) {
         return Ok(());
     }
-    let fields = finalizers(object, false);
+    let fields = finalizers(object, names::CHECKPOINT_FINALIZER, false);
     unless_gone(writes::merge(api, call, object, fields).await)
 }
 

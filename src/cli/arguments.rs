@@ -4,10 +4,13 @@ use crate::cli::certs::Certs;
 use crate::cli::checkpoint::MakeCheckpoint;
 use crate::cli::checkpoints::Checkpoints;
 use crate::cli::explain::Explain;
+use crate::cli::holds::Holds;
 use crate::cli::host::Host;
 use crate::cli::lint::Lint;
 use crate::cli::migrate::Migrate;
 use crate::cli::migrations::Migrations;
+use crate::cli::preflight::Preflight;
+use crate::cli::resolve::Resolve;
 use crate::cli::what_if::WhatIf;
 use crate::process::flags::{AgentFlags, Serve};
 use clap::{Parser, Subcommand};
@@ -46,6 +49,13 @@ pub enum Verb {
     Migrate(Box<Migrate>),
     /// Show which pods move, or have moved
     Migrations(Migrations),
+    /// Show which pods are held now, where, for what, and what each waits for
+    Holds(Holds),
+    /// Say that the target of a Migration is off for sure, so that its pod runs on where it was
+    Resolve(Box<Resolve>),
+    /// Find out whether a pod could move, and what keeps it where it is
+    #[command(subcommand)]
+    Preflight(Preflight),
     /// Find mistakes in templates, and in DaemonSets that name one, without a cluster
     Lint(Lint),
     /// Put the runtime on a node, look at a node, take it away again; on that node, as root

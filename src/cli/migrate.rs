@@ -6,7 +6,7 @@ use crate::cli::pods::{OnePod, seconds};
 use crate::cli::table::{Form, answer};
 use crate::cli::watching::{Coming, NOBODY, Seen, interrupted, watch};
 use crate::kit::error::Error;
-use crate::migration::api::{Migration, MigrationSpec, OnFailure, Phase, PhaseTime};
+use crate::migration::api::{Migration, MigrationSpec, OnFailure, Phase, PhaseTime, Stage};
 use crate::migration::request::request;
 use crate::process::asking::{name_of, uid_of};
 use crate::process::clients::Clients;
@@ -144,10 +144,9 @@ fn migration(arguments: Migrate) -> Migration {
 
 impl Coming for Migration {
     fn is_over(&self) -> bool {
-        matches!(
-            row(self).phase,
-            Phase::Succeeded | Phase::RolledBack | Phase::Failed
-        )
+        let stage = self.status.as_ref().map(|status| status.stage);
+        // Of a dry run nothing follows the look.
+        row(self).phase.is_over() || (self.spec.dry_run && stage == Some(Stage::Closed))
     }
 
     fn is_frozen(&self) -> bool {

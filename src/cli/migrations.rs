@@ -42,6 +42,8 @@ pub(crate) struct Row {
     pub(crate) attempt: u32,
     pub(crate) bytes: Option<i64>,
     pub(crate) frozen_millis: Option<i64>,
+    /// Who has said that its target is off, where it went on by that word.
+    pub(crate) resolved_by: Option<String>,
     pub(crate) created_at: Option<Time>,
     /// When each phase was first seen.
     pub(crate) times: Vec<PhaseTime>,
@@ -91,6 +93,7 @@ pub(crate) fn row(migration: &Migration) -> Row {
         attempt: status.decision.attempt,
         bytes: status.bytes,
         frozen_millis: status.frozen_millis,
+        resolved_by: status.resolved_by.clone(),
         created_at: migration.creation_timestamp(),
         times: status.times.clone(),
         reason: matters.map(|one| one.reason.clone()),

@@ -26,6 +26,11 @@ impl OnePod {
 
 /// One that could be a pod's: an empty one would be taken for all of them.
 fn pod_name(text: &str) -> Result<String, String> {
+    object_name(text, "a pod's name", "apps/web")
+}
+
+/// One that could be the name of an object, with its namespace or without.
+pub(super) fn object_name(text: &str, what: &str, like: &str) -> Result<String, String> {
     let parts: Vec<_> = text.split('/').collect();
     let is_name = |part: &&str| {
         let is_fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.".contains(c);
@@ -33,7 +38,7 @@ fn pod_name(text: &str) -> Result<String, String> {
     };
     if parts.len() > 2 || !parts.iter().all(is_name) {
         return Err(format!(
-            "{text:?} is no pod's name; write it like apps/web, or web with --namespace apps"
+            "{text:?} is not {what}; write it like {like}, or without its namespace, which --namespace says then"
         ));
     }
     Ok(text.to_owned())

@@ -31,6 +31,10 @@ const KNOWN: &[(&[&str], &str)] = &[
         "a file that is deleted and still open is larger than CRIU carries",
     ),
     (
+        &["Can't create link remap"],
+        "a file is open by a name that was deleted, and has another one: CRIU would have to look for that",
+    ),
+    (
         &["io_uring"],
         "the container uses io_uring, which CRIU cannot dump: give its pod `seccompProfile: {type: RuntimeDefault}`, which keeps programs from it",
     ),
@@ -153,62 +157,68 @@ mod tests {
         );
     }
 
+    const MET: &[(&str, &str)] = &[
+        (
+            "Error (criu/sk-inet.c:188): inet: Connected TCP socket, consider using --tcp-established option.",
+            "established TCP",
+        ),
+        (
+            "Error (criu/sk-unix.c:871): unix: External socket is used. Consider using --ext-unix-sk option.",
+            "outside of it",
+        ),
+        (
+            "Error (criu/files-reg.c:1046): Can't dump ghost file /tmp/x of 9 size, increase limit",
+            "larger than CRIU carries",
+        ),
+        (
+            "Error (criu/files-reg.c:1122): Can't create link remap for /var/files/one. Use link-remap option.",
+            "has another one",
+        ),
+        (
+            "Error (criu/files-ext.c:99): Can't dump file 5 of that type [600] (unknown /anon_inode:[io_uring])",
+            "RuntimeDefault",
+        ),
+        (
+            "Error (criu/files-reg.c:1800): Can't lookup mount=99 for fd=3 path=/x",
+            "another container or on the host",
+        ),
+        (
+            "Error (criu/fsnotify.c:274): fsnotify: Can't find suitable path for handle (dev 0 ino 7): -2",
+            "ConfigMaps",
+        ),
+        (
+            "Error (compel/src/lib/infect.c:418): Unseizable non-zombie 9 found, state D, err -1/4",
+            "could not be stopped",
+        ),
+        (
+            "Error (criu/pie/parasite.c): Can't get rlimit 0: Operation not permitted",
+            "SYS_RESOURCE",
+        ),
+        (
+            "Error (criu/files-reg.c:2142): File tmp/log has bad size 7 (expect 9)",
+            "not the one that was dumped",
+        ),
+        (
+            "Error (criu/files-reg.c:2098): Can't open file tmp/x on restore: No such file or directory",
+            "is not there",
+        ),
+        (
+            "Error (criu/image.c:511): Can't write: No space left on device",
+            "disk is full",
+        ),
+        (
+            "Error (criu/image.c:400): Magic doesn't match for pages-1.img",
+            "damaged",
+        ),
+        (
+            "Error (criu/cr-restore.c:1400): Can't fork for 12: File exists",
+            "same number",
+        ),
+    ];
+
     #[test]
     fn each_thing_that_users_meet_has_its_sentence() {
-        for (line, says) in [
-            (
-                "Error (criu/sk-inet.c:188): inet: Connected TCP socket, consider using --tcp-established option.",
-                "established TCP",
-            ),
-            (
-                "Error (criu/sk-unix.c:871): unix: External socket is used. Consider using --ext-unix-sk option.",
-                "outside of it",
-            ),
-            (
-                "Error (criu/files-reg.c:1046): Can't dump ghost file /tmp/x of 9 size, increase limit",
-                "larger than CRIU carries",
-            ),
-            (
-                "Error (criu/files-ext.c:99): Can't dump file 5 of that type [600] (unknown /anon_inode:[io_uring])",
-                "RuntimeDefault",
-            ),
-            (
-                "Error (criu/files-reg.c:1800): Can't lookup mount=99 for fd=3 path=/x",
-                "another container or on the host",
-            ),
-            (
-                "Error (criu/fsnotify.c:274): fsnotify: Can't find suitable path for handle (dev 0 ino 7): -2",
-                "ConfigMaps",
-            ),
-            (
-                "Error (compel/src/lib/infect.c:418): Unseizable non-zombie 9 found, state D, err -1/4",
-                "could not be stopped",
-            ),
-            (
-                "Error (criu/pie/parasite.c): Can't get rlimit 0: Operation not permitted",
-                "SYS_RESOURCE",
-            ),
-            (
-                "Error (criu/files-reg.c:2142): File tmp/log has bad size 7 (expect 9)",
-                "not the one that was dumped",
-            ),
-            (
-                "Error (criu/files-reg.c:2098): Can't open file tmp/x on restore: No such file or directory",
-                "is not there",
-            ),
-            (
-                "Error (criu/image.c:511): Can't write: No space left on device",
-                "disk is full",
-            ),
-            (
-                "Error (criu/image.c:400): Magic doesn't match for pages-1.img",
-                "damaged",
-            ),
-            (
-                "Error (criu/cr-restore.c:1400): Can't fork for 12: File exists",
-                "same number",
-            ),
-        ] {
+        for (line, says) in MET {
             let told = why(line).unwrap();
             assert!(told.contains(says), "{told}");
         }

@@ -3,8 +3,12 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// What CRIU is told besides what the runtime tells it. Connections are closed in the images, not in the program that runs on.
-pub const CONFIG: &str = "tcp-close\nghost-limit 1073741824\n";
+/// What CRIU is told besides what the runtime tells it. Connections are closed in the images, not in the program that runs on; one that
+/// nobody has accepted yet, as that of a probe that comes while all is frozen, is left out: whoever made it tries again.
+pub const CONFIG: &str = "tcp-close\nskip-in-flight\nghost-limit 1073741824\n";
+
+/// By this runc tells CRIU the same. A runc that knows it tells CRIU the opposite without it, and is believed; older ones say nothing.
+pub const SKIPS_IN_FLIGHT: &str = "--tcp-skip-in-flight";
 
 /// What CRIU writes to where it works.
 pub const LOG: &str = "dump.log";
@@ -26,6 +30,8 @@ pub struct Dump<'a> {
     pub images: &'a Path,
     /// Where CRIU works and logs.
     pub work: &'a Path,
+    /// The real runtime knows [`SKIPS_IN_FLIGHT`].
+    pub skips_in_flight: bool,
 }
 
 /// A program's arguments, itself the first of them, and what is added to its environment.
@@ -41,7 +47,8 @@ impl Dump<'_> {
     /// The command that dumps it.
     #[must_use]
     pub fn command(&self) -> Command {
-        let words: [&std::ffi::OsStr; 13] = [
+        let skips = self.skips_in_flight.then_some(SKIPS_IN_FLIGHT.as_ref());
+        let words: [&std::ffi::OsStr; 12] = [
             self.real.as_os_str(),
             "--root".as_ref(),
             self.root.as_ref(),
@@ -55,10 +62,10 @@ impl Dump<'_> {
             self.images.as_os_str(),
             "--work-path".as_ref(),
             self.work.as_os_str(),
-            self.id.as_ref(),
         ];
+        let words = words.into_iter().chain(skips).chain([self.id.as_ref()]);
         Command {
-            words: words.into_iter().map(OsString::from).collect(),
+            words: words.map(OsString::from).collect(),
             variables: vec![
                 ("PATH", path(self.criu)),
                 ("CRIU_CONFIG_FILE", self.config.as_os_str().to_owned()),
@@ -92,6 +99,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_connection_that_nobody_has_accepted_is_no_reason_to_fail() {
+        let told: Vec<_> = CONFIG.lines().collect();
+        assert!(told.contains(&"skip-in-flight") && told.contains(&"tcp-close"));
+    }
+
+    #[test]
     fn the_container_stays_frozen_and_our_criu_is_found_first() {
         let dump = Dump {
             real: Path::new("/usr/sbin/runc"),
@@ -101,6 +114,7 @@ mod tests {
             id: "c1",
             images: Path::new("/i"),
             work: Path::new("/w"),
+            skips_in_flight: true,
         };
         let command = dump.command();
         let words: Vec<_> = command
@@ -110,8 +124,13 @@ mod tests {
             .collect();
         assert_eq!(
             words.join(" "),
-            "/usr/sbin/runc --root /run/containerd/runc/k8s.io checkpoint --leave-running --manage-cgroups-mode ignore --file-locks --image-path /i --work-path /w c1"
+            "/usr/sbin/runc --root /run/containerd/runc/k8s.io checkpoint --leave-running --manage-cgroups-mode ignore --file-locks --image-path /i --work-path /w --tcp-skip-in-flight c1"
         );
+        let older = Dump {
+            skips_in_flight: false,
+            ..dump
+        };
+        assert_eq!(older.command().words.len() + 1, command.words.len());
         let path = command.variables[0].1.to_str().unwrap();
         assert!(path.starts_with("/opt/holdfast/bin:/usr/local/sbin:"));
     }

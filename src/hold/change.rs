@@ -196,6 +196,18 @@ impl Change {
         }
     }
 
+    /// A pod is about to be held.
+    #[must_use]
+    pub fn is_beginning(&self) -> bool {
+        matches!(
+            self,
+            Self::Hold {
+                step: HoldStep::Begin(_),
+                ..
+            }
+        )
+    }
+
     /// The record after this change.
     ///
     /// # Errors

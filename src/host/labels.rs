@@ -2,7 +2,7 @@
 
 use super::facts::{Fact, annotations};
 use crate::kit::error::Error;
-use crate::kit::names::{FACTS, RUNTIME_LABEL};
+use crate::kit::names::{FACTS, HOLDS_ANNOTATION, RUNTIME_LABEL};
 use crate::process::clients::Clients;
 use crate::process::writes::{CALL_LIMIT, bounded, merge};
 use crate::write_steps;
@@ -50,7 +50,9 @@ fn difference(node: &Node, facts: Option<&[Fact]>) -> Option<Value> {
     let present = node
         .annotations()
         .iter()
-        .filter(|(key, _)| key.starts_with(FACTS));
+        .filter(|(key, _)| key.starts_with(FACTS))
+        // That one is the agent's, until there is none any more.
+        .filter(|(key, _)| facts.is_none() || *key != HOLDS_ANNOTATION);
     let stale: Vec<_> = present
         .clone()
         .map(|(key, _)| key)
@@ -97,7 +99,11 @@ mod tests {
 
     #[test]
     fn only_a_difference_is_written() {
-        let told = [("node.holdfast.dev/cpu", "abc"), ("other.dev/x", "y")];
+        let told = [
+            ("node.holdfast.dev/cpu", "abc"),
+            (HOLDS_ANNOTATION, "{}"),
+            ("other.dev/x", "y"),
+        ];
         assert_eq!(
             difference(&node(Some("installed"), &told), Some(&facts())),
             None

@@ -179,6 +179,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     story
 }
 
+/// What is gone already need not be taken away.
+///
+/// # Errors
+/// Every other one.
+pub fn unless_gone<T>(done: Result<T, Error>) -> Result<(), Error> {
+    match done {
+        Err(error) if !error.is_not_found() => Err(error),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

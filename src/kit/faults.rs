@@ -8,10 +8,12 @@
 //! | variable | effect |
 //! |---|---|
 //! | `HOLDFAST_DIE_AT=point` or `point#3` | the process is aborted when it reaches the point (for the third time) |
+//! | `HOLDFAST_STOP_AT=point` | the process stops (SIGSTOP) when it reaches the point; only in the file below |
 //! | `HOLDFAST_PAUSE_AT=point` or `point#3` | the process writes the point's name and a line feed to the Unix socket `HOLDFAST_PAUSE_SOCKET` and goes on when a byte or the end of the stream comes back |
 //!
 //! Where nobody can set a variable, because a kubelet starts the program, a file says the same, one `NAME=VALUE` a line: `faults`, in the
-//! folder above that of the program.
+//! folder above that of the program. It is read at each point, so that what runs already can be told where to end; and an end or a stop takes
+//! it away, as `faults.sprung`, so that of all processes one ends, once, and whoever comes next does not.
 //!
 //! Without the feature nothing of this is compiled in.
 
@@ -81,6 +83,7 @@ pub(crate) mod armed {
     use std::collections::HashMap;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
+    use std::path::PathBuf;
     use std::sync::{LazyLock, Mutex, PoisonError};
 
     /// A point, and at which visit it acts.
@@ -89,47 +92,62 @@ pub(crate) mod armed {
         visit: u32,
     }
 
-    static DIE: LazyLock<Option<Trap>> = LazyLock::new(|| trap("HOLDFAST_DIE_AT"));
-    static PAUSE: LazyLock<Option<Trap>> = LazyLock::new(|| trap("HOLDFAST_PAUSE_AT"));
+    static DIE: LazyLock<Option<Trap>> =
+        LazyLock::new(|| variable("HOLDFAST_DIE_AT").as_deref().map(trap));
+    static PAUSE: LazyLock<Option<Trap>> =
+        LazyLock::new(|| setting("HOLDFAST_PAUSE_AT").as_deref().map(trap));
     static VISITS: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
-
-    static FILE: LazyLock<HashMap<String, String>> = LazyLock::new(file);
 
     #[expect(
         clippy::disallowed_methods,
         reason = "fault points work in every program and before any flag is read"
     )]
-    pub(crate) fn variable(name: &str) -> Option<String> {
-        std::env::var(name).ok().or_else(|| FILE.get(name).cloned())
+    fn variable(name: &str) -> Option<String> {
+        std::env::var(name).ok()
     }
 
-    /// A container runtime's environment is set by nobody: a file `faults` above the program's folder says the same.
-    fn file() -> HashMap<String, String> {
-        let program = std::env::current_exe().unwrap_or_default();
-        let above = program
-            .ancestors()
-            .nth(2)
-            .map(|prefix| prefix.join("faults"));
-        let text = above.and_then(|path| std::fs::read_to_string(path).ok());
-        let text = text.unwrap_or_default();
+    /// A container runtime's environment is set by nobody: a file says the same.
+    pub(crate) fn setting(name: &str) -> Option<String> {
+        variable(name).or_else(|| in_file(name))
+    }
+
+    fn file() -> Option<PathBuf> {
+        let program = std::env::current_exe().ok()?;
+        let above = program.ancestors().nth(2)?;
+        Some(above.join("faults"))
+    }
+
+    fn in_file(name: &str) -> Option<String> {
+        let text = std::fs::read_to_string(file()?).ok()?;
         let pairs = text.lines().filter_map(|line| line.split_once('='));
-        pairs
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect()
+        let mut found = pairs.filter(|(given, _)| *given == name);
+        found.next().map(|(_, value)| value.to_owned())
     }
 
-    fn trap(name: &str) -> Option<Trap> {
-        let value = variable(name)?;
-        let (point, visit) = value.split_once('#').unwrap_or((&value, "1"));
-        Some(Trap {
+    /// Whether the file means this visit. Set when others had come by already: the next one counts. The file goes before the process
+    /// does; of two that come at once, one is meant.
+    fn springs_late(late: Option<&Trap>, point: &str, visit: u32) -> bool {
+        late.is_some_and(|trap| trap.point == point && visit >= trap.visit)
+            && file()
+                .is_some_and(|path| std::fs::rename(&path, path.with_extension("sprung")).is_ok())
+    }
+
+    fn trap(value: &str) -> Trap {
+        let (point, visit) = value.split_once('#').unwrap_or((value, "1"));
+        Trap {
             point: point.to_owned(),
             visit: visit.parse().unwrap_or(1),
-        })
+        }
     }
 
-    /// Counts a visit. Ends the process if that was asked for here; the point's name, if a pause was.
+    /// Counts a visit. Ends or stops the process if that was asked for here; the point's name, if a pause was.
     pub(crate) fn visit(step: &Step, side: &str) -> Option<String> {
-        if DIE.is_none() && PAUSE.is_none() {
+        let late = |name| in_file(name).as_deref().map(trap);
+        let (dies, stops) = (late("HOLDFAST_DIE_AT"), late("HOLDFAST_STOP_AT"));
+        if [&*DIE, &*PAUSE, &dies, &stops]
+            .into_iter()
+            .all(Option::is_none)
+        {
             return None;
         }
         let point = format!("{step}.{side}");
@@ -143,9 +161,17 @@ pub(crate) mod armed {
             trap.as_ref()
                 .is_some_and(|t| t.point == point && t.visit == visit)
         };
-        if springs(&DIE) {
+        if springs(&DIE) || springs_late(dies.as_ref(), &point, visit) {
             eprintln!("fault point {point}: the process ends here");
             std::process::abort();
+        }
+        if springs_late(stops.as_ref(), &point, visit) {
+            eprintln!("fault point {point}: the process stops here");
+            // Whoever cannot be stopped goes on, and the test sees it.
+            let _stopped = rustix::process::kill_process(
+                rustix::process::getpid(),
+                rustix::process::Signal::STOP,
+            );
         }
         springs(&PAUSE).then_some(point)
     }
@@ -160,7 +186,7 @@ pub(crate) mod armed {
 
     /// Where to say that a point was reached.
     pub(crate) fn socket() -> std::io::Result<String> {
-        variable("HOLDFAST_PAUSE_SOCKET")
+        setting("HOLDFAST_PAUSE_SOCKET")
             .ok_or_else(|| std::io::Error::other("HOLDFAST_PAUSE_SOCKET is not set"))
     }
 

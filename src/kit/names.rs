@@ -89,6 +89,13 @@ pub const RUNTIME_LABEL: &str = "holdfast.dev/runtime";
 /// On a node, by prefix: what an installation has found out about it.
 pub const FACTS: &str = "node.holdfast.dev/";
 
+/// On a node: what its agent holds there that nobody orders any more.
+pub const HOLDS_ANNOTATION: &str = "node.holdfast.dev/holds";
+
+/// On a Migration: since when its target's node does not answer, and who says that it is off. A policy of the chart lets nobody write it
+/// but with the verb `resolve`, and in the own name.
+pub const OFF_ANNOTATION: &str = "holdfast.dev/target-is-off";
+
 /// Is this finalizer one of ours?
 #[must_use]
 pub fn is_our_finalizer(finalizer: &str) -> bool {
@@ -124,6 +131,7 @@ mod tests {
         };
         assert_eq!(of("keys"), RESERVED);
         assert_eq!(of("gate"), [GATE]);
+        assert_eq!(of("off"), [OFF_ANNOTATION]);
         assert_eq!(
             of("mark"),
             [MIGRATION_FINALIZER],

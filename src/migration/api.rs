@@ -1,9 +1,11 @@
 //! `Migration`: a pod's state moves to another node, or comes back. The leader alone writes its status; what decides is one field.
 
+mod preflight;
 mod status;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
+pub use preflight::{NodeNote, Preflight};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 pub use status::{
@@ -53,6 +55,7 @@ const DURATION: &str = "^([0-9]{1,5}h)?([0-9]{1,5}m)?([0-9]{1,5}s)?$";
 #[allow(clippy::duplicated_attributes, reason = "columns share their type")]
 #[schemars(extend("x-kubernetes-validations" = [
     { "rule": "[has(self.podName), has(self.selector), has(self.deploymentName), has(self.source)].filter(x, x).size() == 1", "message": "say what moves: exactly one of podName, selector, deploymentName and source" },
+    { "rule": "!self.dryRun || has(self.podName)", "message": "a dry run is of one pod: say podName" },
     { "rule": "self == oldSelf", "message": "a Migration is not changed once it is made: delete it, and make another" },
 ]))]
 pub struct MigrationSpec {
@@ -84,6 +87,9 @@ pub struct MigrationSpec {
     /// How the memory travels.
     #[serde(default)]
     pub mode: Mode,
+    /// It is only found out whether the pod could move, and whereto; nothing is touched.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 impl MigrationSpec {

@@ -2,147 +2,222 @@
 
 use crate::kit::error::{Error, chain};
 use crate::migration::affinity::widened;
-use crate::migration::api::{Journey, Migration};
+use crate::migration::api::{Journey, Migration, NodeNote};
 use crate::migration::bare::{manifest, of_template, rehearsed};
 use crate::migration::equal::differs;
 use crate::migration::journey::{Family, journey};
-use crate::migration::observing::Eyes;
+use crate::migration::observing::{Eyes, Relatives};
 use crate::migration::plan::{Owner, refusal};
 use crate::migration::preflight;
-use crate::node::select::{Candidate, choose, why_not};
+use crate::node::select::{self, Candidate, choose, why_not};
+use crate::preflight::finding::Finding;
+use crate::preflight::list::Item;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
+use std::time::Duration;
 
 /// The `RuntimeClass` of protected pods.
 const HANDLER: &str = "holdfast";
+/// So many nodes are told of.
+const MOST_NODES: usize = 1000;
 
-/// What became of the look at a new Migration.
-pub(crate) enum Beginning {
-    /// It cannot be done, and why.
-    Refused(String),
-    /// This moves.
-    Begun(Box<Journey>),
+/// What a look at a new Migration has found.
+#[derive(Default)]
+pub(crate) struct Looked {
+    /// What matters to the move, from its spec, its owner and the nodes.
+    pub(crate) findings: Vec<Finding>,
+    /// The pod, where there is one.
+    pub(crate) pod: Option<Pod>,
+    /// Its node's agent can say what its processes do.
+    pub(crate) is_ours: bool,
+    /// Each node, where all were asked for.
+    pub(crate) nodes: Vec<NodeNote>,
+    /// The one that it goes to.
+    pub(crate) target: Option<String>,
+    /// For how long the kubelet there waits for a container.
+    pub(crate) patience: Duration,
+    /// What moves, where nothing is in its way.
+    pub(crate) journey: Option<Box<Journey>>,
 }
 
-/// Looks at everything that a Migration asks for. `installation`: our own namespace.
-pub(crate) async fn begin(
+impl Looked {
+    fn only(finding: Finding) -> Self {
+        Self {
+            findings: vec![finding],
+            ..Self::default()
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.findings.iter().any(Finding::refuses)
+    }
+}
+
+/// Looks at everything that a Migration asks for, but at processes. `installation`: our own namespace.
+pub(crate) async fn look(
     eyes: &Eyes,
     migration: &Migration,
     installation: &str,
-) -> Result<Beginning, Error> {
-    let refused = |why: String| Ok(Beginning::Refused(why));
+) -> Result<Looked, Error> {
     let Some(name) = &migration.spec.pod_name else {
         let why = refusal(&migration.spec, Owner::Deployment, true);
-        return refused(why.unwrap_or_else(|| "name one pod".into()));
+        let why = why.unwrap_or_else(|| "no pod is named: name one".into());
+        return Ok(Looked::only(sentence(Item::Request, &why)));
     };
     let relatives = eyes.relatives(name).await?;
     let Some(family) = relatives.family() else {
-        return refused(format!(
-            "there is no pod {name} in this namespace: see kubectl get pods"
-        ));
+        let why = format!("there is no pod {name} in this namespace: see kubectl get pods");
+        return Ok(Looked::only(sentence(Item::NotRunning, &why)));
     };
-    let (pod, owner) = (family.pod, family.owner());
+    let pod = family.pod;
     let spec = pod.spec.clone().unwrap_or_default();
-    let is_ours = |handler: Option<&String>| handler.is_some_and(|name| name == HANDLER);
-    let why = refusal(
-        &migration.spec,
-        owner,
-        is_ours(spec.runtime_class_name.as_ref()),
-    )
-    .or_else(|| preflight::refusal(pod))
-    .or_else(|| not_gated(family, eyes, installation));
-    if let Some(why) = why {
-        return refused(why);
+    let is_ours = spec.runtime_class_name.as_deref() == Some(HANDLER);
+    let mut looked = Looked {
+        findings: asked(migration, family.owner(), is_ours),
+        pod: Some(pod.clone()),
+        is_ours,
+        patience: select::PATIENCE,
+        ..Looked::default()
+    };
+    looked.findings.extend(preflight::findings(pod));
+    looked
+        .findings
+        .extend(not_gated(family, eyes, installation));
+    if looked.is_refused() && !migration.spec.dry_run {
+        return Ok(looked);
     }
-    let from = spec.node_name.unwrap_or_default();
-    let Some(from) = eyes.node(&from).await? else {
-        return refused(format!(
-            "pod {name} is on no node that is there: wait until it runs"
-        ));
+    let idle = Item::NotRunning.about().id;
+    looked.is_ours &= looked.findings.iter().all(|one| one.id != idle);
+    let from = match &spec.node_name {
+        Some(from) => eyes.node(from).await?,
+        None => None,
     };
-    // What keeps it on its node, because it came there by a move, keeps its successor nowhere.
-    let free = widened(pod);
-    let target = match &migration.spec.destination_node {
-        Some(node) => given(eyes, &free, &from, node).await?,
-        None => chosen(eyes, &free, &from).await?,
+    let Some(from) = from else {
+        let why = format!("pod {name} is on no node that is there: wait until it runs");
+        looked.findings.push(sentence(Item::NotRunning, &why));
+        looked.is_ours = false;
+        return Ok(looked);
     };
-    let target = match target {
-        Ok(target) => target,
-        Err(why) => return refused(why),
+    Box::pin(target(eyes, migration, &from, &mut looked)).await?;
+    if !looked.is_refused() {
+        begun(eyes, &relatives, &mut looked).await?;
+    }
+    Ok(looked)
+}
+
+/// A sentence with its cure behind a colon.
+fn sentence(item: Item, why: &str) -> Finding {
+    match why.rsplit_once(": ") {
+        Some((what, cure)) => Finding::cured(item, what, cure),
+        None => Finding::new(item, why),
+    }
+}
+
+/// What of the request cannot be done, and whose pods are not moved.
+fn asked(migration: &Migration, owner: Owner, is_ours: bool) -> Vec<Finding> {
+    let spec = &migration.spec;
+    let why = |owner, is_ours| refusal(spec, owner, is_ours);
+    let found = if let Some(why) = why(Owner::Nobody, true) {
+        vec![(Item::Request, Some(why))]
+    } else {
+        vec![
+            (Item::RuntimeClass, why(Owner::Nobody, is_ours)),
+            (Item::Owner, why(owner, true)),
+        ]
     };
-    let Some(mut journey) = journey(family, &target) else {
-        return refused(format!(
-            "pod {name} is about to change: make another Migration in a moment"
-        ));
+    let found = found.into_iter();
+    found
+        .filter_map(|(item, why)| Some(sentence(item, &why?)))
+        .collect()
+}
+
+/// What moves; and that its successor would be its equal.
+async fn begun(eyes: &Eyes, relatives: &Relatives, looked: &mut Looked) -> Result<(), Error> {
+    let (Some(family), Some(target)) = (relatives.family(), &looked.target) else {
+        return Ok(());
+    };
+    let pod = family.pod;
+    let Some(mut journey) = journey(family, target) else {
+        let name = pod.name_any();
+        let why = format!("pod {name} is about to change: make another Migration in a moment");
+        looked.findings.push(sentence(Item::NotRunning, &why));
+        return Ok(());
     };
     let made = match relatives.replica_set.as_ref().and_then(of_template) {
         Some(made) => made,
         None => manifest(pod),
     };
-    if let Some(why) = would_differ(eyes, pod, &made).await? {
-        return refused(why);
+    if let Some(finding) = would_differ(eyes, pod, &made).await? {
+        looked.findings.push(finding);
+        return Ok(());
     }
-    if owner == Owner::Nobody {
+    if family.owner() == Owner::Nobody {
         journey.manifest = serde_json::to_string(&made).ok();
     }
-    Ok(Beginning::Begun(Box::new(journey)))
+    looked.journey = Some(Box::new(journey));
+    Ok(())
 }
 
 /// Its successor would not wait for its state, but run beside it: our webhook would not be asked about it.
-fn not_gated(family: Family<'_>, eyes: &Eyes, installation: &str) -> Option<String> {
+fn not_gated(family: Family<'_>, eyes: &Eyes, installation: &str) -> Option<Finding> {
     let set = family.replica_set?;
     if ["kube-system", installation].contains(&eyes.namespace.as_str()) {
-        return Some(format!(
-            "pods of Deployments in the namespace {} are not asked about at their admission, and cannot be moved",
-            eyes.namespace
+        return Some(Finding::cured(
+            Item::Owner,
+            &format!(
+                "pods of Deployments in the namespace {} are not asked about at their admission, and cannot be moved",
+                eyes.namespace
+            ),
+            "run them in another namespace",
         ));
     }
     let template = set.spec.as_ref().and_then(|spec| spec.template.as_ref());
     let spec = template.and_then(|template| template.spec.as_ref());
     let handler = spec.and_then(|spec| spec.runtime_class_name.as_deref());
-    (handler != Some(HANDLER)).then(|| {
-        "its RuntimeClass does not stand in the template of its Deployment, but was put there by somebody else, so that a pod like it would not wait: set runtimeClassName: holdfast in the template".into()
+    // Of a pod without it that is told already.
+    let is_ours = family.pod.spec.as_ref()?.runtime_class_name.as_deref() == Some(HANDLER);
+    (is_ours && handler != Some(HANDLER)).then(|| {
+        Finding::cured(
+            Item::RuntimeClass,
+            "its RuntimeClass does not stand in the template of its Deployment, but was put there by somebody else, so that a pod like it would not wait",
+            "set runtimeClassName: holdfast in the template",
+        )
     })
 }
 
 /// Whether a pod like it is let in, and is made equal.
-async fn would_differ(eyes: &Eyes, pod: &Pod, made: &Pod) -> Result<Option<String>, Error> {
+async fn would_differ(eyes: &Eyes, pod: &Pod, made: &Pod) -> Result<Option<Finding>, Error> {
     Ok(match eyes.rehearse(&rehearsed(made)).await {
         Ok(rehearsed) => differs(pod, &rehearsed).map(|path| {
-            format!(
-                "a pod made after it would not be equal ({path} would differ), and its state would not fit: make it anew first, as its template has it"
-            )
+            let what = format!("a pod made after it would not be equal ({path} would differ), and its state would not fit");
+            Finding::new(Item::Successor, &what)
         }),
-        Err(error) if error.is_refused() => Some(format!(
-            "a pod like it would not be let in any more: {}",
-            chain(&error)
+        Err(error) if error.is_refused() => Some(sentence(
+            Item::Successor,
+            &format!("a pod like it would not be let in any more: {}", chain(&error)),
         )),
         Err(error) => return Err(error),
     })
 }
 
-async fn given(
+/// Where it goes: the node that is named, or the best one. A dry run is told of all.
+async fn target(
     eyes: &Eyes,
-    pod: &Pod,
+    migration: &Migration,
     from: &Node,
-    name: &str,
-) -> Result<Result<String, String>, Error> {
-    let Some(node) = eyes.node(name).await? else {
-        return Ok(Err(format!(
-            "there is no node {name}: see kubectl get nodes"
-        )));
+    looked: &mut Looked,
+) -> Result<(), Error> {
+    // What keeps it on its node, because it came there by a move, keeps its successor nowhere.
+    let Some(pod) = looked.pod.as_ref().map(widened) else {
+        return Ok(());
     };
-    let pods = eyes.pods_on(name).await?;
-    let candidate = Candidate {
-        node: &node,
-        pods: &pods,
+    let given = migration.spec.destination_node.as_ref();
+    let nodes: Vec<Node> = match given {
+        Some(name) if !migration.spec.dry_run => eyes.node(name).await?.into_iter().collect(),
+        _ => eyes.nodes().await?,
     };
-    Ok(why_not(pod, from, candidate).map_or_else(|| Ok(name.to_owned()), Err))
-}
-
-async fn chosen(eyes: &Eyes, pod: &Pod, from: &Node) -> Result<Result<String, String>, Error> {
     let mut there = Vec::new();
-    for node in eyes.nodes().await? {
+    for node in nodes {
         let pods = eyes.pods_on(&node.name_any()).await?;
         there.push((node, pods));
     }
@@ -150,5 +225,44 @@ async fn chosen(eyes: &Eyes, pod: &Pod, from: &Node) -> Result<Result<String, St
         .iter()
         .map(|(node, pods)| Candidate { node, pods })
         .collect();
-    Ok(choose(pod, from, &candidates).map(ResourceExt::name_any))
+    if migration.spec.dry_run {
+        looked.nodes = notes(&pod, from, &candidates);
+    }
+    let chosen = match given {
+        None => choose(&pod, from, &candidates),
+        Some(name) => match candidates.iter().find(|one| one.node.name_any() == *name) {
+            None => Err(format!("there is no node {name}: see kubectl get nodes")),
+            Some(one) => why_not(&pod, from, *one).map_or(Ok(one.node), Err),
+        },
+    };
+    match chosen {
+        Ok(node) => {
+            looked.target = Some(node.name_any());
+            looked.patience = select::patience(node);
+        }
+        Err(why) => looked.findings.push(node_sentence(&why)),
+    }
+    Ok(())
+}
+
+/// What is said of a node has its cure in it, where there is one.
+fn node_sentence(why: &str) -> Finding {
+    match why.rsplit_once(": see ") {
+        Some((what, cure)) => Finding::cured(Item::Node, what, &format!("see {cure}")),
+        None => Finding::new(Item::Node, why),
+    }
+}
+
+fn notes(pod: &Pod, from: &Node, candidates: &[Candidate<'_>]) -> Vec<NodeNote> {
+    let note = |one: &Candidate<'_>| {
+        let name = one.node.name_any();
+        let why = why_not(pod, from, *one);
+        let why = why.map(|why| {
+            why.strip_prefix(&format!("{name} "))
+                .unwrap_or(&why)
+                .to_owned()
+        });
+        NodeNote { name, why }
+    };
+    candidates.iter().take(MOST_NODES).map(note).collect()
 }

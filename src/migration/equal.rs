@@ -12,17 +12,13 @@ const IGNORED: [&str; 3] = ["nodeName", "schedulingGates", "ephemeralContainers"
 
 /// What of a successor is not as in the pod before it: the path of the first such field.
 pub(crate) fn differs(before: &Pod, successor: &Pod) -> Option<String> {
-    let [mut before, mut after] = [before, successor].map(normal);
-    drop_empty(&mut before);
-    drop_empty(&mut after);
-    difference("spec", &before, &after)
+    difference("spec", &normal(before), &normal(successor))
 }
 
 /// By which equals are known when one of them is gone.
 pub(crate) fn digest(pod: &Pod) -> String {
-    let mut spec = normal(pod);
-    drop_empty(&mut spec);
-    Digest::of(spec.to_string().as_bytes()).text().to_string()
+    let spec = normal(pod).to_string();
+    Digest::of(spec.as_bytes()).text().to_string()
 }
 
 /// What is empty says as much as what is not there.
@@ -55,6 +51,7 @@ fn normal(pod: &Pod) -> Value {
         }
     }
     name_alike(&mut spec);
+    drop_empty(&mut spec);
     spec
 }
 

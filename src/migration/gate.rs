@@ -7,7 +7,8 @@
 
 use crate::kit::error::chain;
 use crate::kit::names;
-use crate::migration::api::{Migration, Outcome, Stage};
+use crate::migration::api::{Migration, Outcome};
+use crate::migration::turns::open_journey;
 use crate::process::writes::bounded;
 use crate::webhook::endpoint::{Endpoint, Reply};
 use crate::webhook::review::{Answer, Malformed, Request, read};
@@ -124,14 +125,11 @@ fn waits_for(migration: &Migration, owner: &str) -> bool {
     let Some(status) = &migration.status else {
         return false;
     };
-    let journey = status.journey.as_ref();
-    let note = journey.and_then(|journey| journey.owner.as_ref());
-    let is_open = status.stage == Stage::Begun
-        && matches!(
-            status.decision.outcome,
-            Outcome::Undecided | Outcome::Allowed
-        );
-    is_open && note.is_some_and(|note| note.replica_set_uid == owner)
+    let is_undecided = matches!(
+        status.decision.outcome,
+        Outcome::Undecided | Outcome::Allowed
+    );
+    is_undecided && open_journey(migration).is_some_and(|journey| journey.is_of(owner))
 }
 
 /// Nobody starts a pod that may have to wait.

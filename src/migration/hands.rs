@@ -2,7 +2,7 @@
 //! version or uid, and may be done twice.
 
 use crate::agent::api::{StateTask, StateTaskSpec};
-use crate::kit::error::Error;
+use crate::kit::error::{Error, unless_gone};
 use crate::kit::names;
 use crate::migration::api::Migration;
 use crate::process::faults::Step;
@@ -28,6 +28,8 @@ write_steps! {
     SETTLE,
     /// A pod is deleted.
     POD,
+    /// A pod of a node that is off is taken from the API.
+    DROP,
     /// A pod that nobody owned is made again.
     AGAIN,
     /// A node's orders are deleted.
@@ -103,6 +105,20 @@ impl Hands {
         unless_gone(writes::delete(&self.pods(), (&POD).into(), (&name, &uid)).await)
     }
 
+    /// A pod that was seen. Where its node is off, nobody there will ever say that it has ended.
+    pub(crate) async fn end_pod(&self, pod: Option<&Pod>, is_off: bool) -> Result<(), Error> {
+        match pod {
+            Some(pod) if is_off => self.drop_pod(pod).await,
+            Some(pod) => self.delete_pod(pod).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn drop_pod(&self, pod: &Pod) -> Result<(), Error> {
+        let (name, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+        unless_gone(writes::delete(&self.pods(), DROP.at_once(), (&name, &uid)).await)
+    }
+
     /// Orders over those that were seen; made, as a part of `owner`, where there were none.
     pub(crate) async fn order(
         &self,
@@ -144,14 +160,6 @@ impl Hands {
 fn unless_there<T>(done: Result<T, Error>) -> Result<(), Error> {
     match done {
         Err(error) if !error.is_conflict() => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// What is gone already need not be taken away.
-pub(crate) fn unless_gone<T>(done: Result<T, Error>) -> Result<(), Error> {
-    match done {
-        Err(error) if !error.is_not_found() => Err(error),
         _ => Ok(()),
     }
 }

@@ -1,7 +1,7 @@
 //! Looks at a Migration of many pods, and makes those of its pods.
 
 use crate::kit::error::Error;
-use crate::migration::api::{Migration, MigrationStatus, Outcome, Stage};
+use crate::migration::api::{Decision, Migration, MigrationStatus, Outcome, Stage};
 use crate::migration::hands::Hands;
 use crate::migration::journey::{Family, controller};
 use crate::migration::many::{MOST, child, children, told};
@@ -11,12 +11,14 @@ use crate::migration::pods::is_alive;
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::ResourceExt;
 use std::fmt::Write;
 
-/// How it stands now; what is missing is made when this is written.
-pub(crate) async fn stands(
+/// Makes what is missing, and says how it stands.
+pub(crate) async fn look_after(
     eyes: &Eyes,
+    hands: &Hands,
     migration: &Migration,
     stamp: (Option<i64>, Timestamp),
 ) -> Result<MigrationStatus, Error> {
@@ -25,6 +27,7 @@ pub(crate) async fn stands(
         Stage::New => {}
         Stage::Begun => {
             let own = eyes.children(migration).await?;
+            make(hands, migration, (&status, &own)).await?;
             return Ok(told(&status, &own, stamp));
         }
         Stage::Closed | Stage::Unknown => return Ok(status),
@@ -38,7 +41,7 @@ pub(crate) async fn stands(
         Err(why) => MigrationStatus {
             stage: Stage::Closed,
             given_up: Some(why),
-            decision: crate::migration::api::Decision {
+            decision: Decision {
                 outcome: Outcome::Failed,
                 ..status.decision.clone()
             },
@@ -48,18 +51,17 @@ pub(crate) async fn stands(
 }
 
 /// Makes the Migrations that are known, and were never there.
-pub(crate) async fn make(eyes: &Eyes, hands: &Hands, migration: &Migration) -> Result<(), Error> {
-    let status = migration.status.clone().unwrap_or_default();
-    if status.stage != Stage::Begun || migration.metadata.deletion_timestamp.is_some() {
+async fn make(
+    hands: &Hands,
+    migration: &Migration,
+    (status, own): (&MigrationStatus, &[Migration]),
+) -> Result<(), Error> {
+    if migration.metadata.deletion_timestamp.is_some() {
         return Ok(());
     }
-    let own = eyes.children(migration).await?;
     let is_made = |name: &str| own.iter().any(|one| one.name_any() == name);
-    let pending = status
-        .children
-        .iter()
-        .filter(|note| !note.made && !is_made(&note.name));
-    for note in pending {
+    let notes = status.children.iter();
+    for note in notes.filter(|note| !note.made && !is_made(&note.name)) {
         hands.make(&child(migration, note)).await?;
     }
     Ok(())
@@ -138,9 +140,7 @@ fn is_of(pod: &Pod, sets: &[ReplicaSet], deployment: &Deployment) -> bool {
 }
 
 /// As a query has it.
-fn written(
-    selector: &k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector,
-) -> Result<String, String> {
+fn written(selector: &LabelSelector) -> Result<String, String> {
     let mut text = String::new();
     let mut add = |part: String| {
         let comma = if text.is_empty() { "" } else { "," };

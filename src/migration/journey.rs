@@ -106,6 +106,12 @@ fn has_files_of_its_own(spec: &PodSpec) -> bool {
 }
 
 impl Journey {
+    /// It moves a pod of this ReplicaSet.
+    pub(crate) fn is_of(&self, replica_set: &str) -> bool {
+        let owner = self.owner.as_ref();
+        owner.is_some_and(|owner| owner.replica_set_uid == replica_set)
+    }
+
     /// As the plans want it.
     pub(crate) fn course(&self, operation: &str, spec: &MigrationSpec) -> Course {
         Course {

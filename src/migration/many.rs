@@ -69,7 +69,7 @@ pub(crate) fn told(
         child.phase = match found {
             Some(found) => found.status.clone().unwrap_or_default().phase,
             // It was deleted.
-            None if child.made && !is_over(child.phase) => Phase::Failed,
+            None if child.made && !child.phase.is_over() => Phase::Failed,
             None => child.phase,
         };
     }
@@ -85,7 +85,7 @@ pub(crate) fn told(
         count(Phase::Failed),
     );
     let all = next.children.len();
-    let is_done = next.children.iter().all(|child| is_over(child.phase));
+    let is_done = next.children.iter().all(|child| child.phase.is_over());
     let (phase, outcome, reason) = match (is_done, failed, back) {
         (false, _, _) => (Phase::Preflighted, Outcome::Undecided, "Moving"),
         (true, 0, 0) => (Phase::Succeeded, Outcome::Restored, "Moved"),
@@ -113,10 +113,6 @@ pub(crate) fn told(
         .reduce(i64::saturating_add);
     next.bytes = bytes.or(next.bytes);
     next
-}
-
-fn is_over(phase: Phase) -> bool {
-    matches!(phase, Phase::Succeeded | Phase::RolledBack | Phase::Failed)
 }
 
 #[cfg(test)]

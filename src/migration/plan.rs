@@ -153,6 +153,8 @@ pub enum Step {
     LiftGate(Binding),
     /// A pod is deleted, this uid alone.
     DeletePod(String),
+    /// The same at once: its node is known to be off, so that nobody there will say that it has ended.
+    DropPod(String),
     /// A pod is made from the stored manifest: nobody else does.
     CreatePod,
     /// A node's StateTask is removed.
@@ -179,6 +181,16 @@ impl Observed<'_> {
     /// It is in the API, alive or not.
     fn exists(&self, uid: &str) -> bool {
         self.pods.iter().any(|pod| pod.uid == uid)
+    }
+
+    /// A pod that was bound is deleted, and taken from the API where its node will never say that it has ended.
+    fn removal(&self, bound: &Binding) -> Option<Step> {
+        let uid = &bound.pod_uid;
+        let is_off = self.target_proof.is_some() && bound.node == self.course.target_node;
+        if is_off {
+            return self.exists(uid).then(|| Step::DropPod(uid.clone()));
+        }
+        self.pod(uid).map(|_| Step::DeletePod(uid.clone()))
     }
 
     /// All pods that were meant to get the state.

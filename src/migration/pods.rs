@@ -72,10 +72,10 @@ pub(crate) fn detach(owner: &OwnerNote, operation: &str) -> Value {
     } })
 }
 
-/// Given back.
-pub(crate) fn attach(owner: &OwnerNote) -> Value {
+/// Given back. `mark`: the operation, while something is left to be done about it.
+pub(crate) fn attach(owner: &OwnerNote, mark: Option<&str>) -> Value {
     json!({ "metadata": {
-        "labels": { TEMPLATE_HASH: owner.template_hash, names::MIGRATION_LABEL: null },
+        "labels": { TEMPLATE_HASH: owner.template_hash, names::MIGRATION_LABEL: mark },
         "annotations": { names::OWNER_ANNOTATION: null, DELETION_COST: owner.deletion_cost },
         // To block the deletion of an owner takes rights over it, which we have not, and a ReplicaSet does not ask for it.
         "ownerReferences": [{
@@ -214,7 +214,7 @@ mod tests {
         assert!(!is_detached(&pod(seen.clone()), "another"));
         assert_eq!(former_owner(&pod(seen.clone())), Some(owner.clone()));
         assert_eq!(seen["metadata"]["ownerReferences"][0]["kind"], "Deployment");
-        json_patch::merge(&mut seen, &attach(&owner));
+        json_patch::merge(&mut seen, &attach(&owner, None));
         assert!(!is_detached(&pod(seen.clone()), "op"));
         assert_eq!(seen, before);
     }

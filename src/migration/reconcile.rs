@@ -1,18 +1,18 @@
 //! Moves pods: observe, plan, act. What decides is written over what it was decided on; all else may be done twice.
 
 mod acting;
+mod beginning;
 
 use crate::agent::api::StateTask;
-use crate::kit::error::{Error, chain};
+use crate::kit::error::{Error, chain, unless_gone};
+use crate::kit::finalizers::finalizers;
 use crate::kit::names;
-use crate::migration::api::{Journey, Migration, MigrationStatus, Outcome, Stage};
-use crate::migration::beginning::{Beginning, begin};
-use crate::migration::hands::{Hands, unless_gone};
+use crate::migration::api::{Journey, Migration, MigrationStatus, Stage};
+use crate::migration::hands::Hands;
 use crate::migration::observing::Eyes;
 use crate::migration::plan::{Course, Observed, SourcePod, Step, Stop, TaskSeen, plan};
 use crate::migration::sight::Sight;
 use crate::migration::summary::Aside;
-use crate::migration::turns::{Turn, turn};
 use crate::migration::{herding, many, summary};
 use crate::node::agents::Agents;
 use crate::process::clients::Clients;
@@ -21,12 +21,10 @@ use crate::process::flags::MoveFlags;
 use crate::process::runner::{Runner, every, slow_look};
 use crate::process::writes;
 use crate::write_steps;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::controller::Action;
 use kube::runtime::events::Recorder;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
-use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Mutex;
@@ -142,7 +140,10 @@ impl Pass<'_> {
         };
         let mut course = journey.course(&self.operation(), &self.migration.spec);
         let sight = Box::pin(self.eyes.sight(self.migration, journey)).await?;
-        let (candidates, proof) = (sight.candidates(self.migration), sight.proof());
+        let (candidates, proof) = (
+            sight.candidates(self.migration),
+            sight.proof(self.migration),
+        );
         let [source, target] = sight.answers();
         course.target_address = self.address(journey, source).await?;
         let observed = Observed {
@@ -230,8 +231,8 @@ impl Pass<'_> {
 
     /// Its pods move by Migrations of their own.
     async fn herd(&self, status: &MigrationStatus) -> Result<Next, Error> {
-        herding::make(&self.eyes, &self.hands, self.migration).await?;
-        let next = herding::stands(&self.eyes, self.migration, self.stamp()).await?;
+        let (eyes, hands) = (&self.eyes, &self.hands);
+        let next = herding::look_after(eyes, hands, self.migration, self.stamp()).await?;
         if next.stage == Stage::Closed && next.children.is_empty() {
             let course = Journey::default().course(&self.operation(), &self.migration.spec);
             let observed = nothing_seen(&course, &next);
@@ -243,59 +244,6 @@ impl Pass<'_> {
             Stage::Closed => Next::Over,
             _ => Next::Soon,
         })
-    }
-
-    async fn begin(&self, status: &MigrationStatus) -> Result<Next, Error> {
-        if status.stage == Stage::Closed || self.migration.metadata.deletion_timestamp.is_some() {
-            // Nothing was touched.
-            self.release().await?;
-            return Ok(Next::Over);
-        }
-        let beginning = Box::pin(begin(
-            &self.eyes,
-            self.migration,
-            &self.context.agents.namespace,
-        ))
-        .await?;
-        // Nobody else begins between the look at the others and the word that this one has begun.
-        let _turns = self.context.beginning.lock().await;
-        let next = match beginning {
-            Beginning::Refused(why) => refused(status, why),
-            Beginning::Begun(journey) => match self.turn(&journey).await? {
-                Turn::Never(why) => refused(status, why),
-                Turn::Later(why) => MigrationStatus {
-                    waiting: Some(why),
-                    ..status.clone()
-                },
-                Turn::Now if !self.is_held() => {
-                    self.hold().await?;
-                    return Ok(Next::Soon);
-                }
-                Turn::Now => MigrationStatus {
-                    journey: Some(*journey),
-                    stage: Stage::Begun,
-                    began_at: Some(Time(clock::now())),
-                    waiting: None,
-                    ..status.clone()
-                },
-            },
-        };
-        let course = next
-            .journey
-            .clone()
-            .unwrap_or_default()
-            .course(&self.operation(), &self.migration.spec);
-        let observed = nothing_seen(&course, &next);
-        self.tell(&observed, &Aside::default(), &next).await?;
-        Ok(match next.waiting {
-            Some(_) => Next::Later,
-            None => Next::Soon,
-        })
-    }
-
-    async fn turn(&self, journey: &Journey) -> Result<Turn, Error> {
-        let all = self.eyes.all_migrations().await?;
-        Ok(turn(&self.operation(), journey, &all, self.context.limits))
     }
 
     fn stamp(&self) -> (Option<i64>, jiff::Timestamp) {
@@ -337,7 +285,7 @@ impl Pass<'_> {
     }
 
     async fn hold(&self) -> Result<(), Error> {
-        let fields = finalizers(self.migration, true);
+        let fields = finalizers(self.migration, names::MIGRATION_FINALIZER, true);
         writes::merge(&self.migrations(), (&HOLD).into(), self.migration, fields)
             .await
             .map(drop)
@@ -347,7 +295,7 @@ impl Pass<'_> {
         if !self.is_held() {
             return Ok(());
         }
-        let fields = finalizers(self.migration, false);
+        let fields = finalizers(self.migration, names::MIGRATION_FINALIZER, false);
         unless_gone(
             writes::merge(
                 &self.migrations(),
@@ -358,14 +306,6 @@ impl Pass<'_> {
             .await,
         )
     }
-}
-
-fn refused(status: &MigrationStatus, why: String) -> MigrationStatus {
-    let mut next = status.clone();
-    next.stage = Stage::Closed;
-    next.decision.outcome = Outcome::Failed;
-    next.given_up = Some(why);
-    next
 }
 
 /// Before anything was asked, nothing is answered.
@@ -387,11 +327,5 @@ fn nothing_seen<'a>(course: &'a Course, status: &'a MigrationStatus) -> Observed
     }
 }
 
-/// The finalizers of an object, with ours or without it.
-fn finalizers(object: &impl ResourceExt, is_held: bool) -> Value {
-    let others = object.finalizers().iter().map(String::as_str);
-    let others = others.filter(|one| *one != names::MIGRATION_FINALIZER);
-    let ours = is_held.then_some(names::MIGRATION_FINALIZER);
-    let all: Vec<_> = others.chain(ours).collect();
-    json!({ "metadata": { "finalizers": all } })
-}
+#[cfg(test)]
+mod tests;

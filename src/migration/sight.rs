@@ -6,9 +6,11 @@ use crate::migration::equal::{differs, digest};
 use crate::migration::observing::status;
 use crate::migration::plan::{Candidate, SourcePod, TaskSeen};
 use crate::migration::pods::{is_alive, is_detached, is_gated};
+use crate::migration::request::{key, said_off};
 use crate::migration::summary::Aside;
-use crate::node::select::OUT_OF_SERVICE;
+use crate::node::select::{is_out_of_service, is_ready};
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 /// What there is to be seen of a Migration that has begun.
@@ -99,6 +101,8 @@ impl Sight {
         let gated = self.pods.iter().filter(|pod| is_free && is_gated(pod));
         let unlike = gated.filter_map(|pod| Some((pod.name_any(), self.unlike(pod, status)?)));
         Aside {
+            name: key(migration),
+            silent_since: self.silent_since(),
             measured: self.measured(),
             name_taken: self.is_name_taken && !status.decision.is_final(),
             unlike: unlike.map(|(pod, path)| format!("{pod}: {path}")).next(),
@@ -107,26 +111,45 @@ impl Sight {
         }
     }
 
-    /// The target is known to be off.
-    pub(crate) fn proof(&self) -> Option<ProofNote> {
-        let node = self.target_node.as_ref()?;
-        // The taint stays after the node is back, until somebody takes it away.
-        (is_out_of_service(node) && is_silent(node)).then_some(ProofNote {
-            kind: ProofKind::OutOfService,
-            by: None,
+    /// The target is known to be off. The taint stays after the node is back, until somebody takes it away; and a person's word is about
+    /// the silence that it was said of, and no later one.
+    pub(crate) fn proof(&self, migration: &Migration) -> Option<ProofNote> {
+        if !self.is_target_silent() {
+            return None;
+        }
+        if self.target_node.as_ref().is_some_and(is_out_of_service) {
+            return Some(ProofNote {
+                kind: ProofKind::OutOfService,
+                by: None,
+            });
+        }
+        let since = self.silent_since();
+        let since = since.or_else(|| status(migration).silent_since.clone())?;
+        let by = said_off(migration, &since)?;
+        Some(ProofNote {
+            kind: ProofKind::TargetIsOff,
+            by: Some(by),
         })
+    }
+
+    /// Since when the target's node does not answer, where its object says so.
+    fn silent_since(&self) -> Option<Time> {
+        let status = self.target_node.as_ref()?.status.as_ref()?;
+        let mut conditions = status.conditions.iter().flatten();
+        let ready = conditions.find(|one| one.type_ == "Ready")?;
+        ready.last_transition_time.clone()
     }
 
     /// The pod's node is gone, or known to be off: nobody there will answer.
     pub(crate) fn is_source_lost(&self) -> bool {
         self.source_node
             .as_ref()
-            .is_none_or(|node| is_silent(node) && is_out_of_service(node))
+            .is_none_or(|node| !is_ready(node) && is_out_of_service(node))
     }
 
     /// The target does not answer. That proves nothing.
     pub(crate) fn is_target_silent(&self) -> bool {
-        self.target_node.as_ref().is_none_or(is_silent)
+        !self.target_node.as_ref().is_some_and(is_ready)
     }
 
     /// What the source's node, and the target's, were asked, and answer.
@@ -146,23 +169,6 @@ pub(crate) fn answer(task: &StateTask) -> TaskSeen<'_> {
         is_current: status.and_then(|status| status.observed_generation)
             == task.metadata.generation,
     }
-}
-
-/// Somebody has said that it is off.
-fn is_out_of_service(node: &Node) -> bool {
-    let spec = node.spec.as_ref();
-    let mut taints = spec
-        .and_then(|spec| spec.taints.as_ref())
-        .into_iter()
-        .flatten();
-    taints.any(|taint| taint.key == OUT_OF_SERVICE)
-}
-
-fn is_silent(node: &Node) -> bool {
-    let status = node.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    !conditions.any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 /// Why a node says that a state does not go on.

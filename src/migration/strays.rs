@@ -4,15 +4,18 @@
 //! They are found by a label, so nobody else's pods are watched.
 
 use crate::agent::api::StateTask;
-use crate::kit::error::Error;
-use crate::migration::api::{Migration, OwnerNote, Stage};
-use crate::migration::hands::{Change, Hands, unless_gone};
+use crate::hold::rules::Rules;
+use crate::kit::error::{Error, unless_gone};
+use crate::kit::names;
+use crate::migration::api::Migration;
+use crate::migration::hands::{Change, Hands};
 use crate::migration::journey::controller;
 use crate::migration::observing::{Eyes, task_name};
 use crate::migration::plan::{Step, TaskSeen};
 use crate::migration::pods::{self, former_owner, is_alive, is_detached, is_gated, moved_by};
 use crate::migration::sight::answer;
 use crate::migration::sweep::{Stray, sweep};
+use crate::migration::turns::open_journey;
 use crate::process::runner::{Runner, labelled};
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::Action;
@@ -27,7 +30,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Runs until the runner stops.
 pub(crate) async fn run(runner: Runner, client: Client) -> Result<(), Error> {
     let pods: Api<Pod> = Api::all(client.clone());
-    let pods = labelled(pods, crate::kit::names::MIGRATION_LABEL);
+    let pods = labelled(pods, names::MIGRATION_LABEL);
     runner.run(NAME, pods, Arc::new(client), reconcile).await
 }
 
@@ -64,16 +67,12 @@ async fn reconcile(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> 
 }
 
 fn is_begun(migration: &Migration) -> bool {
-    let status = migration.status.as_ref();
-    status.is_some_and(|status| status.stage == Stage::Begun)
+    open_journey(migration).is_some()
 }
 
 /// It may still bind, or void, pods of this ReplicaSet.
 fn is_busy_with(migration: &Migration, replica_set: &str) -> bool {
-    let status = migration.status.as_ref();
-    let begun = status.filter(|status| status.stage == Stage::Begun);
-    let owner = begun.and_then(|status| status.journey.as_ref()?.owner.as_ref());
-    owner.is_some_and(|owner| owner.replica_set_uid == replica_set)
+    open_journey(migration).is_some_and(|journey| journey.is_of(replica_set))
 }
 
 async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Result<(), Error> {
@@ -98,7 +97,7 @@ async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Re
         // A Deployment that was orphaned leaves its ReplicaSet; a pod of one that was rolled away is nobody's.
         has_owner: has_set,
         task: task.as_ref().map_or_else(TaskSeen::default, answer),
-        rules: crate::hold::rules::Rules::ALL,
+        rules: Rules::ALL,
     };
     let steps = sweep(&stray);
     if steps.is_empty() && !stray.is_detached {
@@ -114,21 +113,13 @@ async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Re
                     .await?;
             }
             (Step::DeleteTask(_), _, Some(task)) => hands.delete_task(task).await?,
-            (Step::Attach, Some(owner), _) => attach(pod, owner, hands).await?,
+            // Its label stays until its node is asked nothing any more.
+            (Step::Attach, Some(owner), _) => {
+                let fields = pods::attach(owner, Some(operation));
+                hands.change(Change::Attach, pod, fields).await?;
+            }
             _ => {}
         }
     }
     Ok(())
-}
-
-/// Its label stays until its node is asked nothing any more.
-async fn attach(pod: &Pod, owner: &OwnerNote, hands: &Hands) -> Result<(), Error> {
-    let mut fields = pods::attach(owner);
-    if let Some(labels) = fields
-        .pointer_mut("/metadata/labels")
-        .and_then(|labels| labels.as_object_mut())
-    {
-        labels.remove(crate::kit::names::MIGRATION_LABEL);
-    }
-    hands.change(Change::Attach, pod, fields).await
 }

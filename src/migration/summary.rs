@@ -1,23 +1,30 @@
 //! What people are told of a Migration: its phase, its conditions, and an event where it ends. Pure. No decision hangs on any of it.
 
+mod ending;
+
 use crate::agent::api::{Measured, SourceStanding, TargetStanding};
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::events::Notice;
 use crate::kit::times::in_micros;
-use crate::migration::api::{MigrationStatus, Outcome, Phase, PhaseTime, Stage, reasons};
+use crate::migration::api::{MigrationStatus, Outcome, Phase, PhaseTime, Stage};
 use crate::migration::plan::Observed;
+use ending::{can_move, failover, said_before, sentence, untold};
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
 /// The condition that says how it ended.
 pub(crate) const SUCCEEDED: &str = "Succeeded";
 /// The condition of one that nobody can decide.
-const UNDECIDED: &str = "Undecided";
+pub(crate) const UNDECIDED: &str = "Undecided";
 const ACTION: &str = "Migrating";
 
 /// What is told besides what was decided.
 #[derive(Debug, Default)]
 pub(crate) struct Aside {
+    /// The Migration, as `NAMESPACE/NAME`.
+    pub(crate) name: String,
+    /// Since when the target's node does not answer, if its object says so.
+    pub(crate) silent_since: Option<Time>,
     /// What the nodes have measured.
     pub(crate) measured: Measured,
     /// Somebody else has made a pod of the name that the successor is to have.
@@ -42,10 +49,11 @@ pub(crate) fn told(
     let notice = (status.phase != phase)
         .then(|| notice(phase, &succeeded))
         .flatten();
+    let notice = notice.or_else(|| resolved(seen, status));
     let measured = &aside.measured;
     let findings = [
         succeeded,
-        undecided(seen),
+        undecided(seen, status, aside),
         name_taken(seen, aside),
         spec_changed(aside),
         stuck(aside),
@@ -56,12 +64,76 @@ pub(crate) fn told(
         observed_generation: generation,
         frozen_millis: frozen_millis(&times).or(status.frozen_millis),
         bytes: measured.bytes.or(status.bytes),
+        silent_since: silent_since(seen, status, aside, now),
+        resolved_by: resolved_by(status),
         times,
         phase,
         conditions,
         ..status.clone()
     };
     (told, notice)
+}
+
+/// One that was not known to answer before stays silent since then, if its object is gone.
+fn silent_since(
+    seen: &Observed<'_>,
+    status: &MigrationStatus,
+    aside: &Aside,
+    now: Timestamp,
+) -> Option<Time> {
+    // Once it mattered it is kept to the end: a word that was said of it is compared with it.
+    let matters = is_out_of_reach(seen, status) || status.silent_since.is_some();
+    let matters = matters && seen.is_target_silent && status.stage != Stage::Closed;
+    let known = aside.silent_since.as_ref().or(status.silent_since.as_ref());
+    matters.then(|| known.cloned().unwrap_or_else(|| in_seconds(now)))
+}
+
+/// As it is read again after it was written.
+fn in_seconds(now: Timestamp) -> Time {
+    Time(Timestamp::from_second(now.as_second()).unwrap_or(now))
+}
+
+/// What hangs on the target's node: whether a state that it may have begun to run runs there. Nobody else can say.
+fn is_out_of_reach(seen: &Observed<'_>, status: &MigrationStatus) -> bool {
+    let decision = &status.decision;
+    match seen.source.source.map(|report| report.standing) {
+        Some(SourceStanding::Released) => !decision.is_final(),
+        // There is no way back; but a pod that is known not to run makes room for the next one.
+        Some(SourceStanding::Killed) => {
+            decision.outcome == Outcome::Allowed
+                && decision.node.as_ref() == Some(&seen.course.target_node)
+        }
+        _ => false,
+    }
+}
+
+/// By whose word it went on. Where the node came back before that, the word was not needed.
+fn resolved_by(status: &MigrationStatus) -> Option<String> {
+    let proofs = [&status.decision.proof, &status.called_off];
+    let mut said = proofs
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one.by.clone());
+    let before = || status.resolved_by.clone().filter(|_| status.ran);
+    said.next().or_else(before)
+}
+
+/// A person's word was taken.
+fn resolved(seen: &Observed<'_>, status: &MigrationStatus) -> Option<Notice> {
+    let proof = status.called_off.as_ref()?;
+    let by = proof
+        .by
+        .as_ref()
+        .filter(|_| seen.status.called_off.is_none())?;
+    Some(Notice {
+        is_warning: true,
+        reason: "Resolved",
+        action: ACTION,
+        note: format!(
+            "{by} says that node {} is off: its pod is taken from the API, and what it may have done since the freeze is given up",
+            seen.course.target_node
+        ),
+    })
 }
 
 /// What the nodes have measured themselves counts; a phase that nobody measured is seen when it is seen.
@@ -105,6 +177,8 @@ fn phase(seen: &Observed<'_>, status: &MigrationStatus) -> Phase {
         Outcome::Restored => return Phase::Restored,
         Outcome::RolledBack => return Phase::RolledBack,
         Outcome::Failed => return Phase::Failed,
+        // A dry run has come to its end.
+        Outcome::Undecided if is_closed => return Phase::Preflighted,
         Outcome::Undecided | Outcome::Allowed | Outcome::Unknown => {}
     }
     let target = seen.target.target;
@@ -140,7 +214,9 @@ fn succeeded(
     let (pod, to) = (&course.pod_name, &course.target_node);
     let given_up = status.given_up.as_deref();
     let why = aside.said.clone().or_else(|| given_up.map(sentence));
-    let why = why.unwrap_or_else(|| "the state could not be restored there".to_owned());
+    let why = failover(status, to).or(why);
+    let former = why.is_none().then(|| said_before(status, phase)).flatten();
+    let why = why.unwrap_or_else(|| untold(seen));
     let (reason, message) = match phase {
         Phase::Succeeded => (
             "Moved",
@@ -162,6 +238,7 @@ fn succeeded(
         Phase::Pending if status.waiting.is_some() => {
             ("Waiting", status.waiting.clone().unwrap_or_default())
         }
+        Phase::Preflighted if status.stage == Stage::Closed => ("CanMove", can_move(status)),
         Phase::Pending | Phase::Preflighted => (
             "Moving",
             format!("a pod that is to get the state is being made ready on {to}"),
@@ -182,37 +259,21 @@ fn succeeded(
     };
     Finding {
         kind: SUCCEEDED,
-        holds: phase == Phase::Succeeded,
+        holds: matches!(reason, "Moved" | "CanMove"),
         reason,
-        message,
-    }
-}
-
-/// What a reason means, for whoever reads it at night. A refusal is a sentence already.
-fn sentence(why: &str) -> String {
-    match why {
-        reasons::SOURCE_KILLED => "the pod ended before its state was safe".into(),
-        reasons::DAMAGED => "the program that dumps died over a container: look at the agent's log on its node".into(),
-        reasons::TOO_LATE => "it took longer than its deadline until the pod could be frozen: see the events of the pod on the target".into(),
-        reasons::UNWANTED => "its ReplicaSet wants no pods any more: it was scaled down, or rolled away".into(),
-        reasons::CANCELLED => "the Migration was deleted".into(),
-        reasons::TARGET_GONE => "the pod on the target is gone".into(),
-        reasons::RESTORE_FAILED => "the state could not be restored: see the agent's log on the target".into(),
-        other => other.to_owned(),
+        message: former.unwrap_or(message),
     }
 }
 
 /// The source was released, and nobody can say whether the target ran it.
-fn undecided(seen: &Observed<'_>) -> Finding {
-    let is_released = seen
-        .source
-        .source
-        .is_some_and(|report| report.standing == SourceStanding::Released);
-    let holds = is_released && seen.is_target_silent && seen.target_proof.is_none();
-    let node = &seen.course.target_node;
+fn undecided(seen: &Observed<'_>, status: &MigrationStatus, aside: &Aside) -> Finding {
+    let is_open = is_out_of_reach(seen, status) && seen.is_target_silent;
+    let holds = is_open && seen.target_proof.is_none();
+    let (node, name) = (&seen.course.target_node, &aside.name);
     let message = if holds {
         format!(
-            "node {node} does not answer, and may run the state: the pod stays frozen, safe on disk, until the node answers, or is off and carries the taint node.kubernetes.io/out-of-service"
+            "node {node} does not answer, and may run the state, which is safe on the disk of {}: bring the node back, or, when it is off for sure, say so: holdfast resolve {name} --target-is-off",
+            seen.course.source_node
         )
     } else {
         String::new()

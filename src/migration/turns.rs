@@ -67,7 +67,7 @@ pub(crate) fn turn(uid: &str, journey: &Journey, all: &[Migration], limits: Move
 }
 
 /// What moves, where it has begun and is not over.
-fn open_journey(migration: &Migration) -> Option<&Journey> {
+pub(crate) fn open_journey(migration: &Migration) -> Option<&Journey> {
     let status = migration.status.as_ref()?;
     let journey = status.journey.as_ref()?;
     (status.stage == Stage::Begun).then_some(journey)

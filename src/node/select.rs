@@ -3,11 +3,13 @@
 
 use super::fits;
 use crate::kit::names::{FACTS, RUNTIME_LABEL};
+use crate::process::flags::duration;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
+use std::time::Duration;
 
 /// The taint of a node that is off: whoever put it there says so.
-pub const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 
 /// A node, and the pods on it that have not ended.
 #[derive(Debug, Clone, Copy)]
@@ -72,21 +74,39 @@ fn is_not_available(node: &Node) -> Option<String> {
     if node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true) {
         return Some("is cordoned".into());
     }
-    let spec = node.spec.as_ref();
-    let mut taints = spec
-        .and_then(|spec| spec.taints.as_ref())
-        .into_iter()
-        .flatten();
-    if taints.any(|taint| taint.key == OUT_OF_SERVICE) {
+    if is_out_of_service(node) {
         return Some("is out of service, its taint says: take that away if it is back".into());
     }
-    let conditions = node
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_ref());
+    (!is_ready(node)).then(|| "is not Ready".to_owned())
+}
+
+/// Its kubelet answers, and is well.
+#[must_use]
+pub fn is_ready(node: &Node) -> bool {
+    let status = node.status.as_ref();
+    let conditions = status.and_then(|status| status.conditions.as_ref());
     let mut conditions = conditions.into_iter().flatten();
-    let is_ready = conditions.any(|one| one.type_ == "Ready" && one.status == "True");
-    (!is_ready).then(|| "is not Ready".to_owned())
+    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+/// Somebody has said that it is off. The taint stays until somebody takes it away.
+#[must_use]
+pub fn is_out_of_service(node: &Node) -> bool {
+    let spec = node.spec.as_ref();
+    let taints = spec.and_then(|spec| spec.taints.as_ref());
+    let mut taints = taints.into_iter().flatten();
+    taints.any(|taint| taint.key == OUT_OF_SERVICE)
+}
+
+/// For how long a kubelet waits for a container, where nobody has said otherwise.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// For how long the kubelet of this node waits for a container.
+#[must_use]
+pub fn patience(node: &Node) -> Duration {
+    let said = node.annotations().get(&format!("{FACTS}request-timeout"));
+    let read = said.and_then(|said| duration(said).ok());
+    read.filter(|time| !time.is_zero()).unwrap_or(PATIENCE)
 }
 
 /// What must be the same on both nodes, and by which fact it is known.
@@ -107,6 +127,16 @@ fn differs(from: &Node, node: &Node) -> Option<String> {
             there.architecture, here.architecture
         ));
     }
+    if let (Some(here), Some(there)) = (info(from), info(node))
+        && version(&there.kernel_version)
+            .zip(version(&here.kernel_version))
+            .is_some_and(|(there, here)| there < here)
+    {
+        return Some(format!(
+            "has an older kernel ({}, and not {})",
+            there.kernel_version, here.kernel_version
+        ));
+    }
     let (fact, what) = SAME.into_iter().find(|(fact, _)| {
         let key = format!("{FACTS}{fact}");
         from.annotations().get(&key) != node.annotations().get(&key)
@@ -120,6 +150,12 @@ fn differs(from: &Node, node: &Node) -> Option<String> {
         told(node),
         told(from)
     ))
+}
+
+/// Major and minor: what a program may have begun to use. One that is not told so is not compared.
+fn version(kernel: &str) -> Option<(u32, u32)> {
+    let mut parts = kernel.split(['.', '-', '+']).map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use crate::kit::error::Error;
 use crate::process::writes::{self, CALL_LIMIT, Call, Stored, bounded};
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, Resource, ResourceExt};
 
@@ -38,6 +39,22 @@ pub(crate) async fn uid_of(
         Err(error) if error.is_forbidden() => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Who asks, as the API server knows them.
+///
+/// # Errors
+/// The API server's answer.
+pub(crate) async fn me(client: &Client, call: Call<'_>) -> Result<String, Error> {
+    let reviews: Api<SelfSubjectReview> = Api::all(client.clone());
+    let review = writes::create(&reviews, call, &SelfSubjectReview::default()).await?;
+    let user = review.status.and_then(|status| status.user_info);
+    let name = user.and_then(|user| user.username);
+    name.filter(|name| !name.is_empty())
+        .ok_or_else(|| Error::Invalid {
+            what: "the API server's answer".into(),
+            why: "it does not say who you are".into(),
+        })
 }
 
 /// Makes it.

@@ -4,10 +4,13 @@
 //! - What decides or reserves is [`replace`]d ([`replace_status`]) or [`merge`]d with the `resourceVersion` it was decided on: a 409 means observe again.
 //! - What is derived is [`apply_status`]ed by its one owner.
 
+mod call;
+
 use crate::kit::error::Error;
 use crate::kit::events::Notice;
 use crate::kit::names;
-use crate::process::faults::{Step, around};
+use crate::process::faults::around;
+pub use call::{CALL_LIMIT, Call};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -16,33 +19,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
 use std::time::Duration;
-
-/// How long a call may take where nothing else is said.
-pub const CALL_LIMIT: Duration = Duration::from_secs(10);
-
-/// One write: which step of its module it is, and how long it may take.
-#[derive(Clone, Copy)]
-pub struct Call<'a> {
-    step: &'a Step,
-    limit: Duration,
-}
-
-impl<'a> From<&'a Step> for Call<'a> {
-    fn from(step: &'a Step) -> Self {
-        Self {
-            step,
-            limit: CALL_LIMIT,
-        }
-    }
-}
-
-impl Step {
-    /// This step, with a time limit of its own.
-    #[must_use]
-    pub fn within(&self, limit: Duration) -> Call<'_> {
-        Call { step: self, limit }
-    }
-}
 
 /// Reads or writes with a time limit and an error that names verb and object.
 ///
@@ -275,6 +251,7 @@ where
             uid: Some(uid.to_owned()),
             resource_version: None,
         }),
+        grace_period_seconds: call.grace,
         ..DeleteParams::default()
     };
     around(

@@ -37,6 +37,7 @@ struct State {
     stalled: Vec<String>,
     refused_once: Vec<(String, StatusCode, String)>,
     sent: Vec<(String, Value)>,
+    answers: Vec<(String, Value)>,
     served: Vec<String>,
     history: History,
 }
@@ -111,6 +112,11 @@ impl ApiServer {
     pub(crate) fn refuse_saying(&self, prefix: &str, code: StatusCode, message: &str) {
         let refused = (prefix.to_owned(), code, message.to_owned());
         self.state(|state| state.refused_once.push(refused));
+    }
+
+    /// Calls whose `METHOD path` starts with this text are answered with this, and nothing is kept of them.
+    pub(crate) fn answer_with(&self, prefix: &str, answer: Value) {
+        self.state(|state| state.answers.push((prefix.to_owned(), answer)));
     }
 
     /// What was sent with the calls whose `METHOD path` starts with this text.
@@ -223,6 +229,10 @@ impl State {
         if let Some(at) = self.refused_once.iter().position(once) {
             let (_, code, message) = self.refused_once.remove(at);
             return refusal(code, &message);
+        }
+        let mut answers = self.answers.iter();
+        if let Some((_, answer)) = answers.find(|(prefix, _)| call.starts_with(prefix)) {
+            return (StatusCode::OK, answer.clone());
         }
         match *method {
             Method::GET => self.read(path, uri.query()),

@@ -1,6 +1,7 @@
 //! What an agent answers: from its records, after the fact.
 
 use super::checkpoint::{CheckpointReport, CopyReport};
+use super::inspection::InspectionReport;
 use crate::migration::api::ProofNote;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::JsonSchema;
@@ -25,6 +26,9 @@ pub struct StateTaskStatus {
     /// Of the copy that is kept here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copy: Option<CopyReport>,
+    /// Of the pod whose processes were looked at here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inspection: Option<InspectionReport>,
     /// When it happened, and how much it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,

@@ -114,7 +114,7 @@ fn seal(generation: &Generation) -> String {
     std::fs::write(images.join("pages-1.img"), vec![7; 3_000_000]).unwrap();
     let manifest = Manifest::of_web();
     generation.cut(&manifest).unwrap();
-    generation.seal(manifest).unwrap();
+    generation.seal(manifest, None).unwrap();
     digest(generation)
 }
 

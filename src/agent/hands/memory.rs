@@ -4,6 +4,7 @@ use crate::agent::copies::give::Given;
 use crate::agent::cut::{Dumpers, NoCut};
 use crate::agent::peer::Released;
 use crate::agent::source::Peer;
+use crate::agent::store::ahead::Ahead;
 use crate::oci::failure::Failure;
 use crate::process::clock;
 use k8s_openapi::jiff::Timestamp;
@@ -22,8 +23,12 @@ pub(crate) struct Memory {
     /// It dumps it itself, or is about to.
     pub(crate) is_mine: bool,
     pub(crate) failure: Option<NoCut>,
+    /// What was read again while it was dumped.
+    pub(super) ahead: Option<Ahead>,
     /// How far its copies are.
     pub(crate) given: Given,
+    /// Why it was not frozen when it was about to be.
+    pub(crate) refused: Option<String>,
     /// What was said last of why it does not go on.
     pub(crate) said: Option<String>,
     /// What the agent of the target has said, where the pod goes elsewhere.

@@ -4,16 +4,20 @@
 
 use super::{Hands, Memory, guard};
 use crate::agent::api::TargetStanding;
-use crate::agent::blocking::blocking;
-use crate::agent::peer::Peer;
+use crate::agent::blocking::{blocking, joined};
+use crate::agent::peer::{Peer, Sent};
 use crate::agent::source::Act;
-use crate::agent::store::Found;
+use crate::agent::store::ahead::Ahead;
+use crate::agent::store::{Found, only_grows};
 use crate::hold::change::{Change, HoldStep};
 use crate::hold::record::Record;
 use crate::kit::faults::around;
 use crate::oci::failure::Failure;
 use crate::write_steps;
+use std::path::PathBuf;
+use std::pin::pin;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 write_steps! {
     /// It is killed, frozen as it is.
@@ -26,6 +30,29 @@ write_steps! {
 
 /// What a kill of a frozen pod may take.
 const KILLING: Duration = Duration::from_secs(20);
+/// How often whoever reads ahead looks at what there is.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Reads ahead of what is dumped, until it is over.
+async fn read_ahead(folder: PathBuf, is_over: CancellationToken) -> Ahead {
+    let mut ahead = Ahead::of(folder);
+    while !is_over.is_cancelled() {
+        let read;
+        (ahead, read) = blocking(move || {
+            let read = ahead.catch_up(only_grows);
+            (ahead, read)
+        })
+        .await;
+        if let Err(failure) = read {
+            // It is read when it is sealed, and said then.
+            tracing::debug!(%failure, "what is dumped could not be read ahead");
+            break;
+        }
+        // Over, or a look later: the same is done.
+        let _either = tokio::time::timeout(LOOK, is_over.cancelled()).await;
+    }
+    ahead
+}
 
 /// Whether there is more to do at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,10 +89,13 @@ impl Hands<'_> {
                 return self.or_withdraw(done, operation, memory).await;
             }
             Act::Dump => {
-                let done = self.dump_once(record, found, memory).await;
+                let done = self.dump_once(record, found, memory, peer).await;
                 return self.or_withdraw(done, operation, memory).await;
             }
-            Act::Copy => self.copy(operation, found, memory, peer).await,
+            Act::Copy => {
+                let sent = self.copy(operation, found, memory, peer).await;
+                return self.or_too_full(sent, operation, memory).await;
+            }
             Act::Release(uid) => {
                 self.release((operation, uid.as_deref()), found, memory, peer)
                     .await
@@ -154,6 +184,23 @@ impl Hands<'_> {
         Ok(Then::Goes)
     }
 
+    /// No pod stands still for a disk that will not be emptier.
+    async fn or_too_full(
+        &self,
+        sent: Result<Sent, Failure>,
+        operation: &str,
+        memory: &mut Memory,
+    ) -> Result<Then, String> {
+        match sent {
+            Ok(Sent::Whole) => Ok(Then::Goes),
+            Ok(Sent::NoRoom(why)) => {
+                let done = Err(Failure::new(why));
+                self.or_withdraw(done, operation, memory).await
+            }
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+
     /// What dumps is made ready only where something is to be dumped.
     async fn guard(&self, found: &Found, memory: &mut Memory) -> Result<(), Failure> {
         if *found == Found::Nothing {
@@ -165,17 +212,48 @@ impl Hands<'_> {
         Ok(())
     }
 
+    /// Dumps. What is there already is sent meanwhile, read again for its digest, and brought to disk.
     async fn dump_once(
         &self,
         record: &Record,
         found: &Found,
         memory: &mut Memory,
+        peer: &dyn Peer,
     ) -> Result<(), Failure> {
         if *found != Found::Nothing && !memory.is_mine {
             let why = "a former agent ended while it was dumped";
             return Err(Failure::new(why));
         }
-        self.dump(record, memory).await
+        let generation = self.generation;
+        let Some(hold) = &record.hold else {
+            return Ok(());
+        };
+        let is_over = CancellationToken::new();
+        let reading = tokio::spawn(read_ahead(generation.part(), is_over.clone()));
+        let mut sending = pin!(peer.send_ahead(&hold.operation, generation, &is_over));
+        let mut has_sent = None;
+        let done = {
+            let mut dumping = pin!(self.dump(record, memory));
+            tokio::select! {
+                done = &mut dumping => done,
+                sent = &mut sending => {
+                    has_sent = Some(sent);
+                    dumping.await
+                }
+            }
+        };
+        is_over.cancel();
+        if done.is_ok() {
+            let sent = match has_sent {
+                Some(sent) => sent,
+                None => sending.await,
+            };
+            if let Err(failure) = sent {
+                tracing::debug!(%failure, "nothing was sent while it was dumped");
+            }
+        }
+        memory.ahead = Some(joined(reading.await));
+        done
     }
 
     async fn copy(
@@ -184,15 +262,16 @@ impl Hands<'_> {
         found: &Found,
         memory: &mut Memory,
         peer: &dyn Peer,
-    ) -> Result<Then, Failure> {
+    ) -> Result<Sent, Failure> {
         if matches!(found, Found::Cut(_)) {
-            // On this node's disk before it goes to another's.
+            // On this node's disk before it goes to another's: that is the next act.
             self.seal(found, memory).await?;
-            return Ok(Then::Goes);
+            return Ok(Sent::Whole);
         }
-        crate::process::faults::around(&COPY, peer.send(operation, self.generation)).await?;
-        memory.peer.has_verified = true;
-        Ok(Then::Goes)
+        let sent = peer.send(operation, self.generation);
+        let sent = crate::process::faults::around(&COPY, sent).await?;
+        memory.peer.has_verified = sent == Sent::Whole;
+        Ok(sent)
     }
 
     async fn release(

@@ -51,6 +51,7 @@ impl Scene {
             target: None,
             checkpoint: None,
             copy: None,
+            inspect: None,
         };
         Self {
             record: Record::blank("ns", "web", uid("s")),

@@ -1,7 +1,7 @@
 //! Which states are here for a pod, and to whom they were released.
 
 use super::Targets;
-use crate::agent::api::{StateTaskSpec, TargetPod, TargetStanding};
+use crate::agent::api::{StateTaskSpec, TargetOrder, TargetPod, TargetStanding};
 use crate::agent::orders::Ordered;
 use crate::agent::peer::Released;
 use crate::agent::store::{Found, Generation};
@@ -102,16 +102,34 @@ impl Targets {
         }
         let said = |failure: Failure| failure.to_string();
         let found = self.ordered_generation(operation).await.map_err(said)?;
-        let Some((generation, Found::Sealed(manifest, _))) = found else {
+        let generation = match found {
+            // What was dumped here is the source's to forget.
+            Some((_, Found::Sealed(manifest, _))) if manifest.node == self.0.node => None,
+            Some((generation, Found::Sealed(..))) => Some(generation),
+            // It went back before all of it had come.
+            _ => self.coming(&ordered).map_err(said)?,
+        };
+        let Some(generation) = generation else {
             return Ok(());
         };
-        // What was dumped here is the source's to forget.
-        if manifest.node == self.0.node {
-            return Ok(());
-        }
         let forgotten = tokio::task::spawn_blocking(move || generation.forget()).await;
         let forgotten = forgotten.map_err(|error| error.to_string())?;
         forgotten.map_err(said)
+    }
+
+    /// The generation that an order names, where a part of it has come.
+    fn coming(&self, ordered: &Ordered) -> Result<Option<Generation>, Failure> {
+        let task = ordered.order();
+        let order = task.and_then(|task| Some((task, task.spec.target.as_ref()?)));
+        let is_named =
+            |order: &TargetOrder| !order.generation.is_empty() && !order.source_uid.is_empty();
+        let Some((task, order)) = order.filter(|(_, order)| is_named(order)) else {
+            return Ok(None);
+        };
+        let namespace = task.metadata.namespace.as_deref().unwrap_or_default();
+        let place = (namespace, order.source_uid.as_str());
+        let generation = Generation::of(&self.0.host.checkpoints(), place, &order.generation)?;
+        Ok(Some(generation).filter(|generation| generation.incoming().exists()))
     }
 
     pub(super) async fn is_verified(&self, operation: &str) -> Result<bool, String> {

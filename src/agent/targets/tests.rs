@@ -64,12 +64,17 @@ impl Node {
         self.orders.apply_watcher_event(&Event::Apply(task));
     }
 
-    /// The state is here; its manifest's digest.
-    fn seal(&self) -> String {
+    /// The state that is meant.
+    fn generation(&self) -> Generation {
         let expected = self.targets.expects("op", "g").unwrap();
         let place = (expected.namespace.as_str(), expected.uid.as_str());
         let root = self.targets.0.host.checkpoints();
-        let generation = Generation::of(&root, place, "g").unwrap();
+        Generation::of(&root, place, "g").unwrap()
+    }
+
+    /// The state is here; its manifest's digest.
+    fn seal(&self) -> String {
+        let generation = self.generation();
         generation.begin().unwrap();
         let manifest = Manifest {
             version: VERSION,
@@ -85,7 +90,7 @@ impl Node {
             volumes: Vec::new(),
             files: Vec::new(),
         };
-        generation.seal(manifest).unwrap();
+        generation.seal(manifest, None).unwrap();
         match generation.look().unwrap() {
             Found::Sealed(_, digest) => digest,
             found => panic!("{found:?}"),
@@ -176,4 +181,21 @@ async fn a_pod_that_was_never_here_is_voided_by_its_uid() {
         .collect();
     let revoked = TargetStanding::Revoked;
     assert_eq!(standings, [("t1", revoked), ("t7", revoked)]);
+}
+
+#[tokio::test]
+async fn what_had_come_of_a_state_goes_when_it_is_not_to_come_any_more() {
+    let mut node = Node::new();
+    node.order(Outcome::Allowed, &[]);
+    let (coming, ticket) = (node.generation().incoming(), node.targets.waiting());
+    let _ticket = ticket.enter("t1", "app", None);
+    std::fs::create_dir_all(&coming).unwrap();
+    std::fs::write(coming.join("pages-1.img"), "secrets").unwrap();
+    node.standing().await;
+    assert!(coming.exists(), "it may go on from there");
+    node.order(Outcome::RolledBack, &["t1"]);
+    assert_eq!(node.standing().await, Some(TargetStanding::Revoked));
+    assert!(!coming.exists());
+    // The folders of the pod and of the namespace, too.
+    assert!(!coming.ancestors().nth(2).unwrap().exists());
 }

@@ -2,16 +2,18 @@
 //! says how it stands.
 
 mod looking;
+mod tidying;
 
 use super::{Means, Soon, pass};
 use crate::agent::api::{
-    Measured, SourceReport, StateTask, StateTaskStatus, TargetPod, TargetReport, TargetStanding,
-    Word,
+    Measured, SourceReport, SourceStanding, StateTask, StateTaskStatus, TargetPod, TargetReport,
+    TargetStanding, Word,
 };
 use crate::agent::cut::Engine;
 use crate::agent::hands::source::Then;
 use crate::agent::hands::{Hands, Memory};
 use crate::agent::host::Host;
+use crate::agent::inspect::before_freeze;
 use crate::agent::orders::Ordered;
 use crate::agent::peer::{Peer, Peers};
 use crate::agent::records::Records;
@@ -20,14 +22,10 @@ use crate::agent::store::Found;
 use crate::agent::targets::Targets;
 use crate::hold::record::{HoldState, Record};
 use crate::hold::rules::Rules;
-use crate::hold::shelf::Whose;
 use crate::hold::uid::Uid;
 use crate::kit::conditions::{Finding, merge};
-use crate::kit::error::chain;
 use crate::kit::times::in_micros;
-use crate::migration::api::Outcome;
 use crate::oci::failure::Failure;
-use crate::oci::place::{Place, Places};
 use crate::process::clock::now;
 use jiff::Timestamp;
 use looking::{Sight, Subject};
@@ -151,8 +149,12 @@ impl Tools<'_> {
         let mut stands = Stands::default();
         if let Some(subject) = self.subject(operation).await? {
             (stands.source, stands.stuck) = self.source(operation, &subject, memory).await?;
+            keep_why(&stands, memory);
             stands.frozen = frozen(&subject, memory);
-            stands.why = memory.failure.as_ref().map(|failure| failure.why.clone());
+            let failure = memory.failure.as_ref();
+            stands.why = failure
+                .map(|failure| failure.why.clone())
+                .or(memory.refused.clone());
         }
         let ordered = self.targets.orders().get(operation);
         let (report, is_hasty) = self.targets.pass(operation).await?;
@@ -222,6 +224,15 @@ impl Tools<'_> {
             // What cannot be dumped is not frozen.
             return Err(failure.to_string());
         }
+        // It was looked at when all this began; what it has begun to do since then keeps it here, until it does it no more.
+        if let Act::Change(change) = &act
+            && change.is_beginning()
+            && let Some(why) = before_freeze(self.host, &sight.record).await
+        {
+            memory.refused = Some(why.clone());
+            return Err(why);
+        }
+        memory.refused = None;
         let hands = Hands {
             host: self.host,
             engine: engine.as_ref().ok(),
@@ -274,47 +285,14 @@ impl Tools<'_> {
             }
         }
     }
+}
 
-    /// What is not needed any more goes: a state that is not to go elsewhere, and one that runs there.
-    async fn tidy(
-        &self,
-        operation: &str,
-        (subject, sight): (&Subject, &Sight),
-        ordered: &Ordered,
-    ) -> Result<(), String> {
-        let record = &sight.record;
-        let hold = record.hold.as_ref();
-        let is_killed = hold.is_some_and(|hold| hold.state == HoldState::Killed);
-        let outcome = ordered.order().map(|task| task.spec.decision.outcome);
-        let is_gone = is_killed && outcome == Some(Outcome::Restored);
-        let ended = record.ended.as_ref();
-        let is_over = ended.is_some_and(|ended| ended.operation == operation);
-        let is_back = hold.is_none() && is_over && record.admission.is_none();
-        if sight.found != Found::Nothing && (is_gone || is_back) {
-            let generation = subject.generation.clone();
-            let forgotten = tokio::task::spawn_blocking(move || generation.forget()).await;
-            let forgotten = forgotten.map_err(|error| error.to_string())?;
-            forgotten.map_err(|failure| failure.to_string())?;
-        }
-        // Nobody asks for it any more, and nothing of the pod is here.
-        let is_left = matches!(ordered, Ordered::Gone) && is_killed;
-        if is_left && !self.is_here(&subject.whose)? {
-            let forgotten = self.records.forget(record.clone()).await;
-            forgotten.map_err(|error| chain(&error))?;
-        }
-        Ok(())
-    }
-
-    fn is_here(&self, whose: &Whose) -> Result<bool, String> {
-        let places = Places::below(&self.host.run()).all();
-        let places = places.map_err(|failure| failure.to_string())?;
-        let is_its = |place: &Result<Place, Failure>| {
-            // One that cannot be read may be one of its.
-            place
-                .as_ref()
-                .map_or(true, |place| place.uid == whose.uid.as_str())
-        };
-        Ok(places.iter().any(is_its))
+/// It was let go while something did not go on, until its time was over: that is why.
+fn keep_why(stands: &Stands, memory: &mut Memory) {
+    let standing = stands.source.as_ref().map(|report| report.standing);
+    if standing == Some(SourceStanding::Withdrawn) && memory.failure.is_none() {
+        let why = memory.said.clone();
+        memory.failure = why.map(|why| Failure::new(why).into());
     }
 }
 

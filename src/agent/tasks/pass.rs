@@ -9,15 +9,16 @@ use crate::agent::copies::give::{self, Given};
 use crate::agent::copies::keep;
 use crate::agent::cut::Engine;
 use crate::agent::hands::{Hands, Memory};
+use crate::agent::inspect::before_dump;
 use crate::agent::pods::{self, Living};
 use crate::agent::source::Process;
 use crate::agent::store::{Found, Generation};
-use crate::hold::change::{Change, HoldStep};
 use crate::hold::record::{Deadline, Held, Record};
 use crate::hold::shelf::Whose;
 use crate::hold::uid::Uid;
 use crate::kit::error::{Error, chain};
 use crate::oci::clock;
+use crate::oci::failure::Failure;
 use crate::process::writes;
 use crate::write_steps;
 use kube::{Api, ResourceExt};
@@ -137,10 +138,10 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
             return tell(means, job, report, &memory.given).await;
         };
         let engine = engine.get_or_init(|| Engine::find(&means.host, means.prefixes));
-        if let Err(failure) = engine
-            && is_beginning(&act)
+        if is_beginning(&act)
+            && let Some(why) = in_the_way(means, engine, &sight.record).await
         {
-            generation.fail(&failure.to_string()).map_err(said)?;
+            generation.fail(&why).map_err(said)?;
             continue;
         }
         let hands = Hands {
@@ -160,10 +161,19 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
 
 /// What is not begun needs more than what ends it.
 fn is_beginning(act: &Act) -> bool {
-    let Act::Change(Change::Hold { step, .. }) = act else {
-        return false;
-    };
-    matches!(step, HoldStep::Begin(_))
+    matches!(act, Act::Change(change) if change.is_beginning())
+}
+
+/// Why it is not even begun.
+async fn in_the_way(
+    means: &Means,
+    engine: &Result<Engine, Failure>,
+    record: &Record,
+) -> Option<String> {
+    match engine {
+        Err(failure) => Some(failure.to_string()),
+        Ok(_) => before_dump(&means.host, record).await,
+    }
 }
 
 /// Whether a former agent's dump goes on. What it was started with names where it writes.

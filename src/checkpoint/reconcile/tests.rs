@@ -7,6 +7,7 @@ use crate::process::telemetry::Telemetry;
 use crate::testkit::api_server::ApiServer;
 use http::StatusCode;
 use kube::runtime::events::Reporter;
+use serde_json::Value;
 
 const CHECKPOINT: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/checkpoints/c";
 const TASK: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/statetasks/checkpoint-op";
@@ -370,13 +371,13 @@ async fn a_node_that_is_gone_loses_it() {
 fn finalizers_of_others_stay() {
     let mut checkpoint = Checkpoint::new("c", crate::checkpoint::api::CheckpointSpec::default());
     checkpoint.metadata.finalizers = Some(vec!["others.dev/x".into()]);
-    let held = finalizers(&checkpoint, true);
+    let held = finalizers(&checkpoint, names::CHECKPOINT_FINALIZER, true);
     assert_eq!(
         held["metadata"]["finalizers"],
         json!(["others.dev/x", names::CHECKPOINT_FINALIZER])
     );
     checkpoint.metadata.finalizers =
         serde_json::from_value(held["metadata"]["finalizers"].clone()).unwrap();
-    let released = finalizers(&checkpoint, false);
+    let released = finalizers(&checkpoint, names::CHECKPOINT_FINALIZER, false);
     assert_eq!(released["metadata"]["finalizers"], json!(["others.dev/x"]));
 }

@@ -2,6 +2,7 @@
 
 use crate::agent::api::Order;
 use crate::hold::record::{Proof, What};
+use crate::migration::api::Preflight;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct MigrationStatus {
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began_at: Option<Time>,
+    /// What was found out before anything was touched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
     /// What moves: found out when it began, and not changed after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journey: Option<Journey>,
@@ -52,6 +56,12 @@ pub struct MigrationStatus {
     /// The target's node is known to be off: how. Its pod is deleted, and what it says later counts no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub called_off: Option<ProofNote>,
+    /// Since when the target's node does not answer, where that keeps it from being decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silent_since: Option<Time>,
+    /// Who has said that the target's node is off, where it was gone on with by that word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<String>,
     /// It was given up: why. What is frozen comes back, unless it runs elsewhere already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub given_up: Option<String>,
@@ -210,6 +220,14 @@ pub enum Phase {
     /// One that a newer program knows.
     #[serde(other)]
     Unknown,
+}
+
+impl Phase {
+    /// Nothing follows it.
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Succeeded | Self::RolledBack | Self::Failed)
+    }
 }
 
 /// Where a state may run.

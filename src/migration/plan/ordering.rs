@@ -55,6 +55,7 @@ fn source_task(seen: &Observed<'_>) -> StateTaskSpec {
         target: is_back_home(seen).then(|| target_order(seen, &course.source_node)),
         checkpoint: None,
         copy: None,
+        inspect: None,
     }
 }
 
@@ -99,6 +100,7 @@ fn target_task(seen: &Observed<'_>) -> StateTaskSpec {
         target: Some(target_order(seen, &course.target_node)),
         checkpoint: None,
         copy: None,
+        inspect: None,
     }
 }
 
@@ -169,12 +171,9 @@ fn prepare(seen: &Observed<'_>) -> Vec<Step> {
     if course.is_bare && is_due && seen.pods.is_empty() {
         steps.push(Step::CreatePod);
     }
-    for former in &seen.status.former {
-        // It starts nothing, and its owner makes the next one when it is gone.
-        if seen.pod(&former.pod_uid).is_some() {
-            steps.push(Step::DeletePod(former.pod_uid.clone()));
-        }
-    }
+    // They start nothing, and their owner makes the next one when they are gone.
+    let former = seen.status.former.iter();
+    steps.extend(former.filter_map(|former| seen.removal(former)));
     if let Some(target) = &seen.status.target {
         let uid = &target.pod_uid;
         // Its node has it on disk that the pod waits: nothing starts in it, whatever else is lost.
@@ -183,9 +182,7 @@ fn prepare(seen: &Observed<'_>) -> Vec<Step> {
             steps.push(Step::LiftGate(target.clone()));
         }
         let is_off = seen.status.called_off.is_some() && seen.target_proof.is_some();
-        if is_off && seen.pod(uid).is_some() {
-            steps.push(Step::DeletePod(uid.clone()));
-        }
+        steps.extend(seen.removal(target).filter(|_| is_off));
     }
     steps
 }
@@ -223,9 +220,7 @@ fn settle(seen: &Observed<'_>) -> Vec<Step> {
         steps.push(Step::Attach);
     }
     if decision.outcome != Outcome::Restored && are_void {
-        for bound in losers(seen).filter(|bound| seen.pod(&bound.pod_uid).is_some()) {
-            steps.push(Step::DeletePod(bound.pod_uid.clone()));
-        }
+        steps.extend(losers(seen).filter_map(|bound| seen.removal(bound)));
     }
     steps
 }

@@ -1,10 +1,10 @@
 //! What a pass does of what the plan says.
 
 use super::{EVENT, Pass};
-use crate::kit::error::Error;
+use crate::kit::error::{Error, unless_gone};
 use crate::kit::events::Notice;
 use crate::migration::api::{MigrationStatus, Stage};
-use crate::migration::hands::{Change, unless_gone};
+use crate::migration::hands::Change;
 use crate::migration::observing::task_name;
 use crate::migration::plan::{Observed, Step};
 use crate::migration::sight::Sight;
@@ -49,7 +49,9 @@ impl Pass<'_> {
                 // It was rolled away meanwhile: nobody would ever count it.
                 (Some(pod), Some(_)) if !sight.has_replica_set => hands.delete_pod(pod).await,
                 (Some(pod), Some(owner)) => {
-                    hands.change(Change::Attach, pod, pods::attach(owner)).await
+                    hands
+                        .change(Change::Attach, pod, pods::attach(owner, None))
+                        .await
                 }
                 _ => Ok(()),
             },
@@ -60,10 +62,8 @@ impl Pass<'_> {
                 }
                 None => Ok(()),
             },
-            Step::DeletePod(uid) => match sight.pod(&uid) {
-                Some(pod) => hands.delete_pod(pod).await,
-                None => Ok(()),
-            },
+            Step::DeletePod(uid) => hands.end_pod(sight.pod(&uid), false).await,
+            Step::DropPod(uid) => hands.end_pod(sight.pod(&uid), true).await,
             Step::DeleteTask(node) => match sight.task(&node) {
                 Some(task) => hands.delete_task(task).await,
                 None => Ok(()),

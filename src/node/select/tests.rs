@@ -13,11 +13,78 @@ fn node(name: &str, change: Value) -> Node {
         "spec": {},
         "status": {
             "conditions": [{ "type": "Ready", "status": "True" }],
+            "nodeInfo": info("amd64", "6.1.0"),
             "allocatable": { "cpu": "2", "memory": "4Gi", "pods": "10" },
         },
     });
     json_patch::merge(&mut node, &change);
     serde_json::from_value(node).unwrap()
+}
+
+fn info(architecture: &str, kernel: &str) -> Value {
+    let rest = [
+        "bootID",
+        "containerRuntimeVersion",
+        "kubeProxyVersion",
+        "kubeletVersion",
+        "machineID",
+        "operatingSystem",
+        "osImage",
+        "systemUUID",
+    ];
+    let mut info: Value = rest
+        .into_iter()
+        .map(|name| (name.to_owned(), json!("")))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    json_patch::merge(
+        &mut info,
+        &json!({ "architecture": architecture, "kernelVersion": kernel }),
+    );
+    info
+}
+
+#[test]
+fn a_node_of_another_make_does_not_take_it() {
+    for (change, why) in [
+        (
+            json!({ "status": { "nodeInfo": info("arm64", "6.1.0") } }),
+            "n has the architecture arm64, and not amd64",
+        ),
+        (
+            json!({ "status": { "nodeInfo": info("amd64", "5.15.0-1") } }),
+            "n has an older kernel (5.15.0-1, and not 6.1.0)",
+        ),
+        (
+            json!({ "metadata": { "annotations": { "node.holdfast.dev/cgroup": "v1 systemd" } } }),
+            "n has another version of cgroups (v1 systemd, and not nothing known)",
+        ),
+    ] {
+        let told = says(&pod(json!({})), &node("n", change), &[]);
+        assert_eq!(told.as_deref(), Some(why));
+    }
+}
+
+#[test]
+fn a_newer_kernel_takes_it_and_a_kubelet_that_waits_less_is_known() {
+    let newer = json!({ "status": { "nodeInfo": info("amd64", "6.12.3-arch1") } });
+    assert_eq!(says(&pod(json!({})), &node("n", newer), &[]), None);
+    let odd = json!({ "status": { "nodeInfo": info("amd64", "odd") } });
+    assert_eq!(says(&pod(json!({})), &node("n", odd), &[]), None);
+    let of = |said: Value| {
+        let facts =
+            json!({ "metadata": { "annotations": { "node.holdfast.dev/request-timeout": said } } });
+        patience(&node("n", facts)).as_secs()
+    };
+    assert_eq!(
+        [
+            of(json!("2m0s")),
+            of(json!("15m")),
+            of(json!("odd")),
+            of(Value::Null)
+        ],
+        [120, 900, 120, 120]
+    );
 }
 
 fn pod(change: Value) -> Pod {

@@ -17,12 +17,18 @@ struct OfKind {
     kind: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InState {
+    state: &'static str,
+}
+
 /// Questions of the runtime, and records of the node.
 #[derive(Clone, Default)]
 pub struct AgentMetrics {
     answers: Family<Answered, Counter>,
     asking: Gauge,
     records: Family<OfKind, Gauge>,
+    holds: Family<InState, Gauge>,
 }
 
 impl AgentMetrics {
@@ -43,7 +49,19 @@ impl AgentMetrics {
             "Records of pods on this node: a note of a start, a hold, an admission, or one that cannot be read",
             metrics.records.clone(),
         );
+        registry.register(
+            "agent_holds",
+            "Pods that are held on this node, by the state of their record; orphaned: of these, those that nobody orders any more",
+            metrics.holds.clone(),
+        );
         metrics
+    }
+
+    /// So many pods are held in a state.
+    pub fn holds(&self, state: &'static str, count: i64) {
+        self.holds
+            .get_or_create_owned(&InState { state })
+            .set(count);
     }
 
     /// A question was answered.

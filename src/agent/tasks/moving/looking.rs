@@ -1,7 +1,7 @@
 //! What is to be seen of a pod whose state goes elsewhere.
 
 use super::Tools;
-use crate::agent::api::SourceOrder;
+use crate::agent::api::{MOST_FROZEN, SourceOrder};
 use crate::agent::pods::{self, Living};
 use crate::agent::source::{Cut, Process};
 use crate::agent::store::{Found, Generation};
@@ -12,10 +12,6 @@ use crate::kit::error::chain;
 use crate::oci::clock;
 use crate::oci::failure::Failure;
 use std::time::Duration;
-
-/// How long a pod may be frozen before it is released. A kubelet waits 120 s for a container to be made, and the one on the target
-/// waits that long too.
-const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A pod that is held here for an operation, or is to be.
 pub(super) struct Subject {
@@ -122,7 +118,7 @@ impl Tools<'_> {
         let hold = record.hold_of(operation);
         Ok(Sight {
             is_late: hold.is_some_and(|hold| hold.deadline.has_passed(&at(now))),
-            deadline: at(now.saturating_add(PATIENCE)),
+            deadline: at(now.saturating_add(MOST_FROZEN)),
             cut: cut(&subject.generation, &found, &boot),
             older: subject.generation.older().map_err(said)?,
             found,

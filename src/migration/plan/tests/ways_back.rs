@@ -36,8 +36,11 @@ fn silence_is_not_death_and_a_proof_is_written_before_it_is_used() {
         kind: ProofKind::OutOfService,
         by: None,
     });
-    assert_eq!(scene.settle(), [Step::DeletePod("u1".into())]);
+    assert_eq!(scene.settle(), [Step::DropPod("u1".into())]);
     assert!(scene.status.called_off.is_some());
+    // One that was deleted before waits for its node for ever.
+    scene.pods[0].is_alive = false;
+    assert_eq!(scene.settle(), [Step::DropPod("u1".into())]);
     scene.pods.clear();
     scene.settle();
     assert_eq!(scene.outcome().0, Outcome::RolledBack);

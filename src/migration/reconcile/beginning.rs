@@ -1,0 +1,231 @@
+//! A Migration that is new: looked at whole, then refused, or begun, or, if it is a dry run, told.
+
+use super::{Next, Pass, nothing_seen};
+use crate::agent::api::{InspectOrder, InspectionReport, PodName, StateTask, StateTaskSpec};
+use crate::kit::error::Error;
+use crate::migration::api::{Journey, MigrationStatus, Outcome, Preflight, Stage};
+use crate::migration::beginning::{Looked, look};
+use crate::migration::preflight::of_freeze;
+use crate::migration::summary::Aside;
+use crate::migration::turns::{Turn, turn};
+use crate::preflight::finding::{Finding, refusal, told};
+use crate::preflight::list::Item;
+use crate::process::clock;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{Resource, ResourceExt};
+use std::time::Duration;
+
+/// What a node says of a pod's processes.
+enum Heard {
+    /// Nothing yet.
+    Nothing,
+    /// This; and the order that it answers, which has done its duty.
+    Findings(Vec<Finding>, Option<Box<StateTask>>),
+}
+
+impl Pass<'_> {
+    pub(super) async fn begin(&self, status: &MigrationStatus) -> Result<Next, Error> {
+        if status.stage == Stage::Closed || self.migration.metadata.deletion_timestamp.is_some() {
+            // Nothing was touched.
+            self.release().await?;
+            return Ok(Next::Over);
+        }
+        let is_dry = self.migration.spec.dry_run;
+        let mut looked = Box::pin(look(
+            &self.eyes,
+            self.migration,
+            &self.context.agents.namespace,
+        ))
+        .await?;
+        if !is_dry && let Some(next) = self.before_asking(status, &looked).await? {
+            return Box::pin(self.say(next)).await;
+        }
+        let Heard::Findings(heard, order) = self.heard(&looked).await? else {
+            let node = node_of(&looked);
+            let why = format!("the agent of node {node} is asked what the pod's processes do");
+            Box::pin(self.say(later(status, why))).await?;
+            return Ok(Next::Soon);
+        };
+        looked.findings.extend(heard);
+        // Nobody else begins between the look at the others and the word that this one has begun.
+        let _turns = self.context.beginning.lock().await;
+        let Some(next) = self.verdict(status, looked).await? else {
+            self.hold().await?;
+            return Ok(Next::Soon);
+        };
+        // What was heard counts once: a pass that begins anew asks anew.
+        if let Some(order) = order {
+            self.hands.delete_task(&order).await?;
+        }
+        Box::pin(self.say(next)).await
+    }
+
+    /// What is known without its node, which is not asked in vain.
+    async fn before_asking(
+        &self,
+        status: &MigrationStatus,
+        looked: &Looked,
+    ) -> Result<Option<MigrationStatus>, Error> {
+        if let Some(why) = refusal(&looked.findings) {
+            return Ok(Some(refused(&noted(status, looked), why)));
+        }
+        let Some(journey) = &looked.journey else {
+            return Ok(None);
+        };
+        Ok(match self.turn(journey).await? {
+            Turn::Never(why) => Some(refused(status, why)),
+            Turn::Later(why) => Some(later(status, why)),
+            Turn::Now => None,
+        })
+    }
+
+    /// What is to be written; none where the finalizer comes first.
+    async fn verdict(
+        &self,
+        status: &MigrationStatus,
+        looked: Looked,
+    ) -> Result<Option<MigrationStatus>, Error> {
+        let status = noted(status, &looked);
+        if let Some(why) = refusal(&looked.findings) {
+            return Ok(Some(refused(&status, why)));
+        }
+        if self.migration.spec.dry_run {
+            return Ok(Some(MigrationStatus {
+                stage: Stage::Closed,
+                waiting: None,
+                ..status
+            }));
+        }
+        let Some(journey) = looked.journey else {
+            return Ok(Some(later(&status, "it is looked at again".into())));
+        };
+        Ok(match self.turn(&journey).await? {
+            Turn::Never(why) => Some(refused(&status, why)),
+            Turn::Later(why) => Some(later(&status, why)),
+            Turn::Now if !self.is_held() => None,
+            Turn::Now => Some(MigrationStatus {
+                journey: Some(*journey),
+                stage: Stage::Begun,
+                began_at: Some(Time(clock::now())),
+                waiting: None,
+                ..status
+            }),
+        })
+    }
+
+    /// Asks the agent of the pod's node, once, and takes its answer.
+    async fn heard(&self, looked: &Looked) -> Result<Heard, Error> {
+        let Some(pod) = looked.pod.as_ref().filter(|_| looked.is_ours) else {
+            return Ok(Heard::Findings(Vec::new(), None));
+        };
+        let name = format!("inspect-{}", self.operation());
+        let Some(task) = self.eyes.task(&name).await? else {
+            let spec = StateTaskSpec {
+                node_name: node_of(looked),
+                operation: name.clone(),
+                inspect: Some(InspectOrder {
+                    pod: PodName {
+                        name: pod.name_any(),
+                        uid: pod.uid().unwrap_or_default(),
+                    },
+                }),
+                ..StateTaskSpec::default()
+            };
+            let above = self.migration.controller_owner_ref(&());
+            self.hands.order(spec, None, (&name, above)).await?;
+            return Ok(Heard::Nothing);
+        };
+        let asked = task.spec.inspect.as_ref().map(|order| &order.pod.uid);
+        if asked != pod.uid().as_ref() {
+            // It was about another pod of that name.
+            self.hands.delete_task(&task).await?;
+            return Ok(Heard::Nothing);
+        }
+        let status = task.status.as_ref();
+        if let Some(report) = status.and_then(|status| status.inspection.clone()) {
+            let findings = with_times(report, looked);
+            return Ok(Heard::Findings(findings, Some(Box::new(task))));
+        }
+        if self.is_unanswered(&task) {
+            let node = node_of(looked);
+            let what = format!("the agent of node {node} does not say what the pod's processes do");
+            let finding = Finding::new(Item::NoAnswer, &what);
+            return Ok(Heard::Findings(vec![finding], Some(Box::new(task))));
+        }
+        Ok(Heard::Nothing)
+    }
+
+    /// It may take as long as everything else before the freeze.
+    fn is_unanswered(&self, task: &StateTask) -> bool {
+        let asked = task.metadata.creation_timestamp.as_ref();
+        let age =
+            asked.and_then(|asked| Duration::try_from(clock::now().duration_since(asked.0)).ok());
+        age.is_some_and(|age| age > self.migration.spec.time())
+    }
+
+    /// Written, if it is not there already.
+    async fn say(&self, next: MigrationStatus) -> Result<Next, Error> {
+        let course = next
+            .journey
+            .clone()
+            .unwrap_or_default()
+            .course(&self.operation(), &self.migration.spec);
+        let observed = nothing_seen(&course, &next);
+        self.tell(&observed, &Aside::default(), &next).await?;
+        Ok(match next.waiting {
+            Some(_) => Next::Later,
+            None => Next::Soon,
+        })
+    }
+
+    async fn turn(&self, journey: &Journey) -> Result<Turn, Error> {
+        let all = self.eyes.all_migrations().await?;
+        Ok(turn(&self.operation(), journey, &all, self.context.limits))
+    }
+}
+
+fn node_of(looked: &Looked) -> String {
+    let spec = looked.pod.as_ref().and_then(|pod| pod.spec.as_ref());
+    spec.and_then(|spec| spec.node_name.clone())
+        .unwrap_or_default()
+}
+
+/// What its memory says of the freeze, beside what its node says.
+fn with_times(report: InspectionReport, looked: &Looked) -> Vec<Finding> {
+    let memory = u64::try_from(report.memory_bytes).unwrap_or(0);
+    let times = looked
+        .pod
+        .as_ref()
+        .map(|pod| of_freeze(pod, memory, looked.patience));
+    let mut findings = report.findings;
+    findings.extend(times.into_iter().flatten());
+    findings
+}
+
+/// With what was found out.
+fn noted(status: &MigrationStatus, looked: &Looked) -> MigrationStatus {
+    MigrationStatus {
+        preflight: Some(Preflight {
+            node: looked.target.clone(),
+            findings: told(looked.findings.clone()),
+            nodes: looked.nodes.clone(),
+        }),
+        ..status.clone()
+    }
+}
+
+fn later(status: &MigrationStatus, why: String) -> MigrationStatus {
+    MigrationStatus {
+        waiting: Some(why),
+        ..status.clone()
+    }
+}
+
+fn refused(status: &MigrationStatus, why: String) -> MigrationStatus {
+    let mut next = status.clone();
+    next.stage = Stage::Closed;
+    next.waiting = None;
+    next.decision.outcome = Outcome::Failed;
+    next.given_up = Some(why);
+    next
+}

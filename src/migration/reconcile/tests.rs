@@ -1,0 +1,6 @@
+//! Whole passes over an API server in memory.
+
+mod inspected;
+mod silent;
+
+use super::*;

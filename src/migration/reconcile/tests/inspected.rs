@@ -1,0 +1,223 @@
+//! The look at a new Migration, over an API server in memory.
+
+use super::*;
+use crate::migration::api::Phase;
+use crate::testkit::api_server::ApiServer;
+use kube::runtime::events::Reporter;
+use serde_json::{Value, json};
+
+const MIGRATION: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/migrations/m";
+const TASK: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/statetasks/inspect-op";
+const POD: &str = "/api/v1/namespaces/apps/pods/web";
+
+/// Two nodes, and a pod that nobody owns on the first.
+struct Scene(ApiServer);
+
+impl Scene {
+    fn new(spec: &Value) -> Self {
+        let server = ApiServer::default();
+        let mut whole = json!({ "podName": "web" });
+        json_patch::merge(&mut whole, spec);
+        server.put(
+            MIGRATION,
+            json!({
+                "apiVersion": "holdfast.dev/v1alpha1", "kind": "Migration",
+                "metadata": { "name": "m", "namespace": "apps", "uid": "op", "generation": 1 }, "spec": whole,
+            }),
+        );
+        for node in ["n1", "n2"] {
+            server.put(
+                &format!("/api/v1/nodes/{node}"),
+                json!({
+                    "apiVersion": "v1", "kind": "Node",
+                    "metadata": { "name": node, "labels": { "holdfast.dev/runtime": "installed" } },
+                    "status": { "conditions": [{ "type": "Ready", "status": "True" }], "allocatable": { "cpu": "4", "memory": "4Gi", "pods": "110" } },
+                }),
+            );
+        }
+        server.put(
+            POD,
+            json!({
+                "apiVersion": "v1", "kind": "Pod", "metadata": { "name": "web", "namespace": "apps", "uid": "uid-web" },
+                "spec": { "nodeName": "n1", "runtimeClassName": "holdfast", "containers": [{ "name": "c" }] },
+                "status": { "phase": "Running", "containerStatuses": [
+                    { "name": "c", "ready": true, "restartCount": 0, "image": "", "imageID": "", "state": { "running": {} } },
+                ] },
+            }),
+        );
+        Self(server)
+    }
+
+    async fn pass(&self) -> MigrationStatus {
+        let reporter = Reporter {
+            controller: "test".into(),
+            instance: None,
+        };
+        let context = Context {
+            client: self.0.client(),
+            recorder: Recorder::new(self.0.client(), reporter),
+            agents: Agents {
+                namespace: "holdfast-system".into(),
+                account: "holdfast-agent".into(),
+            },
+            limits: MoveFlags {
+                moves: 8,
+                moves_per_node: 2,
+            },
+            beginning: Mutex::default(),
+        };
+        let stored = self.0.stored(MIGRATION).unwrap();
+        let migration = serde_json::from_value(stored).unwrap();
+        reconcile(Arc::new(migration), Arc::new(context))
+            .await
+            .unwrap();
+        let stored: Migration = serde_json::from_value(self.0.stored(MIGRATION).unwrap()).unwrap();
+        stored.status.unwrap_or_default()
+    }
+
+    /// The agent answers what it was asked.
+    fn answers(&self, findings: &Value) {
+        let mut task = self.0.stored(TASK).expect("the agent is asked");
+        assert_eq!(task["spec"]["nodeName"], "n1");
+        assert_eq!(
+            task["spec"]["inspect"]["pod"],
+            json!({ "name": "web", "uid": "uid-web" })
+        );
+        assert_eq!(task["metadata"]["ownerReferences"][0]["uid"], "op");
+        task["status"] = json!({ "inspection": { "findings": findings, "memoryBytes": 1000 } });
+        self.0.put(TASK, task);
+    }
+
+    fn is_untouched(&self) {
+        let touches = |call: &String| call.contains("/pods/") && !call.starts_with("GET");
+        let calls = self.0.calls();
+        assert!(!calls.iter().any(touches), "{calls:?}");
+        assert!(self.0.stored(TASK).is_none(), "what was asked is done with");
+    }
+}
+
+fn ring() -> Value {
+    json!([{ "id": "io-uring", "sentence": "it has a ring", "cure": "take it away", "severity": "refuses" }])
+}
+
+fn warning() -> Value {
+    json!([{ "id": "tcp-established", "sentence": "it is connected", "cure": "none", "severity": "warns" }])
+}
+
+fn message(status: &MigrationStatus) -> &str {
+    &status.conditions[0].message
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_migration_is_refused_by_what_the_pods_node_sees_and_nothing_is_touched() {
+    let scene = Scene::new(&json!({}));
+    let waits = scene.pass().await;
+    assert_eq!((waits.stage, waits.phase), (Stage::New, Phase::Pending));
+    assert!(
+        message(&waits).contains("the agent of node n1 is asked"),
+        "{waits:?}"
+    );
+    let waits = scene.pass().await;
+    assert_eq!(waits.stage, Stage::New, "it has not answered");
+    scene.answers(&ring());
+    let refused = scene.pass().await;
+    assert_eq!(
+        (refused.stage, refused.phase),
+        (Stage::Closed, Phase::Failed)
+    );
+    assert_eq!(refused.conditions[0].reason, "Refused");
+    assert_eq!(message(&refused), "it has a ring: take it away");
+    assert_eq!(refused.preflight.unwrap().findings.len(), 1);
+    scene.is_untouched();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_warns_is_told_and_the_migration_begins() {
+    let scene = Scene::new(&json!({}));
+    scene.pass().await;
+    scene.answers(&warning());
+    // The finalizer comes first.
+    assert_eq!(scene.pass().await.stage, Stage::New);
+    let begun = scene.pass().await;
+    assert_eq!(
+        (begun.stage, begun.phase),
+        (Stage::Begun, Phase::Preflighted)
+    );
+    assert_eq!(begun.preflight.unwrap().findings[0].id, "tcp-established");
+    assert_eq!(begun.waiting, None);
+    scene.is_untouched();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_tells_where_it_would_go_and_touches_nothing() {
+    let scene = Scene::new(&json!({ "dryRun": true }));
+    scene.pass().await;
+    scene.answers(&warning());
+    let told = scene.pass().await;
+    assert_eq!(
+        (told.stage, told.phase),
+        (Stage::Closed, Phase::Preflighted)
+    );
+    assert_eq!(
+        (
+            told.conditions[0].status.as_str(),
+            told.conditions[0].reason.as_str()
+        ),
+        ("True", "CanMove")
+    );
+    assert!(told.journey.is_none());
+    let found = told.preflight.unwrap();
+    assert_eq!(found.node.as_deref(), Some("n2"));
+    assert_eq!(found.nodes[0].why.as_deref(), Some("is where it is"));
+    assert_eq!(found.nodes[1].why, None);
+    assert!(
+        scene.0.finalizers(MIGRATION).is_empty(),
+        "it goes when it is deleted"
+    );
+    scene.is_untouched();
+    let again = scene.pass().await;
+    assert_eq!(again.phase, Phase::Preflighted, "nothing follows");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_tells_all_that_it_finds() {
+    let scene = Scene::new(&json!({ "dryRun": true, "destinationNode": "n3" }));
+    let mut pod = scene.0.stored(POD).unwrap();
+    pod["spec"]["hostNetwork"] = json!(true);
+    pod["spec"]["containers"][0]["livenessProbe"] =
+        json!({ "tcpSocket": { "port": 80 }, "periodSeconds": 1, "failureThreshold": 1 });
+    scene.0.put(POD, pod);
+    scene.pass().await;
+    scene.answers(&ring());
+    let told = scene.pass().await;
+    assert_eq!((told.stage, told.phase), (Stage::Closed, Phase::Failed));
+    let ids: Vec<_> = told
+        .preflight
+        .as_ref()
+        .unwrap()
+        .findings
+        .iter()
+        .map(|one| one.id.as_str())
+        .collect();
+    assert_eq!(
+        ids,
+        ["host-namespaces", "node", "io-uring", "liveness-probe"]
+    );
+    assert!(
+        message(&told).contains("hostNetwork") && message(&told).contains("2 more"),
+        "{told:?}"
+    );
+    scene.is_untouched();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_about_a_namesake_counts_for_nothing() {
+    let scene = Scene::new(&json!({}));
+    scene.pass().await;
+    scene.answers(&ring());
+    let mut pod = scene.0.stored(POD).unwrap();
+    pod["metadata"]["uid"] = json!("uid-other");
+    scene.0.put(POD, pod);
+    assert_eq!(scene.pass().await.stage, Stage::New);
+    assert!(scene.0.stored(TASK).is_none(), "it is asked anew");
+}
