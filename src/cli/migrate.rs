@@ -144,9 +144,9 @@ fn migration(arguments: Migrate) -> Migration {
 
 impl Coming for Migration {
     fn is_over(&self) -> bool {
-        let stage = self.status.as_ref().map(|status| status.stage);
-        // Of a dry run nothing follows the look.
-        row(self).phase.is_over() || (self.spec.dry_run && stage == Some(Stage::Closed))
+        // What was decided is told before both nodes have done it: a pod that is to run on may still be frozen.
+        let status = self.status.as_ref();
+        status.is_some_and(|status| status.stage == Stage::Closed)
     }
 
     fn is_frozen(&self) -> bool {

@@ -143,6 +143,12 @@ impl Eyes {
         self.get(name).await
     }
 
+    /// The same pod as it is now, if it is there.
+    pub(crate) async fn again(&self, pod: &Pod) -> Result<Option<Pod>, Error> {
+        let now: Option<Pod> = self.get(&pod.name_any()).await?;
+        Ok(now.filter(|now| now.uid() == pod.uid()))
+    }
+
     /// Whether the ReplicaSet that made a pod is there.
     pub(crate) async fn has_replica_set(&self, owner: &OwnerNote) -> Result<bool, Error> {
         let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;

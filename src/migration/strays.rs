@@ -44,10 +44,15 @@ async fn reconcile(pod: Arc<Pod>, client: Arc<Client>) -> Result<Action, Error> 
         client: Client::clone(&client),
         namespace,
     };
+    let migrations = eyes.migrations().await?;
+    // Read after the Migrations, not from the watch: what one of them did to the pod before it ended is seen. A pod that is taken for
+    // detached when it was given back would get orders that nobody takes back.
+    let Some(pod) = eyes.again(&pod).await? else {
+        return Ok(Action::await_change());
+    };
     let Some(operation) = moved_by(&pod) else {
         return Ok(Action::await_change());
     };
-    let migrations = eyes.migrations().await?;
     if is_gated(&pod) {
         let owner = controller(pod.owner_references()).map(|owner| owner.uid.as_str());
         let is_wanted = |one: &Migration| {
@@ -122,4 +127,86 @@ async fn give_back(pod: &Pod, operation: &str, eyes: &Eyes, hands: &Hands) -> Re
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::migration::api::OwnerNote;
+    use crate::testkit::api_server::ApiServer;
+    use serde_json::{Value, json};
+
+    const PODS: &str = "/api/v1/namespaces/apps/pods";
+    const MIGRATIONS: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/migrations";
+    const TASKS: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/statetasks";
+
+    fn owner() -> OwnerNote {
+        serde_json::from_value(json!({
+            "deployment": "web", "deploymentUid": "d", "replicaSet": "web-h", "replicaSetUid": "rs", "templateHash": "h",
+        }))
+        .unwrap()
+    }
+
+    /// A pod of a ReplicaSet, changed by these patches one after the other.
+    fn pod(changes: &[Value]) -> Value {
+        let mut pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "name": "web", "namespace": "apps", "uid": "s", "labels": { "pod-template-hash": "h" },
+                "ownerReferences": [{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-h", "uid": "rs", "controller": true }] },
+            "spec": { "nodeName": "n1", "containers": [{ "name": "c" }] }, "status": { "phase": "Running" },
+        });
+        for change in changes {
+            json_patch::merge(&mut pod, change);
+        }
+        pod
+    }
+
+    fn server(pod: Option<Value>) -> ApiServer {
+        let server = ApiServer::default();
+        server.serve_empty(MIGRATIONS);
+        server.serve_empty(TASKS);
+        server.put(
+            "/apis/apps/v1/namespaces/apps/replicasets/web-h",
+            json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": { "name": "web-h", "namespace": "apps", "uid": "rs" }, "spec": { "replicas": 1, "selector": {} } }),
+        );
+        if let Some(pod) = pod {
+            server.put(&format!("{PODS}/web"), pod);
+        }
+        server
+    }
+
+    async fn look(server: &ApiServer, seen: Value) -> Vec<String> {
+        let seen: Pod = serde_json::from_value(seen).unwrap();
+        reconcile(Arc::new(seen), Arc::new(server.client()))
+            .await
+            .unwrap();
+        let mut calls = server.calls();
+        calls.retain(|call| !call.starts_with("GET"));
+        calls
+    }
+
+    fn detached() -> Value {
+        pods::detach(&owner(), "op")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_is_detached_gets_orders_of_its_own() {
+        let server = server(Some(pod(&[detached()])));
+        let calls = look(&server, pod(&[detached()])).await;
+        assert_eq!(calls.len(), 1, "{calls:?}");
+        assert!(calls[0].starts_with(&format!("POST {TASKS}")), "{calls:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_given_back_since_it_was_seen_is_left_alone() {
+        let now = pod(&[detached(), pods::attach(&owner(), None)]);
+        let calls = look(&server(Some(now)), pod(&[detached()])).await;
+        assert_eq!(calls, [""; 0], "orders that nobody takes back");
+        let mut other = pod(&[detached()]);
+        other["metadata"]["uid"] = json!("another");
+        let calls = look(&server(Some(other)), pod(&[detached()])).await;
+        assert_eq!(calls, [""; 0], "another pod of this name");
+        let calls = look(&server(None), pod(&[detached()])).await;
+        assert_eq!(calls, [""; 0], "it is gone");
+    }
 }

@@ -229,9 +229,10 @@ fn succeeded(
                 course.source_node
             ),
         ),
+        // True from the decision on: its node may still be thawing it.
         Phase::RolledBack => (
             "RolledBack",
-            format!("pod {pod} runs on where it was: {why}"),
+            format!("pod {pod} stays on {}: {why}", course.source_node),
         ),
         Phase::Failed if status.journey.is_none() => ("Refused", why),
         Phase::Failed => ("Failed", why),

@@ -283,3 +283,19 @@ pub(crate) async fn eventually<T, Asked: Future<Output = Option<T>>>(
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
+
+/// Asks until nothing is left; fails with what is.
+pub(crate) async fn nothing_left(
+    what: &str,
+    seconds: u64,
+    mut ask: impl FnMut() -> Option<String>,
+) {
+    let deadline = Instant::now() + Duration::from_secs(seconds);
+    while let Some(left) = ask() {
+        assert!(
+            Instant::now() < deadline,
+            "{what}: left after {seconds} s: {left}"
+        );
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}

@@ -111,27 +111,41 @@ fn a_line_says_how_it_stands_and_when_nobody_looks() {
 }
 
 #[test]
-fn it_is_over_and_the_pod_is_frozen_in_these_phases() {
-    for (phase, is_over, is_frozen) in [
-        ("Pending", false, false),
-        ("Preflighted", false, false),
-        ("Prepared", false, false),
-        ("Frozen", false, true),
-        ("Dumped", false, true),
-        ("Copied", false, true),
-        ("Verified", false, true),
-        ("Restored", false, false),
-        ("Succeeded", true, false),
-        ("RolledBack", true, false),
-        ("Failed", true, false),
-        ("Later", false, false),
+fn the_pod_is_frozen_in_these_phases() {
+    for (phase, is_frozen) in [
+        ("Pending", false),
+        ("Preflighted", false),
+        ("Prepared", false),
+        ("Frozen", true),
+        ("Dumped", true),
+        ("Copied", true),
+        ("Verified", true),
+        ("Restored", false),
+        ("Succeeded", false),
+        ("RolledBack", false),
+        ("Failed", false),
+        ("Later", false),
     ] {
         let migration = read(phase, &json!({}));
-        assert_eq!(
-            (migration.is_over(), migration.is_frozen()),
-            (is_over, is_frozen),
-            "{phase}"
-        );
+        assert_eq!(migration.is_frozen(), is_frozen, "{phase}");
+    }
+}
+
+#[test]
+fn it_is_over_when_both_nodes_have_done_what_was_decided() {
+    for (phase, stage, is_over) in [
+        ("Pending", "New", false),
+        ("Preflighted", "Begun", false),
+        // Decided; its node thaws it next.
+        ("RolledBack", "Begun", false),
+        ("RolledBack", "Closed", true),
+        ("Failed", "Closed", true),
+        ("Succeeded", "Closed", true),
+        // A dry run.
+        ("Preflighted", "Closed", true),
+    ] {
+        let migration = read(phase, &json!({ "stage": stage }));
+        assert_eq!(migration.is_over(), is_over, "{phase} {stage}");
     }
 }
 
@@ -145,9 +159,12 @@ fn people_are_told_how_it_went_and_what_to_look_at() {
     ] {
         assert!(well.contains(says), "{well}");
     }
-    let back = people(&told("RolledBack", &said("pod web runs on where it was")));
+    let back = people(&told(
+        "RolledBack",
+        &said("pod web stays on n1: its disk is full"),
+    ));
     for says in [
-        "runs on where it was",
+        "stays on n1",
         "kubectl describe migration m -n apps",
         "kubectl logs -n holdfast-system",
     ] {

@@ -2,7 +2,7 @@
 
 use super::{count, ended, get, migrate, name, node, the_pod};
 use crate::faults::{Running, manager_of};
-use crate::world::{World, eventually, succeed};
+use crate::world::{World, eventually, nothing_left, succeed};
 use serde_json::{Value, json};
 use std::future::ready;
 use std::io::Read;
@@ -117,9 +117,10 @@ async fn dies_at(world: &World, point: &str, called: &str) {
 }
 
 pub(super) async fn nothing_is_left(world: &World, point: &str, pod: &Value) {
-    eventually(&format!("{point}: no orders are left"), 60, || {
-        let left = world.kubectl("get statetasks -o name");
-        ready(left.trim().is_empty().then_some(()))
+    nothing_left(&format!("{point}: orders"), 60, || {
+        let left = get(world, "get statetasks");
+        let is_empty = left["items"].as_array().is_some_and(Vec::is_empty);
+        (!is_empty).then(|| format!("{left:#}"))
     })
     .await;
     let pod = get(world, &format!("get pod {}", name(pod)));

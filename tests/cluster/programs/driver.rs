@@ -134,18 +134,19 @@ pub(super) async fn starts(world: &World, program: &Program) -> Before {
         })
         .await;
     }
-    let same = program
-        .same
-        .iter()
-        .map(|script| asked(world, name(&pod), script));
-    let same = same.collect();
     let grows = program
         .grows
         .iter()
         .map(|script| number(world, name(&pod), script));
+    let grows = grows.collect();
+    // Last: a question after a number may itself make something grow that is looked at here.
+    let same = program
+        .same
+        .iter()
+        .map(|script| asked(world, name(&pod), script));
     Before {
-        grows: grows.collect(),
-        same,
+        same: same.collect(),
+        grows,
         pod,
     }
 }

@@ -156,7 +156,7 @@ pub(super) async fn sources_disk_is_full(lab: &Lab) -> Result<(), String> {
     ended
 }
 
-/// While a state comes, a byte of what has come is changed: it is seen, and sent again.
+/// While a state comes, the target's agent dies, and a byte of what has come is not what was sent: it is seen, and sent again.
 pub(super) async fn a_byte_is_wrong(lab: &Lab) -> Result<(), String> {
     let this = Move::of(lab, "wrong-byte").await?;
     comes_halfway(&this).await?;
@@ -164,7 +164,7 @@ pub(super) async fn a_byte_is_wrong(lab: &Lab) -> Result<(), String> {
         "set -- $(find {STATES} -path '*.incoming/*' -type f -size +64k | head -1); printf X | dd of=$1 bs=1 seek=4321 conv=notrunc 2>/dev/null && echo done"
     );
     let said = lab.sh(this.target, &flip);
-    lab.goes_on(this.target);
+    lab.kills(this.target);
     assert_eq!(said.trim(), "done");
     this.ends(&WELL).await
 }
@@ -182,16 +182,18 @@ pub(super) async fn a_connection_is_cut(lab: &Lab) -> Result<(), String> {
     this.ends(&EITHER).await
 }
 
-/// The target's agent stops when a part of the state has come.
+/// The target's agent stops when a part of the state has come. It comes slowly, and while it is dumped already.
 async fn comes_halfway(this: &Move<'_>) -> Result<(), String> {
     let lab = this.lab;
-    this.stops_at(&this.source, DUMPED).await?;
-    lab.goes_on(&this.source);
+    this.begins();
     let coming = format!("find {STATES} -path '*.incoming/*' -type f -size +64k");
     let look = || (!lab.sh(this.target, &coming).is_empty()).then_some(());
     let comes = within(60, || ready(look())).await;
     lab.stops(this.target);
-    comes.ok_or_else(|| "nothing comes".to_owned())
+    comes.ok_or_else(|| {
+        let there = lab.sh(this.target, &format!("find {STATES} | xargs ls -ld"));
+        format!("nothing comes:\n{there}")
+    })
 }
 
 pub(super) async fn criu_is_killed_in_a_dump(lab: &Lab) -> Result<(), String> {

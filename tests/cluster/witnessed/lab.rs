@@ -193,6 +193,11 @@ impl Lab {
         self.signals(node, "CONT");
     }
 
+    /// Its kubelet starts it again.
+    pub(super) fn kills(&self, node: &str) {
+        self.signals(node, "KILL");
+    }
+
     /// A kubelet starts what dies often later and later: a new pod it starts at once.
     pub(super) fn renews_agent(&self, node: &str) {
         self.world.kubectl(&format!(
