@@ -10,10 +10,12 @@ use std::future::pending;
 const PATH: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/migrations/m";
 
 fn stored(phase: &str) -> Value {
+    let is_over = ["Succeeded", "RolledBack", "Failed"].contains(&phase);
+    let stage = if is_over { "Closed" } else { "Begun" };
     json!({
         "apiVersion": "holdfast.dev/v1alpha1", "kind": "Migration",
         "metadata": { "name": "m", "namespace": "apps" },
-        "spec": { "podName": "web" }, "status": { "phase": phase },
+        "spec": { "podName": "web" }, "status": { "phase": phase, "stage": stage },
     })
 }
 
@@ -31,7 +33,9 @@ async fn watched(
         tokio::time::sleep(Duration::from_secs(1)).await;
         then().await;
     };
-    tokio::join!(watching, writing).0
+    let both = async { tokio::join!(watching, writing).0 };
+    let hour = Duration::from_secs(3600);
+    tokio::time::timeout(hour, both).await.expect("it ends")
 }
 
 #[tokio::test(start_paused = true)]
