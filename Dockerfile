@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/target,id=holdfast-$TARGETARCH \
     set -eu; \
     target="$(uname -m)-unknown-linux-gnu"; \
-    RUSTFLAGS="-C target-feature=+crt-static" CARGO_TARGET_DIR=/target \
+    RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" CARGO_TARGET_DIR=/target \
       cargo build --release --locked --target "$target" --bin holdfast --bin holdfast-runtime; \
     SOURCE_DATE_EPOCH="$SOURCE_DATE_EPOCH" python3 tools/pack_image.py \
       --target "$target" --directory /image \

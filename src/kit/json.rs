@@ -43,9 +43,8 @@ pub trait Quick<'a>: Sized {
 #[must_use]
 pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
     let text = trimmed(text);
-    if let Some(shape) = shapes.of(text) {
-        let way = shape.tape.way::<T>();
-        return T::quick(&mut Cursor::new(text, &shape.index, way));
+    if let Some(shape) = shapes.of::<T>(text) {
+        return T::quick(&mut Cursor::new(text, &shape.index, shape.tape.way()));
     }
     let index = Index::of(text)?;
     let mut cursor = Cursor::new(text, &index, Way::New(Vec::new()));
@@ -212,7 +211,7 @@ impl<'a, 'i> Cursor<'a, 'i> {
     }
 
     /// Passes a value, whatever it is.
-    pub fn skip(&mut self) -> Option<()> {
+    fn skip(&mut self) -> Option<()> {
         match self.byte()? {
             b'"' => loop {
                 let stop = self.stop()?;
@@ -300,6 +299,10 @@ impl<'a, 'i> Cursor<'a, 'i> {
         // Keys have to be text, even if nobody reads them.
         if !(self.index.is_ascii || key.is_ascii()) {
             return None;
+        }
+        if self.way.is_known() {
+            // Whatever follows says where it is.
+            return Some(());
         }
         self.skip()
     }

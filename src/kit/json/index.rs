@@ -31,10 +31,13 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// To be kept.
-    pub(super) fn tight(mut self) -> Self {
-        self.brackets.shrink_to_fit();
-        self
+    /// What is asked of the index of a text whose way is known.
+    pub(super) fn of_a_known_way(self) -> Self {
+        Self {
+            free: self.free,
+            is_ascii: self.is_ascii,
+            ..Self::default()
+        }
     }
 
     /// How much it takes.

@@ -12,7 +12,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// So much is remembered: the shapes of some 400 usual pods.
+/// So much is remembered: the shapes of some 500 usual pods.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// So many of them are as long as each other: a text is compared with all that are as long.
 const MOST_OF_A_LENGTH: usize = 4;
@@ -48,11 +48,12 @@ pub(super) struct Shape {
 }
 
 impl Shapes {
-    /// One that the text has.
-    pub(super) fn of(&self, text: &[u8]) -> Option<Arc<Shape>> {
+    /// One that the text has, for this reader.
+    pub(super) fn of<T>(&self, text: &[u8]) -> Option<Arc<Shape>> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut as_long = known.by_length.get(&text.len())?.iter();
-        as_long.find(|shape| shape.fits(text)).map(Arc::clone)
+        let found = as_long.find(|shape| shape.tape.is_of::<T>() && shape.fits(text));
+        found.map(Arc::clone)
     }
 
     /// Remembers the shape of a text, if it is worth it.
@@ -62,7 +63,7 @@ impl Shapes {
         }
         let shape = Arc::new(Shape {
             text: text.into(),
-            index: index.tight(),
+            index: index.of_a_known_way(),
             tape,
         });
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);

@@ -45,13 +45,13 @@ impl Tape {
         }
     }
 
-    /// The way for this reader.
-    pub(super) fn way<T>(&self) -> Way<'_> {
-        if self.reader == std::any::type_name::<T>() {
-            Way::Known(self.marks.iter())
-        } else {
-            Way::New(Vec::new())
-        }
+    /// Whether it is this reader's.
+    pub(super) fn is_of<T>(&self) -> bool {
+        self.reader == std::any::type_name::<T>()
+    }
+
+    pub(super) fn way(&self) -> Way<'_> {
+        Way::Known(self.marks.iter())
     }
 
     /// How much it takes.
