@@ -1,7 +1,7 @@
 //! What all programs share: a Deployment of one pod is brought up, asked, moved to the other node, and asked the same again.
 
 use crate::migrating::{ended, get, is_ready, migrate, name, node};
-use crate::world::{World, eventually};
+use crate::world::{World, eventually, nothing_left};
 use serde_json::{Value, json};
 use std::future::ready;
 use std::process::Output;
@@ -184,11 +184,12 @@ pub(super) async fn is_the_same(world: &World, program: &Program, before: &Befor
             "{}: {script}: {more} after {counted}",
             program.name
         );
-        eventually(
-            &format!("{}: {script}: it goes on", program.name),
-            60,
-            || ready((number(world, pod, script) > more).then_some(())),
-        )
+        let stands = format!("{}: {script}: it stands still", program.name);
+        nothing_left(&stands, 60, || {
+            let now = number(world, pod, script);
+            let told = || world.kubectl(&format!("logs {pod} -c c --tail=3"));
+            (now <= more).then(|| format!("{now} after {more}, and it says {}", told()))
+        })
         .await;
     }
     for script in program.after {
