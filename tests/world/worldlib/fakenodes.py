@@ -13,6 +13,16 @@ from .refusal import Refusal
 
 USER = "holdfast-world:kwok"
 READY_WITHIN_S = 120
+REPORTED = """        resources:
+          requests:
+          {{ range $resource, $amount := .resources.requests }}
+            {{ $resource | Quote }}: {{ $amount | Quote }}
+          {{ end }}
+          limits:
+          {{ range $resource, $amount := .resources.limits }}
+            {{ $resource | Quote }}: {{ $amount | Quote }}
+          {{ end }}
+"""
 # kwok renews a lease every quarter of this, well within controlplane.NODE_GRACE_S.
 LEASE_S = 40
 EVERYTHING = ["create", "delete", "get", "list", "patch", "update", "watch"]
@@ -62,12 +72,23 @@ def _grant(api):
     api.ensure("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", controlplane.cluster_role_binding(USER, USER, USER))
 
 
+def _as_a_kubelet(name, stage):
+    """What a kubelet reports and kwok does not: the resources of a container that runs. Without them an API server resizes no pod."""
+    if name != "pod-ready.yaml":
+        return stage
+    before, anchor, after = stage.partition("      {{ range .spec.containers }}\n      - image: {{ .image | Quote }}\n")
+    if not anchor:
+        raise Refusal("kwok's stage pod-ready is not what it was: see fakenodes.py.")
+    return before + anchor + REPORTED + after
+
+
 def _start_controller(world):
     if world.is_running("kwok"):
         return
     kwok = PROGRAMS["kwok"].obtain()
     stages = world.dir / "kwok-stages.yaml"
-    stages.write_text("\n---\n".join(file.read_text() for file in sorted((kwok / "usr/local/share/kwok").glob("*.yaml"))))
+    texts = [_as_a_kubelet(file.name, file.read_text()) for file in sorted((kwok / "usr/local/share/kwok").glob("*.yaml"))]
+    stages.write_text("\n---\n".join(texts))
     controlplane.launch(world, "kwok", [
         str(kwok / "usr/local/bin/kwok"), f"--kubeconfig={world.dir}/pki/kwok.kubeconfig", f"--config={stages}", f"--cidr={world.at.paper_pods}", f"--node-ip={world.at.control}",
         "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", f"--node-lease-duration-seconds={LEASE_S}"])
