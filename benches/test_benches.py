@@ -8,12 +8,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from benchlib import figures, paper, replicas, storm, webhooks  # noqa: E402
+from benchlib import figures, paper, replicas, servers, storm, webhooks  # noqa: E402
 from benchlib import population as p  # noqa: E402
 from benchlib.creations import Creations  # noqa: E402
 from benchlib.pods import Counter, has_share, quantity  # noqa: E402
 
-REVIEW = (Path(__file__).resolve().parent / "driver/review.json").read_text()
+ROOT = Path(__file__).resolve().parents[1]
+REVIEW = (ROOT / "benches/driver/review.json").read_text()
 
 
 class Figures(unittest.TestCase):
@@ -145,6 +146,13 @@ class Storms(unittest.TestCase):
         self.assertEqual((outcome.unsized, outcome.unsized_ms()), (0, 0.0))
         outcome.unsized_at += [(12.5, 1, []), (10.0, 0, [])]
         self.assertEqual((outcome.unsized, outcome.unsized_ms()), (2, 2500.0))
+
+
+class Servers(unittest.TestCase):
+    def test_the_heap_is_kept_as_the_deployment_says(self):
+        lines = (ROOT / "manifests/default/deployment.yaml").read_text().splitlines()
+        named = {line.split("name: ")[1]: after.split("value: ")[1].strip('"') for line, after in zip(lines, lines[1:]) if "name: MALLOC_" in line}
+        self.assertEqual(named, servers.HEAP)
 
 
 class Webhooks(unittest.TestCase):

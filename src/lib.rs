@@ -44,6 +44,7 @@ pub mod engine {
     pub mod dump;
     pub mod mounts;
     pub mod restore;
+    pub(crate) mod timers;
     pub mod volumes;
 }
 

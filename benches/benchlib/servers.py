@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests/world"))
 from worldlib.certificates import Identity, Keys  # noqa: E402
 
 STOP_WITHIN_S = 40
+# How the C library keeps its heap, as the chart's Deployment says; the same for the bare server.
+HEAP = {"MALLOC_MMAP_THRESHOLD_": "131072", "MALLOC_ARENA_MAX": "1"}
 
 
 def certificates(directory, *addresses):
@@ -77,7 +79,7 @@ class Bare(Server):
     def __init__(self, programs, core, directory, log, answer_bytes=None):
         self.address = f"127.0.0.1:{free_port()}"
         more = [str(answer_bytes)] if answer_bytes else []
-        super().__init__("the bare server", [programs.bare, self.address, str(directory), *more], core, log)
+        super().__init__("the bare server", [programs.bare, self.address, str(directory), *more], core, log, HEAP)
         wait("the bare server", 10, lambda: self.check() and _listens(self.address))
 
 
@@ -91,7 +93,7 @@ class Holdfast(Server):
         if programs.has_webhooks():
             command += ["--webhook-bind-address", self.address, "--cert-dir", str(directory)]
         # As the chart deploys it.
-        super().__init__("holdfast", command, core, log, {"KUBECONFIG": kubeconfig, "MALLOC_MMAP_THRESHOLD_": "131072"})
+        super().__init__("holdfast", command, core, log, {"KUBECONFIG": kubeconfig, **HEAP})
         # Ready is asked for often: the time until it is, is a figure.
         wait("holdfast to be ready", 120, lambda: self.check() and self._is_ready(), 0.005)
         self.ready_after_s = time.monotonic() - self.began

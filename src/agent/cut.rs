@@ -8,7 +8,7 @@ use crate::agent::store::Generation;
 use crate::agent::store::manifest::{Manifest, VolumeNote};
 use crate::agent::store::{VOLUMES, make_folder};
 use crate::engine::dump::{self, Dump};
-use crate::engine::{criu, mounts, volumes};
+use crate::engine::{criu, mounts, timers, volumes};
 use crate::oci::bundle;
 use crate::oci::failure::Failure;
 use crate::oci::files;
@@ -180,6 +180,7 @@ impl Engine {
         files::put(&folder.join("config.json"), &specification)?;
         let layer_bytes = self.layer(container, &folder.join("layer.tar"))?;
         dump(container, &folder, dumper)?;
+        timers::wind(&folder.join("images"))?;
         Ok(ContainerReport {
             name: container.held.name.clone(),
             memory_bytes: size(&folder.join("images"))?,
