@@ -26,6 +26,7 @@ use crate::migration;
 use crate::migration::api::Migration;
 use crate::migration::gate::Successors;
 use crate::node::agents::Agents;
+use crate::node::lease::desk::{self, Desk};
 use crate::oci::cgroups::kill;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
@@ -193,6 +194,7 @@ fn begin_signing(ground: &Ground) -> Part {
 fn begin_migrations(ground: &Ground) -> Part {
     let (clients, agents) = (ground.clients.clone(), ground.agents());
     let limits = ground.moves;
+    let desk = Desk::new(clients.api.clone(), &ground.namespace);
     Part {
         endpoints: vec![Arc::new(Successors::new(clients.once.clone()))],
         keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
@@ -201,11 +203,14 @@ fn begin_migrations(ground: &Ground) -> Part {
                 clients: clients.clone(),
                 recorder,
                 agents: agents.clone(),
+                desk: desk.clone(),
                 limits,
             };
-            let strays = migration::strays::run(runner.clone(), clients.api.clone());
+            let client = || clients.api.clone();
+            let strays = migration::strays::run(runner.clone(), client());
+            let leases = migration::seats::run(runner.clone(), client(), desk.clone());
             let moves = migration::reconcile::run(runner, means);
-            Box::pin(async { tokio::try_join!(strays, moves).map(drop) })
+            Box::pin(async { tokio::try_join!(strays, leases, moves).map(drop) })
         }),
     }
 }
@@ -217,6 +222,7 @@ const GROUND_STEPS: &[&[Step]] = &[
     teardown::STEPS,
     store::STEPS,
     rollover::STEPS,
+    desk::STEPS,
 ];
 
 /// What is done on nodes.

@@ -8,7 +8,7 @@
 //! 4 edge     app (the one table of CRDs, webhooks and controllers)   cli (the user's verbs)
 //! 3 slices   sizing  migration (what the leader decides)  checkpoint  agent (what a node does)  signer (who is which node's agent)
 //!            runtime (the OCI runtime on a node)  host (what lies on a node: programs, the runtime's handler)
-//! 2 door     webhook (server, certificates, reviews)
+//! 2 door     webhook (server, certificates, reviews)   node (where a pod could go, where the agents are, who is at work on a node)
 //! 1 ground   process (flags, telemetry, leader, runner, clients, writes, teardown)   cri (calls to a node's container runtime)
 //!            hold (durable records of a node's pods)   tree (files as they travel)
 //!            engine (freezing, dumping, restoring)
@@ -244,10 +244,11 @@ pub mod runtime {
     mod ticket;
 }
 
-/// Nodes: which a pod could go to, and where their agents are.
+/// Nodes: which a pod could go to, where their agents are, and who is at work on them.
 pub mod node {
     pub mod agents;
     mod fits;
+    pub mod lease;
     pub mod select;
 }
 
@@ -269,6 +270,7 @@ pub mod migration {
     pub(crate) mod preflight;
     pub(crate) mod reconcile;
     pub(crate) mod request;
+    pub(crate) mod seats;
     pub(crate) mod sight;
     pub(crate) mod strays;
     pub(crate) mod summary;

@@ -111,6 +111,20 @@ impl Error {
         self.code() == Some(404)
     }
 
+    /// The API server knows the kind, and no object of this name. A kind that it does not know, or not yet, is a 404 as well, and says
+    /// nothing about an object.
+    #[must_use]
+    pub fn is_absence_of(&self, name: &str) -> bool {
+        let Self::Api { source, .. } = self else {
+            return false;
+        };
+        let kube::Error::Api(status) = source.as_ref() else {
+            return false;
+        };
+        let about = status.details.as_ref();
+        status.code == 404 && about.is_some_and(|about| about.name == name)
+    }
+
     /// We lack the right (403).
     #[must_use]
     pub fn is_forbidden(&self) -> bool {

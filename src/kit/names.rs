@@ -48,6 +48,21 @@ pub const RESERVED: [&str; 7] = [
     "holdfast.dev/hold",
 ];
 
+/// Label of a Migration that a root operation caused: the uid of that operation, under whose Lease it runs. Only the manager writes it.
+pub const ROOT_LABEL: &str = "holdfast.dev/root";
+
+/// Label of the Lease of a node that is in use.
+pub const LEASE_LABEL: &str = "holdfast.dev/node-lease";
+
+/// On it: the node.
+pub const LEASE_NODE: &str = "holdfast.dev/node";
+
+/// On it: the root operation that holds the node, named so that it can be asked about.
+pub const LEASE_ROOT: &str = "holdfast.dev/held-by";
+
+/// On it: the Migrations that take part in the node.
+pub const LEASE_SEATS: &str = "holdfast.dev/moves";
+
 /// Finalizers of ours, by prefix: released when Holdfast is removed from a cluster.
 /// The second is the one that kairos-operator left on its `NodeOp`s, which we take over.
 pub const OUR_FINALIZERS: [&str; 2] = ["holdfast.dev/", "nodeop-reboot.kairos.io/"];
@@ -132,6 +147,7 @@ mod tests {
         assert_eq!(of("keys"), RESERVED);
         assert_eq!(of("gate"), [GATE]);
         assert_eq!(of("off"), [OFF_ANNOTATION]);
+        assert_eq!(of("root"), [ROOT_LABEL]);
         assert_eq!(
             of("mark"),
             [MIGRATION_FINALIZER],

@@ -9,6 +9,7 @@ use crate::migration::journey::{Family, journey};
 use crate::migration::observing::{Eyes, Relatives};
 use crate::migration::plan::{Owner, refusal};
 use crate::migration::preflight;
+use crate::node::lease::plan::Held;
 use crate::node::select::{self, Candidate, choose, why_not};
 use crate::preflight::finding::Finding;
 use crate::preflight::list::Item;
@@ -36,6 +37,8 @@ pub(crate) struct Looked {
     pub(crate) target: Option<String>,
     /// For how long the kubelet there waits for a container.
     pub(crate) patience: Duration,
+    /// Who is at work on its node, or on the only ones that could take it: a matter of time.
+    pub(crate) held: Option<String>,
     /// What moves, where nothing is in its way.
     pub(crate) journey: Option<Box<Journey>>,
 }
@@ -51,13 +54,24 @@ impl Looked {
     fn is_refused(&self) -> bool {
         self.findings.iter().any(Finding::refuses)
     }
+
+    /// Somebody is at work where it is, or where it would go. A dry run waits for nobody, and says so.
+    fn waits(&mut self, migration: &Migration, why: String) {
+        if migration.spec.dry_run {
+            let cure = "wait until that is over: kubectl get leases";
+            self.findings.push(Finding::cured(Item::Node, &why, cure));
+        } else if self.held.is_none() {
+            self.held = Some(format!("{why}, which goes first"));
+        }
+    }
 }
 
-/// Looks at everything that a Migration asks for, but at processes. `installation`: our own namespace.
+/// Looks at everything that a Migration asks for, but at processes. `installation`: our own namespace; `held`: nodes that are not to be had.
 pub(crate) async fn look(
     eyes: &Eyes,
     migration: &Migration,
     installation: &str,
+    held: &Held,
 ) -> Result<Looked, Error> {
     let Some(name) = &migration.spec.pod_name else {
         let why = refusal(&migration.spec, Owner::Deployment, true);
@@ -98,7 +112,12 @@ pub(crate) async fn look(
         looked.is_ours = false;
         return Ok(looked);
     };
-    Box::pin(target(eyes, migration, &from, &mut looked)).await?;
+    if let Some(why) = held.why(&from.name_any()) {
+        looked.waits(migration, format!("node {} {why}", from.name_any()));
+    }
+    if looked.held.is_none() {
+        Box::pin(target(eyes, migration, (&from, held), &mut looked)).await?;
+    }
     if !looked.is_refused() {
         begun(eyes, &relatives, &mut looked).await?;
     }
@@ -204,7 +223,7 @@ async fn would_differ(eyes: &Eyes, pod: &Pod, made: &Pod) -> Result<Option<Findi
 async fn target(
     eyes: &Eyes,
     migration: &Migration,
-    from: &Node,
+    (from, held): (&Node, &Held),
     looked: &mut Looked,
 ) -> Result<(), Error> {
     // What keeps it on its node, because it came there by a move, keeps its successor nowhere.
@@ -223,26 +242,49 @@ async fn target(
     }
     let candidates: Vec<_> = there
         .iter()
-        .map(|(node, pods)| Candidate { node, pods })
+        .map(|(node, pods)| Candidate {
+            node,
+            pods,
+            held: held.why(&node.name_any()),
+        })
         .collect();
     if migration.spec.dry_run {
         looked.nodes = notes(&pod, from, &candidates);
     }
-    let chosen = match given {
-        None => choose(&pod, from, &candidates),
-        Some(name) => match candidates.iter().find(|one| one.node.name_any() == *name) {
-            None => Err(format!("there is no node {name}: see kubectl get nodes")),
-            Some(one) => why_not(&pod, from, *one).map_or(Ok(one.node), Err),
-        },
-    };
-    match chosen {
-        Ok(node) => {
-            looked.target = Some(node.name_any());
-            looked.patience = select::patience(node);
+    let chosen = |candidates: &[Candidate<'_>]| pick(&pod, from, given, candidates);
+    match chosen(&candidates) {
+        Ok((name, patience)) => {
+            looked.target = Some(name);
+            looked.patience = patience;
         }
+        // Nothing but somebody who is at work is in its way.
+        Err(why) if chosen(&free(&candidates)).is_ok() => looked.waits(migration, why),
         Err(why) => looked.findings.push(node_sentence(&why)),
     }
     Ok(())
+}
+
+/// The node that is named, or the best one: its name, and its kubelet's patience.
+fn pick(
+    pod: &Pod,
+    from: &Node,
+    given: Option<&String>,
+    candidates: &[Candidate<'_>],
+) -> Result<(String, Duration), String> {
+    let node = match given {
+        None => choose(pod, from, candidates)?,
+        Some(name) => match candidates.iter().find(|one| one.node.name_any() == *name) {
+            None => return Err(format!("there is no node {name}: see kubectl get nodes")),
+            Some(one) => why_not(pod, from, *one).map_or(Ok(one.node), Err)?,
+        },
+    };
+    Ok((node.name_any(), select::patience(node)))
+}
+
+/// As they would be if nobody held them.
+fn free<'a>(candidates: &[Candidate<'a>]) -> Vec<Candidate<'a>> {
+    let all = candidates.iter();
+    all.map(|one| Candidate { held: None, ..*one }).collect()
 }
 
 /// What is said of a node has its cure in it, where there is one.

@@ -2,6 +2,7 @@
 
 mod acting;
 mod beginning;
+mod seating;
 
 use crate::agent::api::StateTask;
 use crate::kit::error::{Error, chain, unless_gone};
@@ -15,6 +16,7 @@ use crate::migration::sight::Sight;
 use crate::migration::summary::Aside;
 use crate::migration::{herding, many, summary};
 use crate::node::agents::Agents;
+use crate::node::lease::desk::Desk;
 use crate::process::clients::Clients;
 use crate::process::clock;
 use crate::process::flags::MoveFlags;
@@ -51,6 +53,7 @@ pub(crate) struct Means {
     pub(crate) clients: Clients,
     pub(crate) recorder: Recorder,
     pub(crate) agents: Agents,
+    pub(crate) desk: Desk,
     pub(crate) limits: MoveFlags,
 }
 
@@ -58,6 +61,8 @@ struct Context {
     client: Client,
     recorder: Recorder,
     agents: Agents,
+    /// The Leases of nodes.
+    desk: Desk,
     limits: MoveFlags,
     /// Held from the look at the others until it is written that one more begins.
     beginning: Mutex<()>,
@@ -69,6 +74,7 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         clients,
         recorder,
         agents,
+        desk,
         limits,
     } = means;
     let client = clients.api;
@@ -78,6 +84,7 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         client,
         recorder,
         agents,
+        desk,
         limits,
         beginning: Mutex::default(),
     });
@@ -295,6 +302,7 @@ impl Pass<'_> {
         if !self.is_held() {
             return Ok(());
         }
+        self.rise_at_last().await?;
         let fields = finalizers(self.migration, names::MIGRATION_FINALIZER, false);
         unless_gone(
             writes::merge(

@@ -1,5 +1,5 @@
-//! Whose turn it is: so many Migrations at once in the cluster, so many on a node, and one of a ReplicaSet, whose pods cannot be told from
-//! each other. Pure.
+//! Whose turn it is: so many Migrations at once in the cluster, and one of a ReplicaSet, whose pods cannot be told from each other. How
+//! many on a node, and who else is at work there, the Leases of the nodes say. Pure.
 
 use crate::migration::api::{Journey, Migration, Stage};
 use crate::process::flags::MoveFlags;
@@ -44,18 +44,6 @@ pub(crate) fn turn(uid: &str, journey: &Journey, all: &[Migration], limits: Move
             "the Migration {} moves another pod of the same Deployment: it goes first",
             other.name_any()
         ));
-    }
-    let is_on = |theirs: &Journey, node: &String| {
-        theirs.source_node == *node || theirs.target_node == *node
-    };
-    for node in [&journey.source_node, &journey.target_node] {
-        let here = open.iter().filter(|(_, theirs)| is_on(theirs, node));
-        if here.count() >= usize::from(limits.moves_per_node) {
-            return Turn::Later(format!(
-                "node {node} takes part in {} other Migrations, which go first: --moves-per-node",
-                limits.moves_per_node
-            ));
-        }
     }
     if open.len() >= usize::from(limits.moves) {
         return Turn::Later(format!(
@@ -119,13 +107,6 @@ mod tests {
         assert_eq!(turn(&[other("x", "Closed", &mine)]), Turn::Now);
         let sibling = journey("q", "r", "c", "d");
         later(turn(&[other("x", "Begun", &sibling)]), "Migration x");
-        let there = [
-            ("x", journey("q", "s", "c", "b")),
-            ("y", journey("t", "u", "b", "c")),
-        ];
-        let there = there.map(|(name, journey)| other(name, "Begun", &journey));
-        later(turn(&there), "node b");
-        assert_eq!(turn(&there[..1]), Turn::Now);
         let far =
             ["x", "y", "z"].map(|name| other(name, "Begun", &journey(name, name, name, "far")));
         later(turn(&far), "3 other Migrations");

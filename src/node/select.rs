@@ -18,6 +18,8 @@ pub struct Candidate<'a> {
     pub node: &'a Node,
     /// Pods that are bound to it.
     pub pods: &'a [Pod],
+    /// By whom its Lease is held, if that keeps others away.
+    pub held: Option<&'a str>,
 }
 
 /// The best node for a pod that leaves `from`: the one with the fewest pods, by its name where that is the same.
@@ -57,7 +59,9 @@ pub fn why_not(pod: &Pod, from: &Node, candidate: Candidate<'_>) -> Option<Strin
         .or_else(|| is_not_available(node))
         .or_else(|| differs(from, node))
         .or_else(|| fits::is_kept_away(pod, node))
-        .or_else(|| fits::has_no_room(pod, candidate))?;
+        .or_else(|| fits::has_no_room(pod, candidate))
+        // Last: what is in the way besides does not pass.
+        .or_else(|| candidate.held.map(str::to_owned))?;
     Some(format!("{name} {why}"))
 }
 

@@ -237,7 +237,7 @@ where
     .await
 }
 
-/// Deletes an object, and not a namesake: of another uid, a 409.
+/// Deletes an object, and not a namesake: of another uid, or of another version where one was said, a 409.
 ///
 /// # Errors
 /// The API server's answer, or that none came in time.
@@ -249,7 +249,7 @@ where
     let params = DeleteParams {
         preconditions: Some(Preconditions {
             uid: Some(uid.to_owned()),
-            resource_version: None,
+            resource_version: call.version.map(str::to_owned),
         }),
         grace_period_seconds: call.grace,
         ..DeleteParams::default()

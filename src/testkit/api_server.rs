@@ -310,8 +310,9 @@ impl State {
         let Some(mut object) = self.objects.get(path).cloned() else {
             return refusal(StatusCode::NOT_FOUND, "NotFound");
         };
-        let uid = &sent["preconditions"]["uid"];
-        if !uid.is_null() && *uid != object["metadata"]["uid"] {
+        let asked = &sent["preconditions"];
+        let is_other = |key: &str| !asked[key].is_null() && asked[key] != object["metadata"][key];
+        if is_other("uid") || is_other("resourceVersion") {
             return refusal(StatusCode::CONFLICT, "Conflict");
         }
         if has_finalizers(&object) {

@@ -295,12 +295,14 @@ async fn finish_after(world: &World, point: &str, shares: &Shares) {
 }
 
 /// The manager's points; those of nodes are visited elsewhere: in `host.rs` and `checkpointing/dying.rs`. Those of Checkpoints need an agent to
-/// answer: a plan's tests die after each of their writes. Those of Migrations need two: see `migrating/dying.rs`.
+/// answer: a plan's tests die after each of their writes. Those of Migrations, and of the Leases of nodes, need two: see `migrating/dying.rs`.
 fn fault_points() -> Vec<String> {
     let all = succeed(Command::new(env!("CARGO_BIN_EXE_holdfast")).arg("faults"));
     let of_nodes = ["agent.", "host.", "hold.", "oci.", "runtime."];
     let is_of_manager = |point: &&str| {
-        let elsewhere = of_nodes.iter().chain(&["checkpoint.", "migration."]);
+        let elsewhere = of_nodes
+            .iter()
+            .chain(&["checkpoint.", "migration.", "node."]);
         !elsewhere
             .into_iter()
             .any(|module| point.starts_with(module))

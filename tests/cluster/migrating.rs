@@ -3,6 +3,7 @@
 mod bare;
 mod coming_back;
 mod dying;
+mod held;
 mod many;
 mod resolving;
 
@@ -121,6 +122,7 @@ async fn a_pod_of_a_deployment_goes_to_another_node_with_its_memory() {
     assert_eq!(node(&back), node(&before));
     bare::goes_under_its_own_name(&world).await;
     many::go_one_after_the_other(&world).await;
+    held::waits_and_goes_on(&world).await;
     coming_back::comes_back(&world).await;
     dying::dies_at_every_point(&world).await;
     world.end();

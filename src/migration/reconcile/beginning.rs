@@ -3,11 +3,13 @@
 use super::{Next, Pass, nothing_seen};
 use crate::agent::api::{InspectOrder, InspectionReport, PodName, StateTask, StateTaskSpec};
 use crate::kit::error::Error;
-use crate::migration::api::{Journey, MigrationStatus, Outcome, Preflight, Stage};
+use crate::migration::api::{MigrationStatus, Outcome, Preflight, Stage};
 use crate::migration::beginning::{Looked, look};
 use crate::migration::preflight::of_freeze;
+use crate::migration::seats::under;
 use crate::migration::summary::Aside;
-use crate::migration::turns::{Turn, turn};
+use crate::migration::turns::Turn;
+use crate::node::lease::plan::held;
 use crate::preflight::finding::{Finding, refusal, told};
 use crate::preflight::list::Item;
 use crate::process::clock;
@@ -31,12 +33,11 @@ impl Pass<'_> {
             return Ok(Next::Over);
         }
         let is_dry = self.migration.spec.dry_run;
-        let mut looked = Box::pin(look(
-            &self.eyes,
-            self.migration,
-            &self.context.agents.namespace,
-        ))
-        .await?;
+        let ledger = self.context.desk.ledger().await?;
+        let held = held(&ledger.books, under(self.migration), ledger.known(&[]));
+        let installation = &self.context.agents.namespace;
+        let looked = look(&self.eyes, self.migration, installation, &held);
+        let mut looked = Box::pin(looked).await?;
         if !is_dry && let Some(next) = self.before_asking(status, &looked).await? {
             return Box::pin(self.say(next)).await;
         }
@@ -69,10 +70,13 @@ impl Pass<'_> {
         if let Some(why) = refusal(&looked.findings) {
             return Ok(Some(refused(&noted(status, looked), why)));
         }
+        if let Some(why) = &looked.held {
+            return Ok(Some(later(status, why.clone())));
+        }
         let Some(journey) = &looked.journey else {
             return Ok(None);
         };
-        Ok(match self.turn(journey).await? {
+        Ok(match self.seating(journey).await?.turn {
             Turn::Never(why) => Some(refused(status, why)),
             Turn::Later(why) => Some(later(status, why)),
             Turn::Now => None,
@@ -99,17 +103,21 @@ impl Pass<'_> {
         let Some(journey) = looked.journey else {
             return Ok(Some(later(&status, "it is looked at again".into())));
         };
-        Ok(match self.turn(&journey).await? {
-            Turn::Never(why) => Some(refused(&status, why)),
-            Turn::Later(why) => Some(later(&status, why)),
+        let seating = self.seating(&journey).await?;
+        Ok(match &seating.turn {
+            Turn::Never(why) => Some(refused(&status, why.clone())),
+            Turn::Later(why) => Some(later(&status, why.clone())),
             Turn::Now if !self.is_held() => None,
-            Turn::Now => Some(MigrationStatus {
-                journey: Some(*journey),
-                stage: Stage::Begun,
-                began_at: Some(Time(clock::now())),
-                waiting: None,
-                ..status
-            }),
+            Turn::Now => {
+                self.sit(&seating).await?;
+                Some(MigrationStatus {
+                    journey: Some(*journey),
+                    stage: Stage::Begun,
+                    began_at: Some(Time(clock::now())),
+                    waiting: None,
+                    ..status
+                })
+            }
         })
     }
 
@@ -163,8 +171,11 @@ impl Pass<'_> {
         age.is_some_and(|age| age > self.migration.spec.time())
     }
 
-    /// Written, if it is not there already.
+    /// Written, if it is not there already. One that does not begin now keeps nothing from others.
     async fn say(&self, next: MigrationStatus) -> Result<Next, Error> {
+        if next.stage != Stage::Begun {
+            self.rise().await?;
+        }
         let course = next
             .journey
             .clone()
@@ -176,11 +187,6 @@ impl Pass<'_> {
             Some(_) => Next::Later,
             None => Next::Soon,
         })
-    }
-
-    async fn turn(&self, journey: &Journey) -> Result<Turn, Error> {
-        let all = self.eyes.all_migrations().await?;
-        Ok(turn(&self.operation(), journey, &all, self.context.limits))
     }
 }
 

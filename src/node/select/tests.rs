@@ -100,7 +100,11 @@ fn says(pod: &Pod, node: &Node, pods: &[Pod]) -> Option<String> {
     why_not(
         pod,
         &self::node("from", json!({})),
-        Candidate { node, pods },
+        Candidate {
+            node,
+            pods,
+            held: None,
+        },
     )
 }
 
@@ -254,14 +258,17 @@ fn the_emptiest_is_chosen_and_if_there_is_none_each_says_why() {
     let busy = Candidate {
         node: &a,
         pods: &one,
+        held: None,
     };
     let free = Candidate {
         node: &b,
         pods: &[],
+        held: None,
     };
     let cordoned = Candidate {
         node: &c,
         pods: &[],
+        held: None,
     };
     assert_eq!(
         choose(&plain, &from, &[busy, free, cordoned])
@@ -277,6 +284,7 @@ fn the_emptiest_is_chosen_and_if_there_is_none_each_says_why() {
             Candidate {
                 node: &from,
                 pods: &[],
+                held: None,
             },
         ],
     );
@@ -284,4 +292,31 @@ fn the_emptiest_is_chosen_and_if_there_is_none_each_says_why() {
         none.unwrap_err(),
         "no node can take it: c is cordoned; from is where it is"
     );
+}
+
+#[test]
+fn one_that_is_held_is_never_chosen_and_what_does_not_pass_is_said_first() {
+    let (plain, from) = (pod(json!({})), node("from", json!({})));
+    let held = |node| Candidate {
+        node,
+        pods: &[],
+        held: Some("is held by NodeOp ops/up"),
+    };
+    let (a, b) = (node("a", json!({})), node("b", json!({})));
+    let one = [pod(json!({}))];
+    let free = Candidate {
+        node: &b,
+        pods: &one,
+        held: None,
+    };
+    let chosen = choose(&plain, &from, &[held(&a), free]);
+    assert_eq!(chosen.unwrap().name_any(), "b");
+    let none = choose(&plain, &from, &[held(&a)]);
+    assert_eq!(
+        none.unwrap_err(),
+        "no node can take it: a is held by NodeOp ops/up"
+    );
+    let cordoned = node("a", json!({ "spec": { "unschedulable": true } }));
+    let why = why_not(&plain, &from, held(&cordoned));
+    assert_eq!(why.as_deref(), Some("a is cordoned"));
 }

@@ -13,6 +13,8 @@ pub struct Call<'a> {
     pub(super) limit: Duration,
     /// How long a deletion waits for what it deletes, if not as long as that says itself.
     pub(super) grace: Option<u32>,
+    /// The version that a deletion was decided on, if it is only right for that one.
+    pub(super) version: Option<&'a str>,
 }
 
 impl<'a> From<&'a Step> for Call<'a> {
@@ -21,6 +23,7 @@ impl<'a> From<&'a Step> for Call<'a> {
             step,
             limit: CALL_LIMIT,
             grace: None,
+            version: None,
         }
     }
 }
@@ -40,6 +43,15 @@ impl Step {
     pub fn at_once(&self) -> Call<'_> {
         Call {
             grace: Some(0),
+            ..Call::from(self)
+        }
+    }
+
+    /// This step, as a deletion of what was seen and of no later version of it: somebody may have begun to need it.
+    #[must_use]
+    pub fn as_seen<'a>(&'a self, version: Option<&'a str>) -> Call<'a> {
+        Call {
+            version,
             ..Call::from(self)
         }
     }

@@ -44,7 +44,9 @@ impl State {
             .collect();
         let is_served = self.served.iter().any(|served| served == path);
         if items.is_empty() && !is_served && !self.history.knows(path) {
-            return refusal(StatusCode::NOT_FOUND, "NotFound");
+            let (code, mut answer) = refusal(StatusCode::NOT_FOUND, "NotFound");
+            answer["details"] = json!({ "name": path.rsplit('/').next() });
+            return (code, answer);
         }
         let page = Page::asked(query, self.version);
         if page.version < self.history.oldest {

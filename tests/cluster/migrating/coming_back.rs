@@ -1,6 +1,7 @@
 //! Migrations that do not come to their end: the pod runs on where it was, its owner counts it again, and nothing of the move is left.
 
 use super::dying::{leads, manager, manager_dies_at, nothing_is_left};
+use super::held::are_of;
 use super::{count, get, is_ready, migrate, name, pods, the_pod};
 use crate::faults::Running;
 use crate::world::{World, eventually};
@@ -22,6 +23,7 @@ async fn is_cancelled(world: &World) {
         migrate(world, "cancelled", &json!({ "podName": name(&before) }));
     })
     .await;
+    are_of(world, "cancelled");
     world.kubectl("delete migration cancelled --wait=false");
     let mut next = Running(manager(world, "next").spawn().unwrap());
     leads(world, &mut next, "next").await;
@@ -41,6 +43,7 @@ async fn is_forgotten(world: &World) {
         migrate(world, "forgotten", &json!({ "podName": name(&before) }));
     })
     .await;
+    are_of(world, "forgotten");
     world.kubectl("delete migration forgotten --wait=false");
     world.kubectl(r#"patch migration forgotten --type=merge -p {"metadata":{"finalizers":null}}"#);
     let mut next = Running(manager(world, "next").spawn().unwrap());

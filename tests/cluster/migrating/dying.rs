@@ -1,5 +1,6 @@
 //! The leader dies at each of its points in a move; the next one brings it to an end, and the pod counts on: never two, never none.
 
+use super::held::are_gone;
 use super::{count, ended, get, migrate, name, node, the_pod};
 use crate::faults::{Running, manager_of};
 use crate::world::{World, eventually, nothing_left, succeed};
@@ -9,7 +10,7 @@ use std::io::Read;
 use std::process::Command;
 
 /// Points that a move passes only when something else went wrong, and where they are visited.
-const ELSEWHERE: [&str; 6] = [
+const ELSEWHERE: [&str; 7] = [
     // A Migration that is given up, and pods that one left behind: `super::coming_back`.
     "migration.hands.attach.",
     "migration.hands.free.",
@@ -20,19 +21,25 @@ const ELSEWHERE: [&str; 6] = [
     "migration.hands.again.",
     // A Migration of many pods.
     "migration.hands.child.",
+    // A node that somebody else uses: `super::held`.
+    "node.lease.desk.write.",
 ];
 
 pub(super) async fn dies_at_every_point(world: &World) {
     let all = succeed(Command::new(env!("CARGO_BIN_EXE_holdfast")).arg("faults"));
     let is_of_a_move = |point: &&str| {
         // Those of `migration.request` are a user's program's.
-        let is_leaders = ["migration.reconcile.", "migration.hands."]
-            .into_iter()
-            .any(|module| point.starts_with(module));
+        let is_leaders = [
+            "migration.reconcile.",
+            "migration.hands.",
+            "node.lease.desk.",
+        ]
+        .into_iter()
+        .any(|module| point.starts_with(module));
         is_leaders && !ELSEWHERE.into_iter().any(|one| point.starts_with(one))
     };
     let points: Vec<_> = all.lines().filter(is_of_a_move).collect();
-    assert!(points.len() >= 18, "{points:?}");
+    assert!(points.len() >= 22, "{points:?}");
     for (number, point) in points.iter().enumerate() {
         dies_at(world, point, &format!("dying-{number}")).await;
     }
@@ -123,6 +130,7 @@ pub(super) async fn nothing_is_left(world: &World, point: &str, pod: &Value) {
         (!is_empty).then(|| format!("{left:#}"))
     })
     .await;
+    are_gone(world, point).await;
     let pod = get(world, &format!("get pod {}", name(pod)));
     let metadata = &pod["metadata"];
     assert_eq!(

@@ -6,16 +6,17 @@ use crate::testkit::api_server::ApiServer;
 use kube::runtime::events::Reporter;
 use serde_json::{Value, json};
 
-const MIGRATION: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/migrations/m";
+pub(super) const MIGRATION: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/migrations/m";
 const TASK: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/statetasks/inspect-op";
-const POD: &str = "/api/v1/namespaces/apps/pods/web";
+pub(super) const POD: &str = "/api/v1/namespaces/apps/pods/web";
 
 /// Two nodes, and a pod that nobody owns on the first.
-struct Scene(ApiServer);
+pub(super) struct Scene(pub(super) ApiServer);
 
 impl Scene {
-    fn new(spec: &Value) -> Self {
+    pub(super) fn new(spec: &Value) -> Self {
         let server = ApiServer::default();
+        server.serve_empty("/apis/coordination.k8s.io/v1/namespaces/holdfast-system/leases");
         let mut whole = json!({ "podName": "web" });
         json_patch::merge(&mut whole, spec);
         server.put(
@@ -48,7 +49,13 @@ impl Scene {
         Self(server)
     }
 
-    async fn pass(&self) -> MigrationStatus {
+    pub(super) async fn pass(&self) -> MigrationStatus {
+        self.try_pass().await.unwrap();
+        let stored: Migration = serde_json::from_value(self.0.stored(MIGRATION).unwrap()).unwrap();
+        stored.status.unwrap_or_default()
+    }
+
+    pub(super) async fn try_pass(&self) -> Result<Action, Error> {
         let reporter = Reporter {
             controller: "test".into(),
             instance: None,
@@ -60,6 +67,7 @@ impl Scene {
                 namespace: "holdfast-system".into(),
                 account: "holdfast-agent".into(),
             },
+            desk: Desk::new(self.0.client(), "holdfast-system"),
             limits: MoveFlags {
                 moves: 8,
                 moves_per_node: 2,
@@ -68,15 +76,11 @@ impl Scene {
         };
         let stored = self.0.stored(MIGRATION).unwrap();
         let migration = serde_json::from_value(stored).unwrap();
-        reconcile(Arc::new(migration), Arc::new(context))
-            .await
-            .unwrap();
-        let stored: Migration = serde_json::from_value(self.0.stored(MIGRATION).unwrap()).unwrap();
-        stored.status.unwrap_or_default()
+        reconcile(Arc::new(migration), Arc::new(context)).await
     }
 
     /// The agent answers what it was asked.
-    fn answers(&self, findings: &Value) {
+    pub(super) fn answers(&self, findings: &Value) {
         let mut task = self.0.stored(TASK).expect("the agent is asked");
         assert_eq!(task["spec"]["nodeName"], "n1");
         assert_eq!(
@@ -104,7 +108,7 @@ fn warning() -> Value {
     json!([{ "id": "tcp-established", "sentence": "it is connected", "cure": "none", "severity": "warns" }])
 }
 
-fn message(status: &MigrationStatus) -> &str {
+pub(super) fn message(status: &MigrationStatus) -> &str {
     &status.conditions[0].message
 }
 

@@ -41,6 +41,9 @@ impl Scene {
             json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": { "name": "web-h", "namespace": "apps", "uid": "rs" }, "spec": { "replicas": 1, "selector": {} } }),
         );
         scene.0.serve_empty("/api/v1/namespaces/holdfast/pods");
+        scene
+            .0
+            .serve_empty("/apis/coordination.k8s.io/v1/namespaces/holdfast/leases");
         scene.node("n1", "True", SINCE);
         scene.node("n2", "True", SINCE);
         scene
@@ -81,6 +84,7 @@ impl Scene {
                 namespace: "holdfast".into(),
                 account: "holdfast-agent".into(),
             },
+            desk: Desk::new(self.0.client(), "holdfast"),
             limits: MoveFlags {
                 moves: 8,
                 moves_per_node: 2,
