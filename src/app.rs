@@ -30,7 +30,7 @@ use crate::node::lease::desk::{self, Desk};
 use crate::oci::cgroups::kill;
 use crate::process::clients::Clients;
 use crate::process::faults::Step;
-use crate::process::flags::MoveFlags;
+use crate::process::flags::{KeepFlags, MoveFlags};
 use crate::process::health::Health;
 use crate::process::installation::Installation;
 use crate::process::runner::Runner;
@@ -68,6 +68,7 @@ pub(crate) struct Ground {
     pub(crate) namespace: String,
     pub(crate) installation: Option<Installation>,
     pub(crate) moves: MoveFlags,
+    pub(crate) keep: KeepFlags,
     pub(crate) stop: CancellationToken,
 }
 
@@ -111,7 +112,11 @@ const SLICES: &[Slice] = &[
     Slice {
         crds: || vec![Checkpoint::crd(), StateTask::crd()],
         begin: begin_checkpoints,
-        steps: &[checkpoint::reconcile::STEPS, checkpoint::request::STEPS],
+        steps: &[
+            checkpoint::reconcile::STEPS,
+            checkpoint::keeping::STEPS,
+            checkpoint::request::STEPS,
+        ],
     },
     Slice {
         crds: Vec::new,
@@ -158,6 +163,7 @@ fn begin_sizing(ground: &Ground) -> Part {
 /// They are looked at by the leader alone, and nobody is asked about them at their admission: the rules stand in their schemas.
 fn begin_checkpoints(ground: &Ground) -> Part {
     let (clients, agents) = (ground.clients.clone(), ground.agents());
+    let limits = ground.keep;
     Part {
         endpoints: Vec::new(),
         keep: Box::new(|stop| Box::pin(stop.cancelled_owned())),
@@ -166,6 +172,7 @@ fn begin_checkpoints(ground: &Ground) -> Part {
                 clients: clients.clone(),
                 recorder,
                 agents: agents.clone(),
+                limits,
             };
             Box::pin(checkpoint::reconcile::run(runner, means))
         }),

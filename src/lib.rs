@@ -281,10 +281,12 @@ pub mod migration {
 /// State that is kept: a Checkpoint names a pod, the leader asks the pod's node for it, and says what became of it.
 pub mod checkpoint {
     pub mod api;
+    pub(crate) mod keeping;
     pub(crate) mod looking;
     pub(crate) mod plan;
     pub(crate) mod reconcile;
     pub(crate) mod request;
+    pub(crate) mod retention;
     mod seats;
 }
 
@@ -312,6 +314,7 @@ pub mod agent {
         mod tests;
     }
     mod cut;
+    mod garbage;
     pub(crate) mod hands;
     pub(crate) mod holds;
     mod host;

@@ -11,7 +11,7 @@ mod report;
 use crate::migration::api::Decision;
 pub use checkpoint::{
     CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, ContainerReport,
-    CopyOrder, CopyReport, CopyTarget, SendingReport,
+    CopyOrder, CopyReport, CopyTarget, RoomOrder, SendingReport,
 };
 pub use inspection::{InspectOrder, InspectionReport};
 use kube::CustomResource;

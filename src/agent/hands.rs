@@ -168,6 +168,7 @@ impl Hands<'_> {
         let manifest = Manifest {
             version: VERSION,
             operation: hold.operation.clone(),
+            role: hold.role,
             namespace: self.whose.namespace.clone(),
             pod: self.whose.pod.clone(),
             uid: self.whose.uid.to_string(),

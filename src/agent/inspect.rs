@@ -4,6 +4,7 @@
 mod reading;
 mod within;
 
+use crate::agent::api::RoomOrder;
 use crate::agent::blocking::blocking;
 use crate::agent::cut::Engine;
 use crate::agent::host::{self, Host};
@@ -67,9 +68,16 @@ pub(crate) async fn before_freeze(host: &Host, record: &Record) -> Option<String
     }
 }
 
-/// What CRIU would not dump.
-pub(crate) async fn before_dump(host: &Host, record: &Record) -> Option<String> {
+/// What CRIU would not dump, or this node may not keep.
+pub(crate) async fn before_dump(
+    host: &Host,
+    record: &Record,
+    room: Option<&RoomOrder>,
+) -> Option<String> {
     let living = look(host, record.uid.as_str()).await.ok()?;
+    if let Some(why) = room.and_then(|room| lacks(room, living.memory())) {
+        return Some(why);
+    }
     let mut found = living.findings();
     let stops = |finding: &Finding| {
         Item::ALL
@@ -78,6 +86,17 @@ pub(crate) async fn before_dump(host: &Host, record: &Record) -> Option<String> 
     };
     found.retain(stops);
     crate::preflight::finding::refusal(&found)
+}
+
+/// More than its memory a pod may have in files; less it never is.
+fn lacks(room: &RoomOrder, memory: u64) -> Option<String> {
+    let bytes = u64::try_from(room.bytes).unwrap_or_default();
+    (memory > bytes).then(|| {
+        format!(
+            "there is no room for it: its memory has {memory} bytes, and {bytes} more may be kept; {}",
+            room.why
+        )
+    })
 }
 
 fn seen(host: &Host, uid: &str) -> Result<Living, Failure> {
@@ -148,4 +167,24 @@ fn room(host: &Host) -> Option<u64> {
     let mut folders = checkpoints.ancestors();
     let about = folders.find_map(|folder| rustix::fs::statvfs(folder).ok())?;
     about.f_bavail.checked_mul(about.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_with_more_memory_than_may_be_kept_is_refused_with_what_would_have_to_go() {
+        let room = |bytes| RoomOrder {
+            bytes,
+            why: "node n1 may keep 20.0Gi".into(),
+        };
+        assert_eq!(lacks(&room(100), 100), None);
+        let why = lacks(&room(99), 100).unwrap();
+        assert!(
+            why.contains("100 bytes, and 99 more may be kept; node n1"),
+            "{why}"
+        );
+        assert!(lacks(&room(-1), 1).is_some());
+    }
 }

@@ -4,6 +4,7 @@ use crate::agent::answers::Answers;
 use crate::agent::api::StateTask;
 use crate::agent::carrying::{Carriers, MoveDesk};
 use crate::agent::copies::desk::CopyDesk;
+use crate::agent::garbage::Garbage;
 use crate::agent::holds;
 use crate::agent::host::Host;
 use crate::agent::orders::Orders;
@@ -42,6 +43,8 @@ pub struct Setup {
     pub client: Option<kube::Client>,
     /// How other agents are spoken with, where there is a way to the API server.
     pub peers: PeerFlags,
+    /// So long nobody must have named what is deleted.
+    pub garbage_after: Duration,
     /// Where an installation may be on the node.
     pub prefixes: &'static [&'static str],
 }
@@ -58,6 +61,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         node,
         client,
         peers,
+        garbage_after,
         prefixes,
     } = setup;
     health.waits(PART, "the agent does not answer yet".into());
@@ -79,7 +83,8 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     let looking = tokio::spawn(look(view, stop.clone()));
     let targets = Targets::new(own, records.clone(), orders, Waiting::default());
     let answered = (targets.clone(), prefixes);
-    let answers = Answers::new(records.clone(), host.clone(), metrics.clone(), answered);
+    let sweeping = (metrics.clone(), garbage_after);
+    let answers = Answers::new(records.clone(), host.clone(), metrics, answered);
     let answers = Arc::new(answers);
     let listener = socket::listen(&host.run())?;
     let reserve = peers.peer_disk_reserve;
@@ -96,7 +101,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         stop: stop.clone(),
         targets,
     });
-    let tasks = tokio::spawn(work((means, peers), writer));
+    let tasks = tokio::spawn(work((means, peers), sweeping, writer));
     health.is_ready(PART);
     health.is_ready("start");
     tokio::select! {
@@ -140,10 +145,23 @@ fn open(node: &str, flags: &PeerFlags) -> Option<Peers> {
     opened.inspect_err(failed).ok()
 }
 
-async fn work((means, peers): (Option<tasks::Means>, Option<Peers>), writer: Writer<StateTask>) {
+async fn work(
+    (means, peers): (Option<tasks::Means>, Option<Peers>),
+    (metrics, patience): (AgentMetrics, Duration),
+    writer: Writer<StateTask>,
+) {
     let Some(means) = means else {
         return;
     };
+    let garbage = Garbage {
+        host: means.host.clone(),
+        records: means.records.clone(),
+        orders: means.targets.orders().clone(),
+        receiving: Arc::clone(&means.receiving),
+        metrics,
+        patience,
+    };
+    let sweeping = garbage.run(means.stop.clone());
     let copies: Arc<dyn Desk> = Arc::new(CopyDesk::new(means.targets.orders().clone()));
     let moves: Arc<dyn Desk> = Arc::new(MoveDesk::new(means.targets.clone()));
     let answering = (
@@ -156,7 +174,7 @@ async fn work((means, peers): (Option<tasks::Means>, Option<Peers>), writer: Wri
             peers.run(client, answering, stop).await;
         }
     };
-    tokio::join!(speaking, tasks::run(means, writer));
+    tokio::join!(speaking, sweeping, tasks::run(means, writer));
 }
 
 async fn take(host: &Host, health: &Health) -> Result<own::Own, Error> {

@@ -14,6 +14,7 @@
 
 pub(crate) mod ahead;
 pub(crate) mod incoming;
+pub(crate) mod listing;
 pub(crate) mod manifest;
 mod reading;
 pub(crate) mod release;
@@ -101,6 +102,18 @@ impl Generation {
     /// Where it lies once it is sealed, on the node.
     pub(crate) fn on_node(&self) -> PathBuf {
         Path::new(CHECKPOINTS).join(&self.place).join(&self.name)
+    }
+
+    /// Whose it is: a namespace, and the uid of a pod.
+    pub(crate) fn pod(&self) -> (String, String) {
+        let mut parts = self
+            .place
+            .iter()
+            .map(|part| part.to_string_lossy().into_owned());
+        (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        )
     }
 
     /// What it is called.
@@ -227,6 +240,7 @@ impl Generation {
         remove_folder(&self.whole())?;
         files::remove(&self.why())?;
         files::remove(&self.released_path())?;
+        files::remove(&self.releasing_path())?;
         // The pod's folder and its namespace's, where they are empty now.
         for folder in self.folder.ancestors().take(2) {
             let _others_are_there = std::fs::remove_dir(folder);

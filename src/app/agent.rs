@@ -25,6 +25,7 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
         root,
         metrics_bind_address,
         health_probe_bind_address,
+        garbage_after,
         peers,
         logging: Logging {
             log_level,
@@ -51,6 +52,7 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
         metrics: telemetry.agent.clone(),
         node,
         client,
+        garbage_after,
         peers,
         prefixes: &host::prefix::PREFIXES,
     };

@@ -49,6 +49,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         election,
         installation,
         moves,
+        keep,
         logging,
         concurrency,
     } = flags;
@@ -72,6 +73,7 @@ pub async fn serve(flags: Serve) -> Result<(), Error> {
         health,
         namespace,
         moves,
+        keep,
         stop,
     };
     let (parts, endpoints, controls) = Parts::begin(&ground);

@@ -85,7 +85,7 @@ pub struct CheckpointSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = LONGEST_TTL), extend("format" = "int64"))]
     pub ttl_seconds: Option<u32>,
-    /// It is kept, whatever `ttlSeconds` says.
+    /// It is kept, whatever `ttlSeconds` says, and however many newer ones there are.
     #[serde(default)]
     pub pinned: bool,
 }

@@ -77,7 +77,8 @@ async fn copies(client: &Client, checkpoint: &Checkpoint) -> Result<Vec<Copied>,
     Ok(copies)
 }
 
-async fn list<K>(api: &Api<K>, what: &str, params: &ListParams) -> Result<Vec<K>, Error>
+/// All objects of a kind.
+pub(super) async fn list<K>(api: &Api<K>, what: &str, params: &ListParams) -> Result<Vec<K>, Error>
 where
     K: Clone + Debug + DeserializeOwned,
 {

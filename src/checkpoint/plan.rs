@@ -10,7 +10,7 @@
 //!
 //! | what is known | then |
 //! |---|---|
-//! | the pod cannot be checkpointed | `Failed`, nothing was touched, nothing is held |
+//! | the pod cannot be checkpointed, or its node may keep no more | `Failed`, nothing was touched, nothing is held |
 //! | it was begun, and there is no `StateTask` | the node is asked, again if need be: an agent does for an operation nothing twice |
 //! | the node's object is gone | `Failed` before it was kept, `Lost` after; nobody is waited for |
 //! | it is being deleted, or failed | the node deletes what it has; held until it says so |
@@ -20,12 +20,14 @@ mod copies;
 mod going;
 mod order;
 mod refusal;
+mod slot;
 mod standing;
 
 use crate::agent::api::{
     CheckpointReport, CheckpointStanding, CheckpointWord, CopyTarget, StateTask,
 };
 use crate::checkpoint::api::{Checkpoint, CheckpointStatus, Phase, reasons};
+use crate::checkpoint::retention::Room;
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::events::Notice;
 use crate::kit::names;
@@ -54,6 +56,8 @@ pub(crate) struct Observed<'a> {
     pub(crate) copies: &'a [Copied],
     /// Nodes that could have one. Looked for while some are wanting.
     pub(crate) seats: &'a [Seat],
+    /// What its node may keep more. Looked for until the node was asked; nothing where it may keep everything.
+    pub(crate) room: Option<&'a Room>,
     /// The time of day.
     pub(crate) now: Timestamp,
 }
@@ -208,11 +212,17 @@ fn begin(seen: &Observed<'_>) -> Vec<Step> {
             return seen.say(status, standing::finding(reasons::REFUSED, why));
         }
     };
+    if let Some(room) = seen.room.filter(|room| room.bytes == 0) {
+        status.phase = Phase::Failed;
+        let why = format!("there is no room for it: {}", room.why);
+        return seen.say(status, standing::finding(reasons::REFUSED, why));
+    }
     if !seen.is_held() {
         return vec![Step::Hold];
     }
     let message = standing::asked(&node);
     status.phase = Phase::Asked;
+    status.slot = seen.pod.map(slot::of);
     status.pod_uid = Some(uid);
     status.node = Some(node);
     seen.say(status, standing::finding(reasons::RUNNING, message))
@@ -281,7 +291,7 @@ fn fail(seen: &Observed<'_>, why: String) -> Vec<Step> {
     seen.say(status, standing::finding(reasons::FAILED, why))
 }
 
-/// It lies on its node, whether or not its `StateTask` is still there.
+/// It lies on its node, which is told so again if its `StateTask` was lost.
 fn kept(seen: &Observed<'_>) -> Vec<Step> {
     if let (true, Some((_, node))) = (seen.node_is_gone, seen.begun()) {
         if let Some(steps) = copies::outlives(seen, node) {
@@ -296,7 +306,19 @@ fn kept(seen: &Observed<'_>) -> Vec<Step> {
     if !seen.is_held() {
         return vec![Step::Hold];
     }
-    or(copies::spread(seen), || acknowledge(seen))
+    or(copies::spread(seen), || {
+        or(name_again(seen), || acknowledge(seen))
+    })
+}
+
+/// A node deletes, in time, what no order names. To one that has it the order says no more than that.
+fn name_again(seen: &Observed<'_>) -> Vec<Step> {
+    let begun = seen.begun().filter(|_| seen.task.is_none());
+    let order = begun.map(|begun| seen.order(begun, CheckpointWord::Take));
+    let order = order.into_iter();
+    order
+        .map(|order| Step::CreateTask(Box::new(order)))
+        .collect()
 }
 
 /// Nothing was left of it; a copy may have been read to its end since.

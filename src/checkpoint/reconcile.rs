@@ -2,16 +2,19 @@
 
 use crate::agent::api::{CheckpointWord, StateTask};
 use crate::checkpoint::api::{Checkpoint, Phase, reasons};
+use crate::checkpoint::keeping::Keeping;
 use crate::checkpoint::looking::{Copies, get};
 use crate::checkpoint::plan::{
     Observed, Step, ends, has_too_few_nodes, is_settled, plan, task_name,
 };
+use crate::checkpoint::retention::Room;
 use crate::kit::error::{Error, unless_gone};
 use crate::kit::finalizers::finalizers;
 use crate::kit::names;
 use crate::node::agents::Agents;
 use crate::process::clients::Clients;
 use crate::process::clock;
+use crate::process::flags::KeepFlags;
 use crate::process::runner::{Runner, every, slow_look};
 use crate::process::telemetry::CheckpointMetrics;
 use crate::process::writes;
@@ -69,10 +72,13 @@ pub(crate) struct Means {
     pub(crate) recorder: Recorder,
     /// Where agents are.
     pub(crate) agents: Agents,
+    /// How much is kept.
+    pub(crate) limits: KeepFlags,
 }
 
 struct Context {
     client: Client,
+    keeping: Keeping,
     agents: Agents,
     recorder: Recorder,
     metrics: CheckpointMetrics,
@@ -85,6 +91,7 @@ struct Seen {
     node_is_gone: bool,
     task: Option<StateTask>,
     copies: Copies,
+    room: Option<Room>,
     now: Timestamp,
 }
 
@@ -97,6 +104,7 @@ impl Seen {
             task: self.task.as_ref(),
             copies: &self.copies.copies,
             seats: &self.copies.seats,
+            room: self.room.as_ref(),
             now: self.now,
         }
     }
@@ -112,33 +120,42 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         clients,
         recorder,
         agents,
+        limits,
     } = means;
     let client = clients.api;
+    let controller = every(Api::<Checkpoint>::all(client.clone()));
     let context = Arc::new(Context {
+        keeping: Keeping::new(client.clone(), controller.store(), limits),
         client: client.clone(),
         agents,
         recorder,
         metrics: runner.telemetry.checkpoints.clone(),
     });
-    let checkpoints: Api<Checkpoint> = Api::all(client.clone());
     let tasks: Api<StateTask> = Api::all(client);
-    let controller = every(checkpoints).owns(tasks, watcher::Config::default());
+    let controller = controller.owns(tasks, watcher::Config::default());
     runner.run(NAME, controller, context, reconcile).await
 }
 
 /// 1. Read what the plan asks about: the pod until something is begun, then the node and what it was asked.
 /// 2. Do what the plan says, in its order.
-/// 3. Come back when the Checkpoint's time is over, or slowly.
+/// 3. Where there was nothing to do, delete what newer ones replace.
+/// 4. Come back when the Checkpoint's time is over, or slowly.
 async fn reconcile(checkpoint: Arc<Checkpoint>, context: Arc<Context>) -> Result<Action, Error> {
     let key = checkpoint.name_any();
     let end = ends(&checkpoint);
     let Some(checkpoint) = context.as_it_is(checkpoint).await? else {
         return Ok(Action::await_change());
     };
-    let seen = context.observe(checkpoint).await?;
-    for step in plan(&seen.observed()) {
+    let seen = Box::pin(context.observe(checkpoint)).await?;
+    let steps = plan(&seen.observed());
+    let is_quiet = steps.is_empty();
+    for step in steps {
         // Apart: each write has copies of its object in it.
         Box::pin(context.act(&seen, step)).await?;
+    }
+    if is_quiet {
+        let retired = context.keeping.retire(&context.recorder, &context.metrics);
+        Box::pin(retired).await?;
     }
     // A moment later, so that the time has surely come.
     let left = end.and_then(|end| Duration::try_from(end.duration_since(seen.now)).ok());
@@ -189,9 +206,22 @@ impl Context {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
             pod = get(&pods, "pod", &checkpoint.spec.pod_name).await?;
         }
-        let copies = self.agents.look(&self.client, &checkpoint).await?;
+        let mut copies = self.agents.look(&self.client, &checkpoint).await?;
+        let bytes = status.bytes.unwrap_or_default();
+        for seat in &mut copies.seats {
+            let room = self.keeping.room(&seat.node, &namespace);
+            seat.is_full = room.is_some_and(|room| room.bytes < bytes);
+        }
+        let on_pod = || {
+            pod.as_ref()
+                .and_then(|pod| pod.spec.as_ref()?.node_name.clone())
+        };
+        let node = status.node.clone().or_else(on_pod);
+        let node = node.filter(|_| task.is_none());
+        let room = node.and_then(|node| self.keeping.room(&node, &namespace));
         Ok(Seen {
             copies,
+            room,
             checkpoint,
             pod,
             node_is_gone,

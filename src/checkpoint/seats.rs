@@ -25,6 +25,7 @@ pub(super) fn seats(pods: &[Pod], nodes: &[Node], tasks: &[StateTask], account: 
         .map(|(node, address)| Seat {
             bytes: used.get(node.as_str()).copied().unwrap_or_default(),
             address: address.to_string(),
+            is_full: false,
             node,
         });
     seats.collect()

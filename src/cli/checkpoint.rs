@@ -47,7 +47,7 @@ pub struct MakeCheckpoint {
     /// Delete it, and its data, so long after it was taken
     #[arg(long, value_parser = ttl)]
     pub ttl: Option<u32>,
-    /// Keep it, whatever --ttl says
+    /// Keep it, whatever --ttl says, and however many newer ones there are
     #[arg(long)]
     pub pin: bool,
     /// Only ask for it, and do not wait

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Show what Checkpoints there are.
 #[derive(Debug, clap::Args)]
@@ -40,6 +41,7 @@ pub(crate) struct Row {
     pub(crate) created_at: Option<Time>,
     pub(crate) taken_at: Option<Time>,
     pub(crate) pinned: bool,
+    pub(crate) slot: Option<String>,
     pub(crate) locations: Vec<Location>,
     pub(crate) message: Option<String>,
 }
@@ -48,6 +50,16 @@ pub(crate) struct Row {
 #[derive(Debug, Serialize)]
 struct Listed {
     checkpoints: Vec<Row>,
+    /// What of them lies where.
+    nodes: Vec<Kept>,
+}
+
+/// What a node keeps of those that are listed.
+#[derive(Debug, Default, PartialEq, Serialize)]
+struct Kept {
+    node: String,
+    checkpoints: usize,
+    bytes: i64,
 }
 
 /// Lists, and writes nothing but the answer.
@@ -57,10 +69,40 @@ struct Listed {
 pub async fn run(arguments: Checkpoints) -> Result<(), Error> {
     let listing = arguments.listing;
     let checkpoints = listing.read::<Checkpoint>().await?;
-    let checkpoints = checkpoints.iter().map(row).collect();
-    answer(listing.output, &Listed { checkpoints }, |listed| {
-        table(&listed.checkpoints, clock::now())
+    let checkpoints: Vec<_> = checkpoints.iter().map(row).collect();
+    let nodes = kept(&checkpoints);
+    let listed = Listed { checkpoints, nodes };
+    answer(listing.output, &listed, |listed| {
+        let rows = table(&listed.checkpoints, clock::now());
+        // Of one namespace it would be told for the whole.
+        let is_all = listing.all_namespaces && !listed.nodes.is_empty();
+        let nodes = is_all.then(|| places(&listed.nodes));
+        rows + &nodes.unwrap_or_default()
     })
+}
+
+fn kept(rows: &[Row]) -> Vec<Kept> {
+    let mut nodes = BTreeMap::<&str, Kept>::new();
+    for row in rows {
+        for location in &row.locations {
+            let kept = nodes.entry(&location.node).or_default();
+            let bytes = location.bytes.or(row.bytes).unwrap_or_default().max(0);
+            kept.node.clone_from(&location.node);
+            kept.checkpoints = kept.checkpoints.saturating_add(1);
+            kept.bytes = kept.bytes.saturating_add(bytes);
+        }
+    }
+    nodes.into_values().collect()
+}
+
+fn places(nodes: &[Kept]) -> String {
+    let mut cells = vec![["ON", "CHECKPOINTS", "SIZE"].map(str::to_owned).to_vec()];
+    let lines = nodes.iter();
+    cells.extend(lines.map(|one| {
+        let count = one.checkpoints.to_string();
+        vec![one.node.clone(), count, size(one.bytes)]
+    }));
+    format!("\n{}", columns("", &cells))
 }
 
 /// What is said of a Checkpoint.
@@ -79,6 +121,7 @@ pub(crate) fn row(checkpoint: &Checkpoint) -> Row {
         created_at: checkpoint.creation_timestamp(),
         taken_at: status.taken_at,
         pinned: checkpoint.spec.pinned,
+        slot: status.slot,
         locations: status.locations,
         message: summary.map(|one| one.message),
     }
@@ -97,6 +140,7 @@ pub(crate) fn table(rows: &[Row], now: Timestamp) -> String {
         "NODE",
         "SIZE",
         "FROZEN",
+        "PINNED",
         "AGE",
     ];
     let mut cells = vec![titles.map(str::to_owned).to_vec()];
@@ -113,6 +157,7 @@ fn line(row: &Row, now: Timestamp) -> Vec<String> {
         shown(row.node.clone()),
         shown(row.bytes.map(size)),
         shown(row.frozen_millis.map(|millis| format!("{millis}ms"))),
+        shown(row.pinned.then(|| "yes".to_owned())),
         age(row.created_at.as_ref(), now),
     ]
 }
@@ -140,12 +185,30 @@ mod tests {
         });
         let now = "2026-01-01T02:30:00Z".parse().unwrap();
         let expected = "\
-NAMESPACE  NAME  POD  PHASE      NODE  SIZE    FROZEN  AGE
-apps       c     web  Succeeded  n1    12.3Mi  45ms    2h
-apps       c     web  Unknown    -     -       -       2h
-apps       c     web  Pending    -     -       -       2h
+NAMESPACE  NAME  POD  PHASE      NODE  SIZE    FROZEN  PINNED  AGE
+apps       c     web  Succeeded  n1    12.3Mi  45ms    -       2h
+apps       c     web  Unknown    -     -       -       -       2h
+apps       c     web  Pending    -     -       -       -       2h
 ";
         assert_eq!(table(&rows, now), expected);
         assert_eq!(table(&[], now), "There are no Checkpoints.\n");
+    }
+
+    #[test]
+    fn what_each_node_keeps_is_added_up() {
+        let on = |node: &str, bytes: Option<i64>| json!({ "node": node, "path": "/x", "digest": "d", "bytes": bytes });
+        let taken = |locations: Value| json!({ "phase": "Succeeded", "bytes": 1024, "locations": locations });
+        let rows = [
+            taken(json!([on("n1", None), on("n2", Some(2048))])),
+            taken(json!([on("n1", Some(1024))])),
+            taken(json!([on("n1", Some(-1))])),
+        ]
+        .map(|status| row(&serde_json::from_value(checkpoint("c", status)).unwrap()));
+        let expected = "
+ON  CHECKPOINTS  SIZE
+n1  3            2.0Ki
+n2  1            2.0Ki
+";
+        assert_eq!(places(&kept(&rows)), expected);
     }
 }

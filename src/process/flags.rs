@@ -1,10 +1,12 @@
 //! The flags of `holdfast serve`. Each can be given as an environment variable instead; nothing else reads the environment.
 
 mod agent;
+mod keep;
 mod moves;
 mod webhooks;
 
 pub use agent::{AgentFlags, PeerFlags};
+pub use keep::KeepFlags;
 pub use moves::MoveFlags;
 pub use webhooks::{Lifetimes, OldestTls, WebhookFlags};
 
@@ -34,6 +36,9 @@ pub struct Serve {
     /// How much moves at once.
     #[command(flatten)]
     pub moves: MoveFlags,
+    /// How much is kept.
+    #[command(flatten)]
+    pub keep: KeepFlags,
     /// What to log.
     #[command(flatten)]
     pub logging: Logging,

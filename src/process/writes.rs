@@ -10,7 +10,7 @@ use crate::kit::error::Error;
 use crate::kit::events::Notice;
 use crate::kit::names;
 use crate::process::faults::around;
-pub use call::{CALL_LIMIT, Call};
+pub use call::{CALL_LIMIT, Call, bounded};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder};
@@ -18,27 +18,6 @@ use kube::{Api, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
-use std::time::Duration;
-
-/// Reads or writes with a time limit and an error that names verb and object.
-///
-/// # Errors
-/// The API server's answer, or that none came in time.
-pub async fn bounded<T>(
-    limit: Duration,
-    verb: &'static str,
-    object: String,
-    call: impl Future<Output = kube::Result<T>>,
-) -> Result<T, Error> {
-    match tokio::time::timeout(limit, call).await {
-        Ok(answer) => answer.map_err(|source| Error::api(verb, object, source)),
-        Err(_elapsed) => Err(Error::TimedOut {
-            verb,
-            object,
-            limit,
-        }),
-    }
-}
 
 /// What the API server keeps, and we can read and write.
 pub trait Stored:
@@ -237,7 +216,7 @@ where
     .await
 }
 
-/// Deletes an object, and not a namesake: of another uid, or of another version where one was said, a 409.
+/// Deletes an object, and not a namesake: of another uid, a 409.
 ///
 /// # Errors
 /// The API server's answer, or that none came in time.
@@ -245,21 +224,52 @@ pub async fn delete<K>(api: &Api<K>, call: Call<'_>, (name, uid): (&str, &str)) 
 where
     K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned,
 {
+    let preconditions = Preconditions {
+        uid: Some(uid.to_owned()),
+        resource_version: None,
+    };
+    delete_if(api, call, name, preconditions).await
+}
+
+/// Deletes an object as it was seen; if somebody wrote to it since, a 409. For a deletion that was decided on what stands in it.
+///
+/// # Errors
+/// The API server's answer, that none came in time, or that the object carries no `resourceVersion`.
+pub async fn delete_as_seen<K>(api: &Api<K>, call: Call<'_>, seen: &K) -> Result<(), Error>
+where
+    K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned,
+{
+    let name = seen.name_any();
+    let preconditions = Preconditions {
+        uid: seen.uid(),
+        resource_version: seen.resource_version(),
+    };
+    if preconditions.uid.is_none() || preconditions.resource_version.is_none() {
+        return Err(Error::Invalid {
+            what: describe::<K>(api.namespace(), &name),
+            why: "a deletion needs the uid and resourceVersion that it was decided on".into(),
+        });
+    }
+    delete_if(api, call, &name, preconditions).await
+}
+
+async fn delete_if<K>(
+    api: &Api<K>,
+    call: Call<'_>,
+    name: &str,
+    preconditions: Preconditions,
+) -> Result<(), Error>
+where
+    K: Resource<DynamicType: Default> + Clone + Debug + DeserializeOwned,
+{
     let what = describe::<K>(api.namespace(), name);
     let params = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: call.version.map(str::to_owned),
-        }),
+        preconditions: Some(preconditions),
         grace_period_seconds: call.grace,
         ..DeleteParams::default()
     };
-    around(
-        call.step,
-        bounded(call.limit, "delete", what, api.delete(name, &params)),
-    )
-    .await
-    .map(drop)
+    let deleted = bounded(call.limit, "delete", what, api.delete(name, &params));
+    around(call.step, deleted).await.map(drop)
 }
 
 /// Replaces the status of an object that was read before, and nothing else of it; if somebody else wrote since, a 409. For a status that

@@ -310,9 +310,11 @@ impl State {
         let Some(mut object) = self.objects.get(path).cloned() else {
             return refusal(StatusCode::NOT_FOUND, "NotFound");
         };
-        let asked = &sent["preconditions"];
-        let is_other = |key: &str| !asked[key].is_null() && asked[key] != object["metadata"][key];
-        if is_other("uid") || is_other("resourceVersion") {
+        let differs = |key: &str| {
+            let wanted = &sent["preconditions"][key];
+            !wanted.is_null() && *wanted != object["metadata"][key]
+        };
+        if differs("uid") || differs("resourceVersion") {
             return refusal(StatusCode::CONFLICT, "Conflict");
         }
         if has_finalizers(&object) {

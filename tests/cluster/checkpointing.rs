@@ -2,6 +2,7 @@
 
 mod copying;
 mod dying;
+mod keeping;
 
 use crate::protecting::{protected, restarts};
 use crate::world::{World, eventually};
@@ -79,6 +80,7 @@ async fn a_pods_state_is_kept_and_the_pod_runs_on() {
     refuses_with_a_sentence(&world).await;
     outlives_its_agent(&world).await;
     dying::dies_at_every_point(&world).await;
+    keeping::keeps_no_more_than_it_may(&world).await;
     goes_with_its_object(&world, &location);
     world.end();
 }

@@ -28,6 +28,21 @@ pub struct CheckpointOrder {
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node"]))]
     pub copies: Vec<CopyTarget>,
+    /// How much it may be; without it, as much as fits the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<RoomOrder>,
+}
+
+/// How much more a node may keep of states.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomOrder {
+    /// So many bytes.
+    #[schemars(range(min = 0))]
+    pub bytes: i64,
+    /// What has the rest, and would have to go: a sentence.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// A node that is to have a copy.
@@ -80,6 +95,9 @@ pub struct CopyReport {
     /// Of its manifest: `sha256:…`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<String>,
+    /// What it takes on this disk, whatever its source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
 }
 
 /// How the sending of a copy stands.

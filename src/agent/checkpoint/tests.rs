@@ -42,6 +42,7 @@ fn cut() -> Found {
     Found::Cut(Box::new(Manifest {
         version: VERSION,
         operation: "op".into(),
+        role: Role::Checkpoint,
         namespace: "ns".into(),
         pod: "web".into(),
         uid: "u1".into(),

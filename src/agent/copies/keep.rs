@@ -29,9 +29,10 @@ fn report(word: CheckpointWord, found: &Found, path: &str) -> CopyReport {
             why: Some(why.clone()),
             ..of(CheckpointStanding::Failed)
         },
-        Found::Sealed(_, digest) => CopyReport {
+        Found::Sealed(manifest, digest) => CopyReport {
             path: Some(path.to_owned()),
             digest: Some(digest.clone()),
+            bytes: Some(manifest.bytes()),
             ..of(CheckpointStanding::Kept)
         },
     }

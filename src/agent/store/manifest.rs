@@ -1,6 +1,7 @@
 //! What lies in a generation: whose state it is, and the digest of every file of it.
 
 use crate::agent::api::{CheckpointReport, CheckpointStanding, ContainerReport};
+use crate::hold::record::Role;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ pub(crate) const VERSION: u32 = 1;
 pub(crate) struct Manifest {
     pub(crate) version: u32,
     pub(crate) operation: String,
+    /// What it was dumped for. An older program does not say, and it is taken for what nobody deletes.
+    #[serde(default = "move_away")]
+    pub(crate) role: Role,
     pub(crate) namespace: String,
     pub(crate) pod: String,
     pub(crate) uid: String,
@@ -49,6 +53,10 @@ pub(crate) struct FileNote {
     pub(crate) sha256: String,
 }
 
+fn move_away() -> Role {
+    Role::Source
+}
+
 #[cfg(test)]
 impl Manifest {
     /// Of pod `ns/web`, uid `u1`, on node `n1`, by operation `op`: nothing was dumped of it.
@@ -56,6 +64,7 @@ impl Manifest {
         Self {
             version: VERSION,
             operation: "op".into(),
+            role: Role::Source,
             namespace: "ns".into(),
             pod: "web".into(),
             uid: "u1".into(),

@@ -19,6 +19,11 @@ impl Generation {
         self.folder.join(format!("{}.released", self.name))
     }
 
+    /// The same, before it counts.
+    pub(super) fn releasing_path(&self) -> PathBuf {
+        self.released_path().with_extension("releasing")
+    }
+
     /// To whom it was released.
     ///
     /// # Errors
@@ -57,7 +62,7 @@ impl Generation {
         let text =
             serde_json::to_vec(&released).map_err(|error| Failure::at("describe", &path, error))?;
         make_folder(&self.folder)?;
-        let aside = path.with_extension("releasing");
+        let aside = self.releasing_path();
         files::put(&aside, &text)?;
         sealing::sync(&aside)?;
         around(&RELEASED, || {

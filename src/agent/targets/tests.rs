@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::agent::api::{PodName, StateTask, StateTaskSpec, TargetOrder, TargetStanding};
-use crate::agent::store::manifest::{Manifest, VERSION};
+use crate::agent::store::manifest::Manifest;
 use crate::agent::store::{Found, Generation};
 use crate::migration::api::{Decision, Outcome};
 use crate::testkit::folder::Folder;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::watcher::Event;
 use std::path::Path;
@@ -77,18 +76,9 @@ impl Node {
         let generation = self.generation();
         generation.begin().unwrap();
         let manifest = Manifest {
-            version: VERSION,
-            operation: "op".into(),
-            namespace: "ns".into(),
-            pod: "web".into(),
             uid: "s1".into(),
             node: "s".into(),
-            boot: "boot".into(),
-            taken_at: Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH),
-            frozen_millis: 0,
-            containers: Vec::new(),
-            volumes: Vec::new(),
-            files: Vec::new(),
+            ..Manifest::of_web()
         };
         generation.seal(manifest, None).unwrap();
         match generation.look().unwrap() {

@@ -139,7 +139,7 @@ async fn work(means: &Means, job: &Job, memory: &mut Memory) -> Result<(), Strin
         };
         let engine = engine.get_or_init(|| Engine::find(&means.host, means.prefixes));
         if is_beginning(&act)
-            && let Some(why) = in_the_way(means, engine, &sight.record).await
+            && let Some(why) = in_the_way(means, engine, &sight.record, ordered.as_ref()).await
         {
             generation.fail(&why).map_err(said)?;
             continue;
@@ -169,11 +169,13 @@ async fn in_the_way(
     means: &Means,
     engine: &Result<Engine, Failure>,
     record: &Record,
+    order: Option<&CheckpointOrder>,
 ) -> Option<String> {
-    match engine {
-        Err(failure) => Some(failure.to_string()),
-        Ok(_) => before_dump(&means.host, record).await,
+    if let Err(failure) = engine {
+        return Some(failure.to_string());
     }
+    let room = order.and_then(|order| order.room.as_ref());
+    before_dump(&means.host, record, room).await
 }
 
 /// Whether a former agent's dump goes on. What it was started with names where it writes.

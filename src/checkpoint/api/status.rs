@@ -19,6 +19,9 @@ pub struct CheckpointStatus {
     /// The pod's uid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_uid: Option<String>,
+    /// The workload that it is a generation of: of a pod of a StatefulSet its owner's uid and its name, of all others the pod's uid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot: Option<String>,
     /// The node that it ran on, and that has the data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -55,6 +58,9 @@ pub struct Location {
     pub path: String,
     /// Of its manifest, which has those of all files: `sha256:…`.
     pub digest: String,
+    /// What it takes there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<i64>,
 }
 
 /// A summary of where a Checkpoint stands.
@@ -115,4 +121,8 @@ pub mod reasons {
     pub const TOO_FEW_NODES: &str = "TooFewNodes";
     /// Not of the condition, of an event: the node was asked to delete what it has.
     pub const FORGETTING: &str = "Forgetting";
+    /// Of an event: there are as many newer ones of its pod as are kept.
+    pub const SUPERSEDED: &str = "Superseded";
+    /// Of an event: a node keeps more than it may, and this is the oldest there that has a newer one.
+    pub const OVER_BUDGET: &str = "OverBudget";
 }

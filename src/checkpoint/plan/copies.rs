@@ -27,6 +27,8 @@ pub(crate) struct Seat {
     pub(crate) address: String,
     /// What states take there already.
     pub(crate) bytes: i64,
+    /// With this one it would keep more than it may.
+    pub(crate) is_full: bool,
 }
 
 /// What a node was asked about a copy.
@@ -76,12 +78,14 @@ impl Copied {
         let report = self.report()?;
         let is_kept = report.standing == CheckpointStanding::Kept && !self.node_is_gone;
         let (path, digest) = (report.path.clone()?, report.digest.clone()?);
+        let bytes = report.bytes;
         // Another state that happens to lie there is no copy of this one.
         let is_kept = is_kept && self.task.spec.copy.as_ref()?.digest == digest;
         is_kept.then(|| Location {
             node: self.node().to_owned(),
             path,
             digest,
+            bytes,
         })
     }
 
@@ -179,7 +183,8 @@ fn ask(seen: &Observed<'_>) -> Vec<Step> {
 }
 
 fn is_free(seen: &Observed<'_>, seat: &Seat, source: &str) -> bool {
-    seat.node != source && seen.copies.iter().all(|copy| copy.node() != seat.node)
+    let is_other = seat.node != source && !seat.is_full;
+    is_other && seen.copies.iter().all(|copy| copy.node() != seat.node)
 }
 
 /// What a node is told that is to have a copy: only this very state, and only from the node that has it.
@@ -273,7 +278,7 @@ fn finding(seen: &Observed<'_>, there: &[Location]) -> Finding {
     let lacks: Vec<_> = lacks.map(|copy| why(seen, copy)).collect();
     if asked < wanted {
         let so_far = format!(
-            "{wanted} copies are wanted, and {asked} other nodes can have one: a node needs an agent that is ready, and room on its disk, and must take pods"
+            "{wanted} copies are wanted, and {asked} other nodes can have one: a node needs an agent that is ready, and room on its disk and in what it may keep, and must take pods"
         );
         let message = [vec![so_far], lacks].concat().join("; ");
         return copied(reasons::TOO_FEW_NODES, message);

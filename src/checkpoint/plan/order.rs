@@ -1,7 +1,9 @@
 //! What a node is asked.
 
 use super::{Observed, task_name};
-use crate::agent::api::{CheckpointOrder, CheckpointWord, PodName, StateTask, StateTaskSpec};
+use crate::agent::api::{
+    CheckpointOrder, CheckpointWord, PodName, RoomOrder, StateTask, StateTaskSpec,
+};
 use crate::kit::names;
 use kube::{Resource, ResourceExt};
 
@@ -24,6 +26,10 @@ impl Observed<'_> {
                     deadline_seconds: spec.deadline_seconds,
                     word,
                     copies: Vec::new(),
+                    room: self.room.map(|room| RoomOrder {
+                        bytes: room.bytes,
+                        why: room.why.clone(),
+                    }),
                 }),
                 ..StateTaskSpec::default()
             },

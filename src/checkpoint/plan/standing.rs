@@ -72,6 +72,7 @@ fn location(report: &CheckpointReport, node: &str) -> Option<Location> {
         node: node.to_owned(),
         path: report.path.clone()?,
         digest: report.digest.clone()?,
+        bytes: report.bytes,
     })
 }
 

@@ -19,6 +19,7 @@ struct Scene {
     task: Option<StateTask>,
     copies: Vec<Copied>,
     seats: Vec<Seat>,
+    room: Option<Room>,
 }
 
 fn at(second: i64) -> Timestamp {
@@ -56,6 +57,7 @@ impl Scene {
             task: None,
             copies: Vec::new(),
             seats: Vec::new(),
+            room: None,
         }
     }
 
@@ -80,6 +82,7 @@ impl Scene {
             task: self.task.as_ref(),
             copies: &self.copies,
             seats: &self.seats,
+            room: self.room.as_ref(),
             now: at(second),
         })
     }

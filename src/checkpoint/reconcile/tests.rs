@@ -1,12 +1,14 @@
 //! Whole passes over an API server in memory.
 
 mod copying;
+mod keeping;
 
 use super::*;
 use crate::process::telemetry::Telemetry;
 use crate::testkit::api_server::ApiServer;
 use http::StatusCode;
 use kube::runtime::events::Reporter;
+use kube::runtime::reflector;
 use serde_json::Value;
 
 const CHECKPOINT: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/checkpoints/c";
@@ -17,6 +19,7 @@ const EVENTS: &str = "POST /apis/events.k8s.io";
 struct Scene {
     server: ApiServer,
     telemetry: Telemetry,
+    limits: KeepFlags,
 }
 
 impl Scene {
@@ -24,6 +27,7 @@ impl Scene {
         let scene = Self {
             server: ApiServer::default(),
             telemetry: Telemetry::default(),
+            limits: KeepFlags::default(),
         };
         let put = |path: &str, object| scene.server.put(path, object);
         put(
@@ -56,6 +60,7 @@ impl Scene {
             instance: None,
         };
         Arc::new(Context {
+            keeping: Keeping::new(self.server.client(), self.known(), self.limits),
             client: self.server.client(),
             agents: Agents {
                 namespace: "holdfast".into(),
@@ -64,6 +69,17 @@ impl Scene {
             recorder: Recorder::new(self.server.client(), reporter),
             metrics: self.telemetry.checkpoints.clone(),
         })
+    }
+
+    /// What a watch has brought so far: all there is.
+    fn known(&self) -> reflector::Store<Checkpoint> {
+        let (known, mut writer) = reflector::store();
+        let all = self.server.all("/checkpoints/");
+        for object in all {
+            let checkpoint = serde_json::from_value(object).unwrap();
+            writer.apply_watcher_event(&watcher::Event::Apply(checkpoint));
+        }
+        known
     }
 
     fn checkpoint(&self) -> Option<Checkpoint> {

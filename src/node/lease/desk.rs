@@ -167,10 +167,8 @@ impl Desk {
 
     /// Somebody may have come into it meanwhile: that is another version.
     async fn close(&self, lease: &Lease) -> Result<(), Error> {
-        let (name, uid) = (lease.name_any(), lease.uid().unwrap_or_default());
-        let version = lease.resource_version();
-        let call = CLOSE.as_seen(version.as_deref());
-        unless_gone(writes::delete(&self.leases(), call, (&name, &uid)).await)
+        // Somebody may have begun to need it.
+        unless_gone(writes::delete_as_seen(&self.leases(), (&CLOSE).into(), lease).await)
     }
 }
 

@@ -1,8 +1,9 @@
 //! The flags of `holdfast agent`.
 
-use crate::process::flags::{Listen, Logging};
+use crate::process::flags::{Listen, Logging, duration};
 use clap::Args;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Run the agent of a node.
 #[derive(Debug, Clone, Args)]
@@ -23,6 +24,9 @@ pub struct AgentFlags {
         default_value = ":8081"
     )]
     pub health_probe_bind_address: Listen,
+    /// How long nobody must have named a state before it is deleted: one of a Checkpoint that is gone, or a part of one
+    #[arg(long, env = "HOLDFAST_GARBAGE_AFTER", default_value = "1h", value_parser = duration)]
+    pub garbage_after: Duration,
     /// How to speak with the agents of other nodes.
     #[command(flatten)]
     pub peers: PeerFlags,

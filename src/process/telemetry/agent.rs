@@ -29,6 +29,8 @@ pub struct AgentMetrics {
     asking: Gauge,
     records: Family<OfKind, Gauge>,
     holds: Family<InState, Gauge>,
+    states: Family<OfKind, Gauge>,
+    state_bytes: Family<OfKind, Gauge>,
 }
 
 impl AgentMetrics {
@@ -54,7 +56,24 @@ impl AgentMetrics {
             "Pods that are held on this node, by the state of their record; orphaned: of these, those that nobody orders any more",
             metrics.holds.clone(),
         );
+        registry.register(
+            "agent_states",
+            "States of pods on this node's disk: kept, coming, and those that nobody names",
+            metrics.states.clone(),
+        );
+        registry.register(
+            "agent_state_bytes",
+            "What states of pods take on this node's disk: kept, coming, and those that nobody names",
+            metrics.state_bytes.clone(),
+        );
         metrics
+    }
+
+    /// So many states of a kind are on disk, and have so many bytes.
+    pub fn states(&self, kind: &'static str, count: i64, bytes: i64) {
+        let of = OfKind { kind };
+        self.states.get_or_create_owned(&of).set(count);
+        self.state_bytes.get_or_create_owned(&of).set(bytes);
     }
 
     /// So many pods are held in a state.

@@ -10,10 +10,16 @@ struct Ended {
     outcome: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Retired {
+    reason: &'static str,
+}
+
 /// Checkpoints, by what became of them.
 #[derive(Clone, Default)]
 pub struct CheckpointMetrics {
     ended: Family<Ended, Counter>,
+    retired: Family<Retired, Counter>,
 }
 
 impl CheckpointMetrics {
@@ -24,7 +30,17 @@ impl CheckpointMetrics {
             "Checkpoints that were taken, refused, or failed, and those whose node was lost afterwards",
             metrics.ended.clone(),
         );
+        registry.register(
+            "checkpoints_retired",
+            "Checkpoints that were deleted because newer ones are kept, by why: too many of one pod, or too much on a node",
+            metrics.retired.clone(),
+        );
         metrics
+    }
+
+    /// One was deleted because there are newer ones.
+    pub fn retired(&self, reason: &'static str) {
+        self.retired.get_or_create_owned(&Retired { reason }).inc();
     }
 
     /// One came to this.
@@ -47,5 +63,9 @@ mod tests {
             text.contains(r#"holdfast_checkpoints_total{outcome="taken"} 2"#),
             "{text}"
         );
+        telemetry.checkpoints.retired("Superseded");
+        let text = telemetry.text();
+        let retired = r#"holdfast_checkpoints_retired_total{reason="Superseded"} 1"#;
+        assert!(text.contains(retired), "{text}");
     }
 }

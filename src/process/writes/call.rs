@@ -1,10 +1,31 @@
 //! One write: which step of its module it is, and how long it may take.
 
+use crate::kit::error::Error;
 use crate::process::faults::Step;
 use std::time::Duration;
 
 /// How long a call may take where nothing else is said.
 pub const CALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// Reads or writes with a time limit and an error that names verb and object.
+///
+/// # Errors
+/// The API server's answer, or that none came in time.
+pub async fn bounded<T>(
+    limit: Duration,
+    verb: &'static str,
+    object: String,
+    call: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(limit, call).await {
+        Ok(answer) => answer.map_err(|source| Error::api(verb, object, source)),
+        Err(_elapsed) => Err(Error::TimedOut {
+            verb,
+            object,
+            limit,
+        }),
+    }
+}
 
 /// One write.
 #[derive(Clone, Copy)]
@@ -13,8 +34,6 @@ pub struct Call<'a> {
     pub(super) limit: Duration,
     /// How long a deletion waits for what it deletes, if not as long as that says itself.
     pub(super) grace: Option<u32>,
-    /// The version that a deletion was decided on, if it is only right for that one.
-    pub(super) version: Option<&'a str>,
 }
 
 impl<'a> From<&'a Step> for Call<'a> {
@@ -23,7 +42,6 @@ impl<'a> From<&'a Step> for Call<'a> {
             step,
             limit: CALL_LIMIT,
             grace: None,
-            version: None,
         }
     }
 }
@@ -43,15 +61,6 @@ impl Step {
     pub fn at_once(&self) -> Call<'_> {
         Call {
             grace: Some(0),
-            ..Call::from(self)
-        }
-    }
-
-    /// This step, as a deletion of what was seen and of no later version of it: somebody may have begun to need it.
-    #[must_use]
-    pub fn as_seen<'a>(&'a self, version: Option<&'a str>) -> Call<'a> {
-        Call {
-            version,
             ..Call::from(self)
         }
     }

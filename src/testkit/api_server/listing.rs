@@ -1,6 +1,6 @@
 //! Lists: what is stored in a collection, in pages if asked so. A page that follows is of the same version as the first.
 
-use super::{State, is_in, refusal};
+use super::{ApiServer, State, is_in, refusal};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -27,6 +27,16 @@ impl Page {
             from,
             limit: field("limit").map_or(usize::MAX, |limit| limit.parse().unwrap()),
         }
+    }
+}
+
+impl ApiServer {
+    /// All objects whose path has this part.
+    pub(crate) fn all(&self, part: &str) -> Vec<Value> {
+        self.state(|state| {
+            let ours = state.objects.iter().filter(|(path, _)| path.contains(part));
+            ours.map(|(_, object)| object.clone()).collect()
+        })
     }
 }
 

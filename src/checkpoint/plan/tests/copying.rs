@@ -9,6 +9,7 @@ fn seat(node: &str, bytes: i64) -> Seat {
         node: node.into(),
         address: format!("{node}:9447"),
         bytes,
+        is_full: false,
     }
 }
 
@@ -33,6 +34,7 @@ impl Scene {
             standing,
             path: is_kept.then(|| "/var/lib/holdfast/checkpoints/op".into()),
             digest: is_kept.then(|| "sha256:1".into()),
+            bytes: is_kept.then_some(12_900_000),
             why: None,
         };
         self.copy(node).task.status = Some(StateTaskStatus {
@@ -105,12 +107,18 @@ fn fewer_nodes_than_copies_is_said_with_what_is_missing() {
         message.contains("3 copies are wanted, and 1 other"),
         "{message}"
     );
-    scene.seats.push(seat("n3", 0));
+    let full = Seat {
+        is_full: true,
+        ..seat("n3", 0)
+    };
+    scene.seats.push(full);
+    assert_eq!(scene.settle(), Vec::<&str>::new(), "it may keep no more");
+    scene.seats[2].is_full = false;
     assert_eq!(scene.settle(), ["create", "ship", "status"]);
 }
 
 #[test]
-fn an_order_that_is_lost_is_given_again_while_copies_are_wanting() {
+fn an_order_that_is_lost_is_given_again() {
     let mut scene = kept(1, &[("n2", 0)]);
     scene.settle();
     scene.task = None;
@@ -119,7 +127,12 @@ fn an_order_that_is_lost_is_given_again_while_copies_are_wanting() {
     scene.copied("n2", CheckpointStanding::Kept);
     scene.settle();
     scene.task = None;
-    assert_eq!(scene.plan(), []);
+    assert_eq!(
+        scene.settle(),
+        ["create", "ship"],
+        "or its node would delete it"
+    );
+    assert_eq!(scene.condition().0, "True");
 }
 
 #[test]

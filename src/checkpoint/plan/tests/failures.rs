@@ -76,10 +76,19 @@ fn a_task_of_another_operation_is_left_alone() {
 }
 
 #[test]
-fn a_task_that_is_lost_after_it_was_kept_is_no_harm() {
+fn a_task_that_is_lost_after_it_was_kept_is_given_again() {
     let mut scene = Scene::answered(CheckpointStanding::Kept);
     scene.task = None;
-    assert_eq!(scene.plan(), []);
+    assert_eq!(
+        scene.settle(),
+        ["create"],
+        "a node deletes what no order names"
+    );
+    assert_eq!(scene.order().word, CheckpointWord::Take);
+    assert_eq!(scene.phase(), Phase::Succeeded);
+    scene.task = None;
+    scene.node_is_gone = true;
+    assert_eq!(scene.settle(), ["status"], "there is nobody to be asked");
 }
 
 #[test]

@@ -143,3 +143,30 @@ fn a_refusal_is_final() {
     scene.pod = pod;
     assert_eq!(scene.plan(), []);
 }
+
+#[test]
+fn where_a_node_may_keep_no_more_it_is_said_what_would_have_to_go() {
+    let mut scene = Scene::new();
+    let room = |bytes| Room {
+        bytes,
+        why: "node n1 may keep 20.0Gi of states: a (20.0Gi, pinned)".into(),
+    };
+    scene.room = Some(room(0));
+    assert_eq!(scene.settle(), ["status"]);
+    assert_eq!(scene.reason(), reasons::REFUSED);
+    assert!(scene.message().contains("a (20.0Gi, pinned)"));
+    assert!(!scene.is_held(), "nothing was touched");
+    let mut scene = Scene::new();
+    scene.room = Some(room(7));
+    scene.settle();
+    let told = scene.order().room.clone().unwrap();
+    assert_eq!(told.bytes, 7, "how much a pod has its node knows");
+    assert!(told.why.contains("pinned"));
+}
+
+#[test]
+fn of_which_workload_it_is_stands_in_its_status() {
+    let mut scene = Scene::new();
+    scene.settle();
+    assert_eq!(scene.status().slot.as_deref(), Some("uid-web"));
+}
