@@ -134,6 +134,7 @@ pub mod webhook {
 /// Calls to a node's container runtime.
 pub mod cri {
     pub mod client;
+    pub mod images;
     pub mod runtime;
     mod wire;
 }
@@ -259,9 +260,11 @@ pub mod migration {
     pub(crate) mod bare;
     pub(crate) mod beginning;
     pub(crate) mod equal;
+    pub(crate) mod fetching;
     pub(crate) mod gate;
     pub(crate) mod hands;
     pub(crate) mod herding;
+    pub(crate) mod images;
     pub(crate) mod journey;
     pub(crate) mod many;
     pub(crate) mod observing;
@@ -318,6 +321,7 @@ pub mod agent {
     pub(crate) mod hands;
     pub(crate) mod holds;
     mod host;
+    mod images;
     mod inspect;
     mod orders;
     mod own;

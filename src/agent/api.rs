@@ -4,6 +4,7 @@
 //! The leader writes the spec, the agent of `nodeName` alone writes the status. A StateTask that is gone decides nothing.
 
 mod checkpoint;
+mod images;
 mod inspection;
 mod left;
 mod report;
@@ -13,6 +14,7 @@ pub use checkpoint::{
     CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, ContainerReport,
     CopyOrder, CopyReport, CopyTarget, RoomOrder, SendingReport,
 };
+pub use images::{ImageNote, ImagesReport};
 pub use inspection::{InspectOrder, InspectionReport};
 use kube::CustomResource;
 pub use left::{Left, LeftHere, MOST as MOST_LEFT};
@@ -184,6 +186,13 @@ pub struct TargetOrder {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub restores: Vec<String>,
+    /// The images that it needs: what is restored is put into the same one, or not at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["container"]))]
+    pub images: Vec<ImageNote>,
+    /// The kubelet was asked for those for which it is to be.
+    #[serde(default)]
+    pub asked: bool,
     /// Init containers that had finished.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]

@@ -1,10 +1,12 @@
 //! Pods of this node that are to get a state: what is to be seen of them, what is done, and what is answered to the source's agent.
 
 mod desk;
+mod images;
 mod states;
 
 use crate::agent::api::{TargetPod, TargetReport};
 use crate::agent::host::Host;
+use crate::agent::images::Images;
 use crate::agent::orders::{Ordered, Orders};
 use crate::agent::records::Records;
 use crate::agent::sights::{self, Sights};
@@ -36,6 +38,8 @@ struct Inner {
     records: Records,
     orders: Orders,
     waiting: Waiting,
+    /// What its runtime says of images.
+    images: Images,
     /// Pods that the source asked to void, by operation. It asks again.
     asked: Mutex<HashSet<(String, String)>>,
     /// One at a time changes a pod.
@@ -87,6 +91,7 @@ impl Targets {
         waiting: Waiting,
     ) -> Self {
         Self(Arc::new(Inner {
+            images: Images::of(host.clone()),
             host,
             node,
             records,
@@ -96,6 +101,11 @@ impl Targets {
             locks: Mutex::default(),
             news: Notify::new(),
         }))
+    }
+
+    /// What this node's runtime says of images.
+    pub(crate) fn seen_images(&self) -> &Images {
+        &self.0.images
     }
 
     /// Who waits for an answer.
@@ -270,6 +280,7 @@ impl Targets {
     pub(crate) async fn pass(&self, operation: &str) -> Result<(TargetReport, bool), String> {
         let mut report = TargetReport {
             is_verified: self.is_verified(operation).await?,
+            images: None,
             pods: Vec::new(),
         };
         let mut is_hasty = false;
@@ -278,6 +289,8 @@ impl Targets {
             report.pods.extend(pod);
             is_hasty |= is_undecided;
         }
+        // After the pods: that one waits, and what it was made from, is told at once.
+        report.images = self.images(operation).await;
         self.tidy(operation, &report.pods).await?;
         Ok((report, is_hasty))
     }

@@ -44,7 +44,18 @@ impl Cri {
         method: &'static str,
         request: Message,
     ) -> Result<Bytes, Error> {
-        match tokio::time::timeout(self.limit, self.ask(method, request)).await {
+        self.call_of("RuntimeService", method, request).await
+    }
+
+    /// Calls a method of one of its services.
+    pub(super) async fn call_of(
+        &self,
+        service: &'static str,
+        method: &'static str,
+        request: Message,
+    ) -> Result<Bytes, Error> {
+        let path = format!("/runtime.v1.{service}/{method}");
+        match tokio::time::timeout(self.limit, self.ask(method, &path, request)).await {
             Ok(answer) => answer,
             Err(_elapsed) => Err(Error::TimedOut {
                 verb: "call",
@@ -58,7 +69,12 @@ impl Cri {
         format!("{method} of {}", self.socket.display())
     }
 
-    async fn ask(&self, method: &'static str, message: Message) -> Result<Bytes, Error> {
+    async fn ask(
+        &self,
+        method: &'static str,
+        path: &str,
+        message: Message,
+    ) -> Result<Bytes, Error> {
         let failed = |error: &dyn std::fmt::Display| {
             Error::io(
                 "call",
@@ -73,13 +89,11 @@ impl Cri {
             .await
             .map_err(|error| failed(&error))?;
         let carried = tokio::spawn(connection);
-        let request = Request::post(format!(
-            "http://localhost/runtime.v1.RuntimeService/{method}"
-        ))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(Full::new(framed(&message.into_bytes())))
-        .map_err(|error| failed(&error))?;
+        let request = Request::post(format!("http://localhost{path}"))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(Full::new(framed(&message.into_bytes())))
+            .map_err(|error| failed(&error))?;
         let answer = sender
             .send_request(request)
             .await

@@ -61,7 +61,7 @@ const NETWORK_OF_NODE: u64 = 2;
 const READY: u64 = 0;
 const EXITED: u64 = 2;
 
-fn read<T>(what: &str, read: Option<T>) -> Result<T, Error> {
+pub(super) fn read<T>(what: &str, read: Option<T>) -> Result<T, Error> {
     read.ok_or_else(|| Error::Invalid {
         what: format!("the container runtime's answer to {what}"),
         why: "it is no message of the CRI".into(),

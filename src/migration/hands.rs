@@ -30,7 +30,7 @@ write_steps! {
     POD,
     /// A pod of a node that is off is taken from the API.
     DROP,
-    /// A pod that nobody owned is made again.
+    /// A pod is made that nobody else makes: one that nobody owned, again; or one that has images fetched.
     AGAIN,
     /// A node's orders are deleted.
     DELETE_TASK,
@@ -94,7 +94,7 @@ impl Hands {
             .map(drop)
     }
 
-    /// A pod that nobody else makes. Where one of that name is there, it is seen and told.
+    /// A pod that nobody else makes: a successor, or one that fetches images. Where one of that name is there, it is seen and told.
     pub(crate) async fn make_pod(&self, pod: &Pod) -> Result<(), Error> {
         unless_there(writes::create(&self.pods(), (&AGAIN).into(), pod).await)
     }

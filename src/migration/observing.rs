@@ -4,6 +4,8 @@ use crate::agent::api::StateTask;
 use crate::kit::digest::Digest;
 use crate::kit::error::Error;
 use crate::migration::api::{Journey, Migration, MigrationStatus, OwnerNote};
+use crate::migration::fetching;
+use crate::migration::images::come_first;
 use crate::migration::journey::{Family, controller};
 use crate::migration::pods::{is_alive, is_source, moved_by, restored_by};
 use crate::migration::sight::Sight;
@@ -240,7 +242,14 @@ impl Eyes {
         let operation = migration.uid().unwrap_or_default();
         let [source_task, target_task] =
             [&journey.source_node, &journey.target_node].map(|node| task_name(&operation, node));
+        let fetcher = fetching::name(&operation);
+        let fetcher = if come_first(journey.order, &journey.images) {
+            self.get(&fetcher).await?
+        } else {
+            None
+        };
         Ok(Sight {
+            fetcher,
             source,
             pods,
             tasks: [self.get(&source_task).await?, self.get(&target_task).await?],

@@ -20,10 +20,12 @@ mod deciding;
 mod ordering;
 
 use crate::agent::api::{
-    Order, SourceReport, StateTaskSpec, TargetPod, TargetReport, TargetStanding,
+    ImageNote, ImagesReport, Order, SourceReport, StateTaskSpec, TargetPod, TargetReport,
+    TargetStanding,
 };
 use crate::hold::rules::Rules;
 use crate::migration::api::{Binding, MigrationSpec, MigrationStatus, Mode, OnFailure, ProofNote};
+use crate::migration::images::come_first;
 
 /// A node's StateTask, as the leader sees it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -88,6 +90,8 @@ pub struct Course {
     pub is_bare: bool,
     /// The containers that are restored.
     pub restores: Vec<String>,
+    /// The images that it needs there.
+    pub images: Vec<ImageNote>,
     /// Init containers that had finished.
     pub finished: Vec<String>,
     /// Volumes are filled before it starts.
@@ -107,6 +111,15 @@ pub enum Stop {
     Unwanted,
 }
 
+/// How images come, besides what the target says of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ImagesSeen<'a> {
+    /// Why they will not.
+    pub fault: Option<&'a str>,
+    /// A pod of ours has asked the kubelet for them, and got them.
+    pub are_fetched: bool,
+}
+
 /// Everything that one pass needs to know.
 #[derive(Debug, Clone)]
 pub struct Observed<'a> {
@@ -120,6 +133,8 @@ pub struct Observed<'a> {
     pub is_deleting: bool,
     /// Why it is not to go on, if it need not.
     pub stop: Option<Stop>,
+    /// How the images come that the target needs.
+    pub images: ImagesSeen<'a>,
     /// The pod's node is gone for good: nobody there will answer any more.
     pub is_source_lost: bool,
     /// The pod that moves.
@@ -222,6 +237,25 @@ impl Observed<'_> {
     /// The source may run again: it waits, and nothing of its state has run elsewhere.
     fn goes_back(&self) -> bool {
         self.is_prepare_first() && !self.status.ran
+    }
+
+    /// The target has all images that it needs, and the same ones: asked until the source may be frozen.
+    fn are_images_proven(&self) -> bool {
+        let report = self.target.target;
+        let said = report.and_then(|report| report.images.as_ref());
+        self.course.images.is_empty()
+            || said.is_some_and(|report| report.are_proven() && !self.is_to_be_asked_for(report))
+    }
+
+    /// The kubelet may have to get one of them, get another one, or not give it to this pod; and that would come out in the freeze.
+    fn is_to_be_asked_for(&self, report: &ImagesReport) -> bool {
+        self.course.images.iter().any(|note| note.asked) && !report.asked
+    }
+
+    /// Nothing is touched before they are there.
+    #[must_use]
+    pub fn waits_for_images(&self) -> bool {
+        come_first(self.course.order, &self.course.images) && !self.are_images_proven()
     }
 
     fn is_prepare_first(&self) -> bool {

@@ -1,8 +1,11 @@
 //! What of a pod keeps it where it is, as far as its spec tells: found out before anything is touched. Pure.
 
 mod freezing;
+mod pulling;
 
 use crate::kit::names;
+use crate::migration::images::containers;
+use crate::migration::journey::controller;
 use crate::preflight::finding::Finding;
 use crate::preflight::list::Item;
 pub(crate) use freezing::of_freeze;
@@ -29,6 +32,7 @@ pub(crate) fn findings(pod: &Pod) -> Vec<Finding> {
     found.extend(spec.volumes.iter().flatten().filter_map(of_volume));
     found.extend(containers(spec).flat_map(of_container));
     found.extend(profiles(spec));
+    found.extend(pulling::of_images(spec, has_owner(pod)));
     if found
         .iter()
         .all(|one| one.id != Item::NotRunning.about().id)
@@ -36,6 +40,11 @@ pub(crate) fn findings(pod: &Pod) -> Vec<Finding> {
         found.extend(not_started(pod));
     }
     found
+}
+
+/// Somebody makes its successor beside it.
+fn has_owner(pod: &Pod) -> bool {
+    controller(pod.owner_references()).is_some()
 }
 
 /// There is a state of it to move, and nobody else moves it.
@@ -126,13 +135,6 @@ fn of_volume(volume: &Volume) -> Option<Finding> {
         || volume.downward_api.is_some();
     let sentence = format!("the volume {name} is of a kind that cannot be moved yet");
     (!moves).then(|| Finding::new(Item::VolumeKind, &sentence))
-}
-
-fn containers(spec: &PodSpec) -> impl Iterator<Item = &Container> {
-    spec.init_containers
-        .iter()
-        .flatten()
-        .chain(&spec.containers)
 }
 
 fn of_container(container: &Container) -> Vec<Finding> {

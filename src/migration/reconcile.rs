@@ -10,11 +10,12 @@ use crate::kit::finalizers::finalizers;
 use crate::kit::names;
 use crate::migration::api::{Journey, Migration, MigrationStatus, Stage};
 use crate::migration::hands::Hands;
+use crate::migration::images::Fault;
 use crate::migration::observing::Eyes;
-use crate::migration::plan::{Course, Observed, SourcePod, Step, Stop, TaskSeen, plan};
+use crate::migration::plan::{Course, ImagesSeen, Observed, SourcePod, Step, Stop, TaskSeen, plan};
 use crate::migration::sight::Sight;
 use crate::migration::summary::Aside;
-use crate::migration::{herding, many, summary};
+use crate::migration::{fetching, herding, many, summary};
 use crate::node::agents::Agents;
 use crate::node::lease::desk::Desk;
 use crate::process::clients::Clients;
@@ -153,12 +154,17 @@ impl Pass<'_> {
         );
         let [source, target] = sight.answers();
         course.target_address = self.address(journey, source).await?;
+        let fault = sight.image_fault(self.migration, clock::now());
         let observed = Observed {
             course: &course,
             status: &status,
             refusal: None,
             is_deleting: self.migration.metadata.deletion_timestamp.is_some(),
             stop: self.stop(&source, &sight),
+            images: ImagesSeen {
+                fault: fault.as_ref().and_then(Fault::over),
+                are_fetched: fetching::has_fetched(&course, sight.fetcher.as_ref()),
+            },
             is_source_lost: sight.is_source_lost(),
             source_pod: sight.source_pod(&course.operation),
             pods: &candidates,
@@ -172,28 +178,44 @@ impl Pass<'_> {
         let decides = steps.iter().any(|step| matches!(step, Step::Status(_)));
         let is_over = status.stage == Stage::Closed && !decides;
         let mut aside = sight.aside(self.migration);
-        for step in steps {
-            match Box::pin(self.act(step, &observed, &sight)).await {
-                Ok(()) => {}
-                // The nodes follow their records; all pods of the namespace go.
-                Err(error) if observed.is_deleting && error.is_of_what_goes() => {
-                    self.release().await?;
-                    return Ok(Next::Over);
+        aside.pulling = fault.as_ref().and_then(Fault::yet).map(str::to_owned);
+        match Box::pin(self.do_all(steps, &observed, &sight)).await {
+            Ok(()) => {}
+            // The nodes follow their records; all pods of the namespace go.
+            Err(error) if observed.is_deleting && error.is_of_what_goes() => {
+                self.release().await?;
+                return Ok(Next::Over);
+            }
+            Err(error) => {
+                // Whoever waits for it learns why it does not go on.
+                if error.is_refused() {
+                    aside.refused = Some(chain(&error));
+                    self.tell(&observed, &aside, &status).await?;
                 }
-                Err(error) => {
-                    // Whoever waits for it learns why it does not go on.
-                    if error.is_refused() {
-                        aside.refused = Some(chain(&error));
-                        self.tell(&observed, &aside, &status).await?;
-                    }
-                    return Err(error);
-                }
+                return Err(error);
             }
         }
         if !decides {
             self.tell(&observed, &aside, &status).await?;
         }
         Ok(if is_over { Next::Over } else { Next::Soon })
+    }
+
+    /// The plan's steps, in their order; then, if nothing was decided, what is to be done about images.
+    async fn do_all(
+        &self,
+        steps: Vec<Step>,
+        observed: &Observed<'_>,
+        sight: &Sight,
+    ) -> Result<(), Error> {
+        let decides = steps.iter().any(|step| matches!(step, Step::Status(_)));
+        for step in steps {
+            Box::pin(self.act(step, observed, sight)).await?;
+        }
+        if decides {
+            return Ok(());
+        }
+        Box::pin(self.fetch(observed, sight)).await
     }
 
     /// Where the target's agent is. One that is away for a moment is where it was.
@@ -324,6 +346,7 @@ fn nothing_seen<'a>(course: &'a Course, status: &'a MigrationStatus) -> Observed
         refusal: None,
         is_deleting: false,
         stop: None,
+        images: ImagesSeen::default(),
         is_source_lost: false,
         source_pod: SourcePod::Gone,
         pods: &[],

@@ -1,14 +1,16 @@
 //! What is to be seen of a Migration that has begun, and what that comes to for its plan. Pure.
 
-use crate::agent::api::{Measured, StateTask};
+use crate::agent::api::{Measured, SourceStanding, StateTask};
 use crate::migration::api::{Migration, MigrationStatus, ProofKind, ProofNote};
 use crate::migration::equal::{differs, digest};
+use crate::migration::images::{self, Fault, fault};
 use crate::migration::observing::status;
 use crate::migration::plan::{Candidate, SourcePod, TaskSeen};
 use crate::migration::pods::{is_alive, is_detached, is_gated};
 use crate::migration::request::{key, said_off};
 use crate::migration::summary::Aside;
 use crate::node::select::{is_out_of_service, is_ready};
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
@@ -18,6 +20,8 @@ pub(crate) struct Sight {
     pub(crate) source: Option<Pod>,
     pub(crate) pods: Vec<Pod>,
     pub(crate) tasks: [Option<StateTask>; 2],
+    /// The pod that has images fetched, where one was made.
+    pub(crate) fetcher: Option<Pod>,
     pub(crate) target_node: Option<Node>,
     pub(crate) source_node: Option<Node>,
     /// Its owner wants no pods like it any more.
@@ -107,8 +111,30 @@ impl Sight {
             name_taken: self.is_name_taken && !status.decision.is_final(),
             unlike: unlike.map(|(pod, path)| format!("{pod}: {path}")).next(),
             refused: None,
+            pulling: None,
             said: self.tasks.iter().flatten().find_map(complaint),
         }
+    }
+
+    /// Why the images do not come that the target needs, while nothing stands still for them.
+    pub(crate) fn image_fault(&self, migration: &Migration, now: Timestamp) -> Option<Fault> {
+        let status = status(migration);
+        let [source, target] = self.answers();
+        let standing = source.source.map(|report| report.standing);
+        let is_early = matches!(standing, None | Some(SourceStanding::Idle));
+        let journey = status
+            .journey
+            .as_ref()
+            .filter(|journey| is_early && !journey.images.is_empty())?;
+        let bound = status.target.as_ref();
+        let successor = bound.and_then(|bound| self.pod(&bound.pod_uid));
+        let seen = images::Sight {
+            report: target.target.and_then(|report| report.images.as_ref()),
+            source: self.source.as_ref(),
+            pods: [successor, self.fetcher.as_ref()],
+            began: status.began_at.as_ref().map(|time| time.0),
+        };
+        fault(&seen, &journey.target_node, now)
     }
 
     /// The target is known to be off. The taint stays after the node is back, until somebody takes it away; and a person's word is about

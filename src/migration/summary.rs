@@ -33,6 +33,8 @@ pub(crate) struct Aside {
     pub(crate) unlike: Option<String>,
     /// What the API server does not let be done.
     pub(crate) refused: Option<String>,
+    /// Why an image has not come yet.
+    pub(crate) pulling: Option<String>,
     /// What a node says of why a state does not go on.
     pub(crate) said: Option<String>,
 }
@@ -240,10 +242,7 @@ fn succeeded(
             ("Waiting", status.waiting.clone().unwrap_or_default())
         }
         Phase::Preflighted if status.stage == Stage::Closed => ("CanMove", can_move(status)),
-        Phase::Pending | Phase::Preflighted => (
-            "Moving",
-            format!("a pod that is to get the state is being made ready on {to}"),
-        ),
+        Phase::Pending | Phase::Preflighted => ("Moving", getting_ready(seen, aside)),
         Phase::Prepared => (
             "Moving",
             format!("the pod on {to} waits; the source is about to be frozen"),
@@ -263,6 +262,21 @@ fn succeeded(
         holds: matches!(reason, "Moved" | "CanMove"),
         reason,
         message: former.unwrap_or(message),
+    }
+}
+
+/// What is done before a pod waits.
+fn getting_ready(seen: &Observed<'_>, aside: &Aside) -> String {
+    let to = &seen.course.target_node;
+    let is_begun = seen.status.stage == Stage::Begun;
+    let what = if is_begun && seen.waits_for_images() {
+        format!("the images of its containers are looked for on {to}, or fetched")
+    } else {
+        format!("a pod that is to get the state is being made ready on {to}")
+    };
+    match &aside.pulling {
+        Some(why) => format!("{what}; so far {why}"),
+        None => what,
     }
 }
 

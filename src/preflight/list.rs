@@ -46,6 +46,12 @@ pub enum Item {
     LivenessProbe,
     /// seccomp or LSM profile of a node's own.
     SecurityProfile,
+    /// The image that a container runs is not known.
+    Image,
+    /// An image named by a tag.
+    ImageTag,
+    /// A registry is asked while the pod is frozen.
+    ImageAlways,
     /// It would not be made equal.
     Successor,
     /// No node can take it.
@@ -103,7 +109,7 @@ pub struct About {
 
 impl Item {
     /// All, in the order of the table.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 42] = [
         Self::NotRunning,
         Self::RuntimeClass,
         Self::Owner,
@@ -123,6 +129,9 @@ impl Item {
         Self::PostStart,
         Self::LivenessProbe,
         Self::SecurityProfile,
+        Self::Image,
+        Self::ImageTag,
+        Self::ImageAlways,
         Self::Successor,
         Self::Node,
         Self::TcpEstablished,

@@ -23,6 +23,7 @@ mod moving;
 mod preflighting;
 mod programs;
 mod protecting;
+mod pulling;
 mod ranges;
 mod reserved;
 mod resizing;

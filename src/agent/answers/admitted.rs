@@ -178,6 +178,7 @@ impl Beginning {
     }
 
     async fn prepare(&self, number: u32, name: &str) -> Result<Line, Failure> {
+        self.targets.is_same_image(&self.whose, &self.place).await?;
         let (namespace, uid) = (&self.whose.namespace, self.whose.uid.as_str());
         let generation = self.targets.generation(namespace, uid, name).await?;
         let (host, place) = (self.host.clone(), self.place.clone());

@@ -1,6 +1,7 @@
 //! What a node is asked about the processes of a pod before anything of it is touched, and what it answers.
 
 use super::PodName;
+use super::images::ImageNote;
 use crate::preflight::finding::Finding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,4 +25,8 @@ pub struct InspectionReport {
     /// What its memory takes, about.
     #[serde(default)]
     pub memory_bytes: i64,
+    /// Which image each of its containers was made from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["container"]))]
+    pub images: Vec<ImageNote>,
 }

@@ -1,6 +1,7 @@
 //! What an agent answers: from its records, after the fact.
 
 use super::checkpoint::{CheckpointReport, CopyReport};
+use super::images::ImagesReport;
 use super::inspection::InspectionReport;
 use crate::migration::api::ProofNote;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
@@ -106,6 +107,9 @@ pub struct TargetReport {
     /// The state is here, was read again, and can be used.
     #[serde(default)]
     pub is_verified: bool,
+    /// How the images stand that it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<ImagesReport>,
     /// The pods that this operation knows here.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["uid"]))]

@@ -1,9 +1,9 @@
 //! Answers what keeps a pod where it is, once: whoever wants to know it again asks anew.
 
 use super::{Means, pass};
-use crate::agent::api::{InspectionReport, StateTask, StateTaskStatus};
+use crate::agent::api::{ImageNote, InspectionReport, StateTask, StateTaskStatus};
 use crate::agent::hands::Memory;
-use crate::agent::inspect;
+use crate::agent::{inspect, pods};
 use crate::preflight::finding::{Finding, told};
 use crate::preflight::list::Item;
 use tokio::sync::OwnedMutexGuard;
@@ -40,13 +40,41 @@ pub(super) async fn run(means: &Means, order: Option<&StateTask>, memory: OwnedM
 
 async fn report(means: &Means, uid: &str) -> InspectionReport {
     match inspect::findings(&means.host, means.prefixes, uid).await {
-        Ok((findings, memory)) => InspectionReport {
-            findings: told(findings),
-            memory_bytes: i64::try_from(memory).unwrap_or(i64::MAX),
-        },
+        Ok((mut findings, memory)) => {
+            let (images, unknown) = images(means, uid).await;
+            findings.extend(unknown);
+            InspectionReport {
+                findings: told(findings),
+                memory_bytes: i64::try_from(memory).unwrap_or(i64::MAX),
+                images,
+            }
+        }
         Err(failure) => InspectionReport {
             findings: vec![Finding::new(Item::NoAnswer, &failure.to_string())],
-            memory_bytes: 0,
+            ..InspectionReport::default()
         },
     }
+}
+
+/// The images of a pod's containers; one that nobody knows is told.
+async fn images(means: &Means, uid: &str) -> (Vec<ImageNote>, Vec<Finding>) {
+    let (mut images, mut unknown) = (Vec::new(), Vec::new());
+    // What cannot be read of a pod is told with its processes.
+    for living in pods::living(&means.host, uid).unwrap_or_default() {
+        match means.targets.seen_images().of_living(&living).await {
+            Ok(id) => images.push(ImageNote {
+                container: living.held.name,
+                id: Some(id),
+                ..ImageNote::default()
+            }),
+            Err(failure) => unknown.push(Finding::new(
+                Item::Image,
+                &format!(
+                    "the image of container {} is not known: {failure}",
+                    living.held.name
+                ),
+            )),
+        }
+    }
+    (images, unknown)
 }

@@ -1,6 +1,6 @@
 //! What a Migration's status says. The decision is changed with the `resourceVersion` that it was decided on, by the leader alone.
 
-use crate::agent::api::Order;
+use crate::agent::api::{ImageNote, Order};
 use crate::hold::record::{Proof, What};
 use crate::migration::api::Preflight;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
@@ -129,6 +129,10 @@ pub struct Journey {
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]
     pub restores: Vec<String>,
+    /// The images that it needs there: what is restored is put into the same one, or not at all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["container"]))]
+    pub images: Vec<ImageNote>,
     /// Init containers that had finished.
     #[serde(default)]
     #[schemars(extend("x-kubernetes-list-type" = "set"))]

@@ -64,7 +64,7 @@ fn give_up(seen: &Observed<'_>) -> Option<MigrationStatus> {
     } else if is_source_gone {
         reasons::SOURCE_KILLED
     } else {
-        return None;
+        seen.images.fault?
     };
     Some(with(seen, |status| status.given_up = Some(why.into())))
 }
@@ -195,7 +195,11 @@ fn allow(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
     let waits = seen.standing(&target.pod_uid) == Some(TargetStanding::Waiting);
     let is_here = |report: &TargetReport| report.is_verified;
     let is_safe = seen.is_prepare_first() || seen.task(&target.node).target.is_some_and(is_here);
-    if !waits || !is_safe || is_given_up(seen) || seen.pod(&target.pod_uid).is_none() {
+    // What is restored is put into the image that it comes from. Where the pod is dead there is no way back; then that is looked at when
+    // a container is made.
+    let has_images = !seen.is_prepare_first() || seen.status.ran || seen.are_images_proven();
+    let is_alive = seen.pod(&target.pod_uid).is_some();
+    if !waits || !is_safe || !has_images || is_given_up(seen) || !is_alive {
         return None;
     }
     Some(with(seen, |status| {

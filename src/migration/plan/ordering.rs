@@ -76,6 +76,12 @@ fn word(seen: &Observed<'_>) -> Word {
         (Order::FreezeFirst, Outcome::Undecided) if is_verified || was == Some(Word::Supersede) => {
             Word::Supersede
         }
+        // Once it may be frozen it is told nothing else for their sake.
+        (Order::FreezeFirst, Outcome::Undecided)
+            if seen.waits_for_images() && was.is_none_or(|was| was == Word::Stand) =>
+        {
+            Word::Stand
+        }
         (Order::PrepareFirst, Outcome::Allowed) | (Order::FreezeFirst, Outcome::Undecided) => {
             Word::Freeze
         }
@@ -125,10 +131,18 @@ fn target_order(seen: &Observed<'_>, node: &str) -> TargetOrder {
         source_uid: course.pod_uid.clone(),
         generation: course.generation.clone(),
         restores: course.restores.clone(),
+        images: course.images.clone(),
+        asked: seen.images.are_fetched || was_asked(seen, node),
         finished: finished.to_vec(),
         fills_volumes: course.fills_volumes && !is_fresh,
         revoke: void.map(|bound| bound.pod_uid.clone()).collect(),
     }
+}
+
+/// The pod that had them fetched is gone soon after; what it has done stays done.
+fn was_asked(seen: &Observed<'_>, node: &str) -> bool {
+    let former = seen.task(node).spec.and_then(|spec| spec.target.as_ref());
+    former.is_some_and(|order| order.asked)
 }
 
 /// Nothing is to run in this pod, unless something did.
@@ -154,7 +168,7 @@ fn prepare(seen: &Observed<'_>) -> Vec<Step> {
     let standing = seen.source.source.map(|report| report.standing);
     match (course.order, seen.source_pod) {
         (Order::PrepareFirst, SourcePod::Here { is_detached: false })
-            if seen.status.given_up.is_none() =>
+            if seen.status.given_up.is_none() && !seen.waits_for_images() =>
         {
             steps.push(Step::Detach);
         }

@@ -1,5 +1,6 @@
 //! What is decided and done in one pass.
 
+mod images;
 mod ways_back;
 
 use super::*;
@@ -13,6 +14,7 @@ struct Scene {
     refusal: Option<&'static str>,
     is_deleting: bool,
     stop: Option<Stop>,
+    images: ImagesSeen<'static>,
     is_source_lost: bool,
     source_pod: SourcePod,
     pods: Vec<Candidate>,
@@ -47,6 +49,7 @@ impl Scene {
                 older: None,
                 is_bare: order == Order::FreezeFirst,
                 restores: vec!["a".into(), "b".into()],
+                images: Vec::new(),
                 finished: vec!["init".into()],
                 fills_volumes: true,
                 retries: 1,
@@ -56,6 +59,7 @@ impl Scene {
             refusal: None,
             is_deleting: false,
             stop: None,
+            images: ImagesSeen::default(),
             is_source_lost: false,
             source_pod: SourcePod::Here { is_detached: false },
             pods: Vec::new(),
@@ -116,6 +120,7 @@ impl Scene {
             refusal: self.refusal,
             is_deleting: self.is_deleting,
             stop: self.stop,
+            images: self.images,
             is_source_lost: self.is_source_lost,
             source_pod: self.source_pod,
             pods: &self.pods,

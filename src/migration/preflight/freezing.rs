@@ -1,6 +1,6 @@
 //! What a pod's memory says of how long it would be frozen, and who would not wait for that. Pure.
 
-use super::containers;
+use crate::migration::images::containers;
 use crate::preflight::finding::Finding;
 use crate::preflight::list::Item;
 use k8s_openapi::api::core::v1::{Pod, Probe};

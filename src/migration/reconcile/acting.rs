@@ -9,7 +9,7 @@ use crate::migration::observing::task_name;
 use crate::migration::plan::{Observed, Step};
 use crate::migration::sight::Sight;
 use crate::migration::summary::Aside;
-use crate::migration::{bare, pods, summary};
+use crate::migration::{bare, fetching, pods, summary};
 use crate::process::writes;
 use kube::Resource;
 
@@ -76,6 +76,17 @@ impl Pass<'_> {
                     _ => Ok(()),
                 }
             }
+        }
+    }
+
+    /// Images come to the target before they are needed, and what fetched them goes.
+    pub(super) async fn fetch(&self, observed: &Observed<'_>, sight: &Sight) -> Result<(), Error> {
+        let owner = self.migration.controller_owner_ref(&());
+        let pods = (sight.source.as_ref(), sight.fetcher.as_ref());
+        match fetching::plan(observed, pods, owner) {
+            Some(fetching::Act::Make(pod)) => self.hands.make_pod(&pod).await,
+            Some(fetching::Act::Delete) => self.hands.end_pod(sight.fetcher.as_ref(), false).await,
+            None => Ok(()),
         }
     }
 

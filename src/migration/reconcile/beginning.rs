@@ -1,10 +1,13 @@
 //! A Migration that is new: looked at whole, then refused, or begun, or, if it is a dry run, told.
 
 use super::{Next, Pass, nothing_seen};
-use crate::agent::api::{InspectOrder, InspectionReport, PodName, StateTask, StateTaskSpec};
+use crate::agent::api::{
+    ImageNote, InspectOrder, InspectionReport, PodName, StateTask, StateTaskSpec,
+};
 use crate::kit::error::Error;
 use crate::migration::api::{MigrationStatus, Outcome, Preflight, Stage};
 use crate::migration::beginning::{Looked, look};
+use crate::migration::images;
 use crate::migration::preflight::of_freeze;
 use crate::migration::seats::under;
 use crate::migration::summary::Aside;
@@ -21,8 +24,8 @@ use std::time::Duration;
 enum Heard {
     /// Nothing yet.
     Nothing,
-    /// This; and the order that it answers, which has done its duty.
-    Findings(Vec<Finding>, Option<Box<StateTask>>),
+    /// This, and which images its containers run; and the order that it answers, which has done its duty.
+    Findings(Vec<Finding>, Vec<ImageNote>, Option<Box<StateTask>>),
 }
 
 impl Pass<'_> {
@@ -41,13 +44,14 @@ impl Pass<'_> {
         if !is_dry && let Some(next) = self.before_asking(status, &looked).await? {
             return Box::pin(self.say(next)).await;
         }
-        let Heard::Findings(heard, order) = self.heard(&looked).await? else {
+        let Heard::Findings(heard, images, order) = self.heard(&looked).await? else {
             let node = node_of(&looked);
             let why = format!("the agent of node {node} is asked what the pod's processes do");
             Box::pin(self.say(later(status, why))).await?;
             return Ok(Next::Soon);
         };
         looked.findings.extend(heard);
+        note_images(&mut looked, &images);
         // Nobody else begins between the look at the others and the word that this one has begun.
         let _turns = self.context.beginning.lock().await;
         let Some(next) = self.verdict(status, looked).await? else {
@@ -124,7 +128,7 @@ impl Pass<'_> {
     /// Asks the agent of the pod's node, once, and takes its answer.
     async fn heard(&self, looked: &Looked) -> Result<Heard, Error> {
         let Some(pod) = looked.pod.as_ref().filter(|_| looked.is_ours) else {
-            return Ok(Heard::Findings(Vec::new(), None));
+            return Ok(Heard::Findings(Vec::new(), Vec::new(), None));
         };
         let name = format!("inspect-{}", self.operation());
         let Some(task) = self.eyes.task(&name).await? else {
@@ -150,15 +154,17 @@ impl Pass<'_> {
             return Ok(Heard::Nothing);
         }
         let status = task.status.as_ref();
-        if let Some(report) = status.and_then(|status| status.inspection.clone()) {
+        if let Some(mut report) = status.and_then(|status| status.inspection.clone()) {
+            let images = std::mem::take(&mut report.images);
             let findings = with_times(report, looked);
-            return Ok(Heard::Findings(findings, Some(Box::new(task))));
+            return Ok(Heard::Findings(findings, images, Some(Box::new(task))));
         }
         if self.is_unanswered(&task) {
             let node = node_of(looked);
             let what = format!("the agent of node {node} does not say what the pod's processes do");
             let finding = Finding::new(Item::NoAnswer, &what);
-            return Ok(Heard::Findings(vec![finding], Some(Box::new(task))));
+            let order = Some(Box::new(task));
+            return Ok(Heard::Findings(vec![finding], Vec::new(), order));
         }
         Ok(Heard::Nothing)
     }
@@ -194,6 +200,21 @@ fn node_of(looked: &Looked) -> String {
     let spec = looked.pod.as_ref().and_then(|pod| pod.spec.as_ref());
     spec.and_then(|spec| spec.node_name.clone())
         .unwrap_or_default()
+}
+
+/// What it needs where it goes. That its node has not answered at all is told already.
+fn note_images(looked: &mut Looked, said: &[ImageNote]) {
+    let (Some(pod), Some(journey)) = (&looked.pod, &mut looked.journey) else {
+        return;
+    };
+    match images::known(pod, journey, said) {
+        Ok(images) => journey.images = images,
+        Err(finding) => {
+            if !looked.findings.iter().any(Finding::refuses) {
+                looked.findings.push(finding);
+            }
+        }
+    }
 }
 
 /// What its memory says of the freeze, beside what its node says.

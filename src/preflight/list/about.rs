@@ -30,7 +30,7 @@ const fn warns(id: &'static str, what: &'static str, cure: &'static str) -> Abou
 }
 
 /// What is said of each; `Node` is not among them.
-const ALL: [(Item, About); 38] = [
+const ALL: [(Item, About); 41] = [
     (
         Item::NotRunning,
         refuses(
@@ -173,6 +173,30 @@ const ALL: [(Item, About); 38] = [
             "security-profile",
             "a seccomp or AppArmor profile that lies on the node (`Localhost`)",
             "see that the same profile lies on the node that it goes to: without it the pod there is not made, and this one runs on",
+        ),
+    ),
+    (
+        Item::Image,
+        refuses(
+            "image",
+            "the image that a container runs is not known",
+            "see that an agent of this version runs on its node, and finds the node's container runtime",
+        ),
+    ),
+    (
+        Item::ImageTag,
+        warns(
+            "image-tag",
+            "an image that is named by a tag, and may be another one by now",
+            "none while the tag stays: name the image by its digest (name@sha256:…); should the node that it goes to have another image, or get one, this pod runs on",
+        ),
+    ),
+    (
+        Item::ImageAlways,
+        warns(
+            "image-always",
+            "`imagePullPolicy: Always` of a container that is made while the pod is frozen: all of a pod that nobody owns, and of others all but the first",
+            "set IfNotPresent: a registry that is slow, or away, keeps the pod frozen for longer",
         ),
     ),
     (

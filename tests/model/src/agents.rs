@@ -174,6 +174,7 @@ impl Model {
             } else {
                 world.is_verified
             },
+            images: None,
             pods: self.standings_at(world, node),
         });
         self.reports.id(Report {

@@ -5,7 +5,9 @@ use crate::world::{Api, Order as Object, SOURCE, TARGET, World};
 use holdfast::agent::api::{StateTaskSpec, Word};
 use holdfast::hold::rules::Rule;
 use holdfast::migration::api::{ProofKind, ProofNote};
-use holdfast::migration::plan::{Candidate, Observed, SourcePod, Step, Stop, TaskSeen, plan};
+use holdfast::migration::plan::{
+    Candidate, ImagesSeen, Observed, SourcePod, Step, Stop, TaskSeen, plan,
+};
 use holdfast::migration::sweep::{Stray, sweep};
 use std::rc::Rc;
 
@@ -34,6 +36,7 @@ impl Model {
             refusal: None,
             is_deleting: view.migration == Object::Deleting,
             stop: view.is_late.then_some(Stop::Late),
+            images: ImagesSeen::default(),
             is_source_lost: false,
             source_pod: if view.source_pod.exists() {
                 SourcePod::Here {

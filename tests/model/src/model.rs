@@ -137,6 +137,8 @@ fn course(scope: &Scope) -> Course {
         target_address: None,
         is_bare: scope.is_bare,
         restores: CONTAINER.map(str::to_owned).into(),
+        // Whether they are there lets a pod be frozen or not, and nothing else: here they are.
+        images: Vec::new(),
         finished: vec!["init".into()],
         fills_volumes: true,
         retries: scope.retries,

@@ -5,7 +5,7 @@ from .programs import PROGRAMS
 from .refusal import BadUsage
 
 TREES = {"debian": parts.node_tree, "criu": parts.criu_layer, "crun": parts.crun_layer, "qemu": emulation.qemu_layer, "system": emulation.system_layer,
-         "programs": parts.program_image}
+         "programs": parts.program_image, "registry": parts.registry_layer}
 OTHERS = {"images": parts.sample_images, "shim": shim.obtain}
 FROM_TREE = {"etcd": "usr/bin/etcd", "etcdctl": "usr/bin/etcdctl", "busybox": "usr/bin/busybox"}
 

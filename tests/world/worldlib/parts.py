@@ -37,6 +37,12 @@ def crun_layer():
     return cache.obtain("crun", key, lambda into: debian.add_layer(into, [node_tree()], "crun", ["crun"], 10))
 
 
+def registry_layer():
+    """A registry of images, and what it needs. No node of the world has it; a test that needs one puts it there."""
+    key = debian.key(["node", "registry"], ["docker-registry"], "1")
+    return cache.obtain("registry", key, lambda into: debian.add_layer(into, [node_tree()], "registry", ["docker-registry"], 15))
+
+
 def sample_images():
     """A directory with busybox.tar and pause.tar."""
     tree = node_tree()

@@ -88,7 +88,8 @@ impl Scene {
             json!({ "name": "web", "uid": "uid-web" })
         );
         assert_eq!(task["metadata"]["ownerReferences"][0]["uid"], "op");
-        task["status"] = json!({ "inspection": { "findings": findings, "memoryBytes": 1000 } });
+        let images = json!([{ "container": "c", "id": "digest" }]);
+        task["status"] = json!({ "inspection": { "findings": findings, "memoryBytes": 1000, "images": images } });
         self.0.put(TASK, task);
     }
 
@@ -149,6 +150,23 @@ async fn what_warns_is_told_and_the_migration_begins() {
     );
     assert_eq!(begun.preflight.unwrap().findings[0].id, "tcp-established");
     assert_eq!(begun.waiting, None);
+    let images = begun.journey.unwrap().images;
+    assert_eq!(images[0].id.as_deref(), Some("digest"));
+    scene.is_untouched();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_image_nobody_knows_is_not_touched() {
+    let scene = Scene::new(&json!({}));
+    scene.pass().await;
+    scene.answers(&json!([]));
+    let mut task = scene.0.stored(TASK).unwrap();
+    task["status"]["inspection"]["images"] = json!([]);
+    scene.0.put(TASK, task);
+    let refused = scene.pass().await;
+    assert_eq!(refused.phase, Phase::Failed);
+    let why = "does not say which image container c runs";
+    assert!(message(&refused).contains(why), "{refused:?}");
     scene.is_untouched();
 }
 
