@@ -60,8 +60,15 @@ impl Looked {
         if migration.spec.dry_run {
             let cure = "wait until that is over: kubectl get leases";
             self.findings.push(Finding::cured(Item::Node, &why, cure));
-        } else if self.held.is_none() {
-            self.held = Some(format!("{why}, which goes first"));
+        } else {
+            // One is named, or all are counted up.
+            let is_list = why.contains(": ");
+            let end = if is_list {
+                "; who holds one goes"
+            } else {
+                ", which goes"
+            };
+            self.held = Some(format!("{why}{end} first"));
         }
     }
 }

@@ -81,7 +81,7 @@ pub(super) async fn waits_and_goes_on(world: &World) {
     migrate(world, "waits", &json!({ "podName": name(&before) }));
     eventually("it says for whom it waits", 60, || {
         let status = get(world, "get migration waits")["status"].clone();
-        let who = format!("{other} is held by Migration default/root, which goes first");
+        let who = format!("{other} is held by Migration default/root");
         let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
         let is_waiting = conditions.iter().any(|one| one["reason"] == "Waiting");
         ready((is_waiting && why(&status).contains(&who)).then_some(()))

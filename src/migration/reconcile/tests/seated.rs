@@ -125,6 +125,10 @@ async fn a_node_that_is_held_is_not_chosen() {
     scene.held("n2");
     let waits = scene.pass().await;
     assert_eq!(reason(&waits), "Waiting", "there is no other: {waits:?}");
+    assert_eq!(
+        message(&waits),
+        "no node can take it: n1 is where it is; n2 is held by Migration apps/all; who holds one goes first"
+    );
     let mut third = scene.0.stored("/api/v1/nodes/n2").unwrap();
     third["metadata"]["name"] = json!("n3");
     scene.0.put("/api/v1/nodes/n3", third);
