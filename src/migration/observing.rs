@@ -96,6 +96,11 @@ impl Eyes {
         writes::rehearse(&pods, pod).await
     }
 
+    /// The Migration of this name, as it is now.
+    pub(crate) async fn migration(&self, name: &str) -> Result<Option<Migration>, Error> {
+        self.get(name).await
+    }
+
     /// Those of its pods.
     pub(crate) async fn children(&self, parent: &Migration) -> Result<Vec<Migration>, Error> {
         let uid = parent.uid();

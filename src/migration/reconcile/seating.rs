@@ -4,10 +4,11 @@ use super::Pass;
 use crate::kit::error::{Error, chain};
 use crate::migration::api::Journey;
 use crate::migration::seats::{moves, seat};
-use crate::migration::turns::{Turn, turn};
+use crate::migration::turns::{Turn, open_journey, turn};
 use crate::node::lease::book::Book;
 use crate::node::lease::desk::Ledger;
 use crate::node::lease::plan::{Claim, claim, left};
+use kube::ResourceExt;
 
 /// Whether a Migration may begin, and what is to be written before it does.
 pub(super) struct Seating {
@@ -46,7 +47,7 @@ impl Pass<'_> {
         desk.write(&seating.ledger, &seating.next).await
     }
 
-    /// Gives them back. Only one with our finalizer has any.
+    /// Gives them back, if it has not begun, or is over. Only one with our finalizer has any.
     pub(super) async fn rise(&self) -> Result<(), Error> {
         if !self.is_held() {
             return Ok(());
@@ -57,7 +58,17 @@ impl Pass<'_> {
         let books = ledger.books.iter();
         let mine = books.filter(|book| book.seats.iter().any(|seat| seat.uid == own));
         let next: Vec<_> = mine.map(|book| left(book, &own)).collect();
+        if next.is_empty() || self.has_begun().await? {
+            return Ok(());
+        }
         desk.write(&ledger, &next).await
+    }
+
+    /// What this pass was given may be older than what the last one wrote: a watch tells of it a moment later.
+    async fn has_begun(&self) -> Result<bool, Error> {
+        let now = self.eyes.migration(&self.migration.name_any()).await?;
+        let now = now.filter(|now| now.uid() == self.migration.uid());
+        Ok(now.is_some_and(|now| open_journey(&now).is_some()))
     }
 
     /// The same at the end. That it cannot be written keeps no Migration from going: a seat of one that is over is struck out.

@@ -56,6 +56,11 @@ impl Scene {
     }
 
     pub(super) async fn try_pass(&self) -> Result<Action, Error> {
+        self.try_pass_of(self.0.stored(MIGRATION).unwrap()).await
+    }
+
+    /// With what a watch has told, which may be older than what is so.
+    pub(super) async fn try_pass_of(&self, seen: Value) -> Result<Action, Error> {
         let reporter = Reporter {
             controller: "test".into(),
             instance: None,
@@ -74,8 +79,7 @@ impl Scene {
             },
             beginning: Mutex::default(),
         };
-        let stored = self.0.stored(MIGRATION).unwrap();
-        let migration = serde_json::from_value(stored).unwrap();
+        let migration = serde_json::from_value(seen).unwrap();
         reconcile(Arc::new(migration), Arc::new(context)).await
     }
 

@@ -101,6 +101,23 @@ async fn one_that_dies_with_its_seats_takes_them_again_or_gives_them_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pass_that_saw_it_before_it_began_takes_nothing_away() {
+    let scene = Scene::new(&json!({}));
+    scene.pass().await;
+    scene.answers(&json!([]));
+    scene.pass().await;
+    let mut before = scene.0.stored(MIGRATION).unwrap();
+    assert_eq!(scene.pass().await.stage, Stage::Begun);
+    // What its node had answered is done with, and is asked for anew.
+    assert!(scene.try_pass_of(before.clone()).await.is_ok());
+    assert_eq!([scene.seats("n1"), scene.seats("n2")], [["op"], ["op"]]);
+    before["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    let late = scene.try_pass_of(before).await;
+    assert!(late.unwrap_err().is_conflict());
+    assert_eq!([scene.seats("n1"), scene.seats("n2")], [["op"], ["op"]]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn it_waits_for_whoever_holds_its_node_or_the_one_that_is_named() {
     for node in ["n1", "n2"] {
         let scene = Scene::new(&json!({ "destinationNode": "n2" }));
@@ -180,6 +197,7 @@ async fn at_its_end_it_leaves_both_and_nobody_is_kept_by_a_seat() {
     for is_forbidden in [false, true] {
         let scene = Scene::new(&json!({}));
         scene.settle().await;
+        assert_eq!([scene.seats("n1"), scene.seats("n2")], [["op"], ["op"]]);
         let mut migration = scene.0.stored(MIGRATION).unwrap();
         migration["status"] = json!({ "stage": "Closed" });
         scene.0.put(MIGRATION, migration);
