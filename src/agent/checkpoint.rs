@@ -142,6 +142,9 @@ fn at_large(seen: &Seen<'_>) -> Option<Act> {
         )),
         Found::Part => Some(Act::Fail(why(seen))),
         Found::Nothing if has_ended(seen) => Some(Act::Fail(why(seen))),
+        Found::Nothing if order.is_taken => Some(Act::Fail(
+            "it was kept here, and is not here any more: make another Checkpoint".into(),
+        )),
         Found::Nothing => begin(seen, order),
     }
 }

@@ -112,6 +112,12 @@ impl Seen {
     fn is_deleting(&self) -> bool {
         self.checkpoint.metadata.deletion_timestamp.is_some()
     }
+
+    /// It was taken, and its order is gone: so may it be, and nobody would let an order go that was given once more.
+    fn lacks_its_order(&self) -> bool {
+        let status = self.checkpoint.status.as_ref();
+        status.is_some_and(|status| status.phase == Phase::Succeeded) && self.task.is_none()
+    }
 }
 
 /// Runs until the runner stops.
@@ -147,6 +153,9 @@ async fn reconcile(checkpoint: Arc<Checkpoint>, context: Arc<Context>) -> Result
         return Ok(Action::await_change());
     };
     let seen = Box::pin(context.observe(checkpoint)).await?;
+    if seen.lacks_its_order() && context.now(&seen.checkpoint).await?.is_none() {
+        return Ok(Action::await_change());
+    }
     let steps = plan(&seen.observed());
     let is_quiet = steps.is_empty();
     for step in steps {
@@ -183,9 +192,12 @@ impl Context {
         if seen.metadata.deletion_timestamp.is_none() {
             return Ok(Some(seen));
         }
-        let namespace = seen.namespace().unwrap_or_default();
-        let all: Api<Checkpoint> = Api::namespaced(self.client.clone(), &namespace);
-        let now = get(&all, "checkpoint", &seen.name_any()).await?;
+        self.now(&seen).await
+    }
+
+    async fn now(&self, seen: &Checkpoint) -> Result<Option<Arc<Checkpoint>>, Error> {
+        let checkpoints = self.checkpoints(&seen.namespace().unwrap_or_default());
+        let now = get(&checkpoints, "checkpoint", &seen.name_any()).await?;
         Ok(now.filter(|now| now.uid() == seen.uid()).map(Arc::new))
     }
 

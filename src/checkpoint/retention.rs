@@ -83,16 +83,18 @@ fn superseded(slots: &Slots<'_>, one: &Generation<'_>, generations: usize, going
 fn shrink(slots: &Slots<'_>, node: &str, limit: i64, going: &mut Going) {
     let stays = |going: &Going, one: &Generation<'_>| !one.is_going && !going.has(one);
     let there = slots.oldest_first().filter(|one| stays(going, one));
-    let mut kept = there.fold(0, |sum: i64, one| sum.saturating_add(one.bytes_on(node)));
+    // Wider than what a node says: one that lies must not make a sum that comes to nothing when it is taken away again.
+    let bytes = |one: &Generation<'_>| i128::from(one.bytes_on(node));
+    let mut kept = there.fold(0, |sum: i128, one| sum.saturating_add(bytes(one)));
     for one in slots.oldest_first() {
-        if kept <= limit {
+        if kept <= i128::from(limit) {
             return;
         }
-        let bytes = one.bytes_on(node);
+        let bytes = bytes(one);
         if bytes > 0 && stays(going, one) && slots.may_go(one) {
             let why = format!(
                 "node {node} keeps {}, and may keep {}: of what has a newer one, this is the oldest there",
-                size(kept),
+                size(i64::try_from(kept).unwrap_or(i64::MAX)),
                 size(limit)
             );
             going.goes(one, reasons::OVER_BUDGET, why);

@@ -28,6 +28,9 @@ pub struct CheckpointOrder {
     #[serde(default)]
     #[schemars(length(max = 16), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["node"]))]
     pub copies: Vec<CopyTarget>,
+    /// It was taken before: what is here is kept, and nothing is taken anew.
+    #[serde(default)]
+    pub is_taken: bool,
     /// How much it may be; without it, as much as fits the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomOrder>,

@@ -290,3 +290,13 @@ fn what_is_to_be_forgotten_goes_and_is_said_to_be_gone() {
         assert_eq!(scene.next(), Some(Act::Forget));
     }
 }
+
+#[test]
+fn what_was_taken_and_is_not_here_any_more_is_not_taken_anew() {
+    let mut scene = Scene::new();
+    scene.order.as_mut().unwrap().is_taken = true;
+    let Some(Act::Fail(why)) = scene.next() else {
+        panic!("the pod is frozen though nobody asks for that");
+    };
+    assert!(why.contains("not here any more"), "{why}");
+}

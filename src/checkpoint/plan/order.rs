@@ -4,6 +4,7 @@ use super::{Observed, task_name};
 use crate::agent::api::{
     CheckpointOrder, CheckpointWord, PodName, RoomOrder, StateTask, StateTaskSpec,
 };
+use crate::checkpoint::api::Phase;
 use crate::kit::names;
 use kube::{Resource, ResourceExt};
 
@@ -26,6 +27,7 @@ impl Observed<'_> {
                     deadline_seconds: spec.deadline_seconds,
                     word,
                     copies: Vec::new(),
+                    is_taken: self.status().phase == Phase::Succeeded,
                     room: self.room.map(|room| RoomOrder {
                         bytes: room.bytes,
                         why: room.why.clone(),

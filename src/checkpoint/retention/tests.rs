@@ -296,13 +296,17 @@ fn a_node_that_lies_about_sizes_drives_out_nothing_elsewhere() {
     let less = lies(made("less", 1), &json!([on("n1", i64::MIN)]));
     assert_eq!(names([vec![less], two()].concat(), limits(0, 1)), ["c1"]);
     let more = lies(liar, &json!([on("n1", i64::MAX)]));
-    let again = changed(more.clone(), |one| {
-        status(one).pod_uid = Some("liars, too".into());
-    });
-    assert_eq!(
-        names([vec![more, again], two()].concat(), limits(0, 1)),
-        ["c1"]
-    );
+    let again = |name: &str, second| {
+        changed(more.clone(), |one| {
+            one.metadata.name = Some(name.into());
+            one.metadata.uid = Some(name.into());
+            one.metadata.creation_timestamp = made(name, second).metadata.creation_timestamp;
+        })
+    };
+    // Two such are twice as much, not as much: both go that have a newer one.
+    let newest = lies(again("newest", 9), &json!([on("n2", 1)]));
+    let all = vec![again("one", 1), again("two", 2), newest];
+    assert_eq!(names([all, two()].concat(), limits(0, 2)), ["one", "two"]);
 }
 
 #[test]

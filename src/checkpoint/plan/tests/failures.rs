@@ -85,6 +85,7 @@ fn a_task_that_is_lost_after_it_was_kept_is_given_again() {
         "a node deletes what no order names"
     );
     assert_eq!(scene.order().word, CheckpointWord::Take);
+    assert!(scene.order().is_taken, "a pod is frozen for it once");
     assert_eq!(scene.phase(), Phase::Succeeded);
     scene.task = None;
     scene.node_is_gone = true;

@@ -195,3 +195,22 @@ async fn a_node_that_keeps_all_that_it_may_is_not_asked_for_more() {
     );
     assert_eq!(scene.server.stored(TASK), None);
 }
+
+/// A cache is behind: what was taken is gone meanwhile, with its order.
+#[tokio::test(start_paused = true)]
+async fn a_lost_order_is_given_again_only_while_there_is_its_checkpoint() {
+    let scene = three();
+    let (tasks, _) = TASK.rsplit_once('/').unwrap();
+    let order = format!("{tasks}/checkpoint-uid-c");
+    scene.server.remove(&order);
+    let stale = seen(&scene, "c");
+    reconcile(Arc::clone(&stale), scene.context())
+        .await
+        .unwrap();
+    let given = scene.server.stored(&order).unwrap();
+    assert_eq!(given["spec"]["checkpoint"]["isTaken"], true);
+    scene.server.remove(&order);
+    scene.server.remove(&path("c"));
+    reconcile(stale, scene.context()).await.unwrap();
+    assert_eq!(scene.server.stored(&order), None);
+}
