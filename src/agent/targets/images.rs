@@ -66,10 +66,10 @@ impl Targets {
 
     fn unlike(&self, note: &ImageNote, found: &str) -> String {
         let short = |id: &str| id.chars().take(SHORT).collect::<String>();
-        let (node, image, container) = (&self.0.node, &note.image, &note.container);
+        let (here, image, container) = (&self.0.node, &note.image, &note.container);
         let was = note.id.as_deref().map(short).unwrap_or_default();
         format!(
-            "{image} is another image on {node} ({}) than the one that container {container} runs ({was}): its tag has moved in between, so make the pod anew, and name its image by the digest",
+            "{image} is another image on {here} ({}) than the one that container {container} runs ({was}): its tag has moved in between, so make the pod anew, and name its image by the digest",
             short(found)
         )
     }
