@@ -16,7 +16,7 @@ use crate::oci::settings::Settings;
 use crate::tree::{Kind, pack};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -180,7 +180,7 @@ impl Engine {
         files::put(&folder.join("config.json"), &specification)?;
         let layer_bytes = self.layer(container, &folder.join("layer.tar"))?;
         dump(container, &folder, dumper)?;
-        timers::wind(&folder.join("images"))?;
+        wind_timers(&folder.join("images"))?;
         Ok(ContainerReport {
             name: container.held.name.clone(),
             memory_bytes: size(&folder.join("images"))?,
@@ -250,6 +250,19 @@ fn dump(container: &Living, folder: &Path, dumper: Poised) -> Result<(), NoCut> 
         // It says so itself where it gave up in order; then it let go of what it held.
         has_criu_died: !log.contains("Dumping FAILED") && log.contains("Seized task"),
     })
+}
+
+/// Timers that would be restored stopped are mended in what was dumped, where it names some.
+fn wind_timers(images: &Path) -> Result<(), Failure> {
+    let path = images.join(timers::FILES);
+    let noted = match std::fs::read(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        noted => noted.map_err(|error| Failure::at("read", &path, error))?,
+    };
+    match timers::wound(&noted) {
+        Some((mended, 1..)) => files::put(&path, &mended),
+        _ => Ok(()),
+    }
 }
 
 /// So many lines of CRIU's log are told.

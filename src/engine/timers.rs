@@ -5,13 +5,8 @@
 //! is off (CRIU's issue 3162). What CRIU has noted of such a timer is mended before anybody else reads it: it waits for a whole
 //! interval. What has fired already is noted apart, and not lost.
 
-use crate::oci::failure::Failure;
-use crate::oci::files;
-use std::io::ErrorKind;
-use std::path::Path;
-
 /// Where CRIU notes the open files of a container.
-const FILES: &str = "files.img";
+pub(crate) const FILES: &str = "files.img";
 /// The image's two magic numbers.
 const HEAD: usize = 8;
 /// Of an entry: the timer that it is.
@@ -21,25 +16,8 @@ const TICKS: u64 = 5;
 const VALUE: [u64; 2] = [7, 8];
 const INTERVAL: [u64; 2] = [9, 10];
 
-/// Winds the timers that are noted in a folder of images; how many there were to be wound.
-///
-/// # Errors
-/// The disk says no.
-pub(crate) fn wind(images: &Path) -> Result<usize, Failure> {
-    let path = images.join(FILES);
-    let noted = match std::fs::read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-        noted => noted.map_err(|error| Failure::at("read", &path, error))?,
-    };
-    let Some((mended, count)) = wound(&noted).filter(|(_, count)| *count > 0) else {
-        return Ok(0);
-    };
-    files::put(&path, &mended)?;
-    Ok(count)
-}
-
 /// An image whose timers are wound, and how many were; none of what is no such image.
-fn wound(image: &[u8]) -> Option<(Vec<u8>, usize)> {
+pub(crate) fn wound(image: &[u8]) -> Option<(Vec<u8>, usize)> {
     let (head, mut rest) = image.split_at_checked(HEAD)?;
     let (mut mended, mut count) = (head.to_vec(), 0_usize);
     while !rest.is_empty() {
@@ -178,7 +156,6 @@ fn put_varint(bytes: &mut Vec<u8>, mut number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testkit::folder::Folder;
     use proptest::prelude::*;
 
     fn message(parts: &[(u64, u64)]) -> Vec<u8> {
@@ -250,21 +227,6 @@ mod tests {
         ] {
             let image = image(&[timer(ticks, value, interval)]);
             assert_eq!(wound(&image), Some((image, 0)), "{why}");
-        }
-    }
-
-    #[test]
-    fn the_file_is_written_only_where_there_is_something_to_mend() {
-        let folder = Folder::new();
-        assert_eq!(wind(folder.path()).unwrap(), 0, "there is none");
-        let file = folder.path().join(FILES);
-        for (bytes, count) in [
-            (b"no image".to_vec(), 0),
-            (image(&[timer(2, [0, 0], [1, 0])]), 1),
-        ] {
-            std::fs::write(&file, &bytes).unwrap();
-            assert_eq!(wind(folder.path()).unwrap(), count);
-            assert_eq!(std::fs::read(&file).unwrap() == bytes, count == 0);
         }
     }
 
