@@ -321,6 +321,7 @@ impl Pass<'_> {
     }
 
     async fn release(&self) -> Result<(), Error> {
+        self.unask().await?;
         if !self.is_held() {
             return Ok(());
         }

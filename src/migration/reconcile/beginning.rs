@@ -130,7 +130,7 @@ impl Pass<'_> {
         let Some(pod) = looked.pod.as_ref().filter(|_| looked.is_ours) else {
             return Ok(Heard::Findings(Vec::new(), Vec::new(), None));
         };
-        let name = format!("inspect-{}", self.operation());
+        let name = self.question();
         let Some(task) = self.eyes.task(&name).await? else {
             let spec = StateTaskSpec {
                 node_name: node_of(looked),
@@ -167,6 +167,19 @@ impl Pass<'_> {
             return Ok(Heard::Findings(vec![finding], Vec::new(), order));
         }
         Ok(Heard::Nothing)
+    }
+
+    fn question(&self) -> String {
+        format!("inspect-{}", self.operation())
+    }
+
+    /// A pass that was given the Migration as it was before it began, or was refused, may have asked once more: whoever ends it takes the
+    /// question back, because nobody else would before it is deleted.
+    pub(super) async fn unask(&self) -> Result<(), Error> {
+        match self.eyes.task(&self.question()).await? {
+            Some(task) => self.hands.delete_task(&task).await,
+            None => Ok(()),
+        }
     }
 
     /// It may take as long as everything else before the freeze.

@@ -247,3 +247,30 @@ async fn an_answer_about_a_namesake_counts_for_nothing() {
     assert_eq!(scene.pass().await.stage, Stage::New);
     assert!(scene.0.stored(TASK).is_none(), "it is asked anew");
 }
+
+/// The watch may tell of a Migration later than it was written: the pass that follows asks its node once more.
+#[tokio::test(start_paused = true)]
+async fn a_question_that_a_late_pass_asked_again_is_taken_back_by_whoever_ends_it() {
+    for is_refused in [false, true] {
+        let scene = Scene::new(&json!({}));
+        scene
+            .0
+            .serve_empty("/api/v1/namespaces/holdfast-system/pods");
+        scene.pass().await;
+        let before = scene.0.stored(MIGRATION).unwrap();
+        scene.answers(&if is_refused { ring() } else { warning() });
+        scene.pass().await;
+        scene.pass().await;
+        assert!(scene.0.stored(TASK).is_none());
+        scene.try_pass_of(before).await.ok();
+        assert!(scene.0.stored(TASK).is_some(), "it is asked again");
+        let mut ended = scene.0.stored(MIGRATION).unwrap();
+        ended["status"]["stage"] = json!("Closed");
+        scene.0.put(MIGRATION, ended);
+        // What is told of it is written over what the first pass saw, which has let it go.
+        scene.try_pass().await.ok();
+        scene.pass().await;
+        assert!(scene.0.finalizers(MIGRATION).is_empty());
+        scene.is_untouched();
+    }
+}
