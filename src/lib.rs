@@ -30,6 +30,7 @@ pub mod kit {
     pub mod json;
     pub mod names;
     pub mod near;
+    pub(crate) mod protobuf;
     pub mod quantity;
     pub mod times;
 }
@@ -136,7 +137,6 @@ pub mod cri {
     pub mod client;
     pub mod images;
     pub mod runtime;
-    mod wire;
 }
 
 /// What lies on a node: our programs, and the container runtime's handler that runs them.

@@ -296,3 +296,29 @@ fn size(folder: &Path) -> Result<i64, Failure> {
     }
     Ok(i64::try_from(sum).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::timers::tests::{image, timer};
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn what_was_noted_of_timers_is_written_where_one_is_to_be_wound_and_only_there() {
+        let folder = std::env::temp_dir().join(format!("holdfast-cut-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join(timers::FILES);
+        wind_timers(&folder).unwrap();
+        assert!(!path.exists(), "there is none");
+        let [fired, waits] = [0, 7].map(|left| image(&[timer(1, [0, left], [0, 50])]));
+        for (noted, is_mended) in [(fired, true), (waits, false), (b"none".to_vec(), false)] {
+            std::fs::write(&path, &noted).unwrap();
+            let before = std::fs::metadata(&path).unwrap().ino();
+            wind_timers(&folder).unwrap();
+            let after = std::fs::metadata(&path).unwrap().ino();
+            assert_eq!(before != after, is_mended, "{noted:?}");
+            assert_eq!(std::fs::read(&path).unwrap() != noted, is_mended);
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+}

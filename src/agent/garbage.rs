@@ -16,6 +16,7 @@ use crate::agent::peers::desk::Expected;
 use crate::agent::peers::receiving::Receiving;
 use crate::agent::records::Records;
 use crate::agent::store::{Found, Generation, listing};
+use crate::agent::sweep::living;
 use crate::hold::record::{AdmissionState, Record, Role, What};
 use crate::kit::error::chain;
 use crate::oci::failure::Failure;
@@ -166,12 +167,7 @@ impl Garbage {
         now: Instant,
     ) -> Result<Vec<PathBuf>, String> {
         let places = Places::below(&self.host.run());
-        let here = places.all().map_err(|failure| failure.to_string())?;
-        let here: Result<HashSet<_>, _> = here
-            .into_iter()
-            .map(|place| place.map(|place| place.uid))
-            .collect();
-        let here = here.map_err(|failure| failure.to_string())?;
+        let here = living(&places)?;
         let mut waiting = Vec::new();
         for record in records {
             if !is_void(record, &self.orders) || here.contains(record.uid.as_str()) {

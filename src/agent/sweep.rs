@@ -143,7 +143,7 @@ fn kind(record: &Record) -> &'static str {
 }
 
 /// The pods of which a container or sandbox is here.
-fn living(places: &Places) -> Result<HashSet<String>, String> {
+pub(crate) fn living(places: &Places) -> Result<HashSet<String>, String> {
     let places = places.all().map_err(|failure| failure.to_string())?;
     places
         .into_iter()

@@ -1,8 +1,8 @@
 //! One call to a container runtime, over its Unix socket. A connection is one call: nothing has to be mended after the runtime was
 //! started again.
 
-use super::wire::Message;
 use crate::kit::error::Error;
+use crate::kit::protobuf::Message;
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};

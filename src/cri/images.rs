@@ -3,8 +3,8 @@
 
 use super::client::Cri;
 use super::runtime::read;
-use super::wire::{self, Message, fields};
 use crate::kit::error::Error;
+use crate::kit::protobuf::{self, Message, fields};
 
 impl Cri {
     /// The image of a container; none where there is no such container.
@@ -34,10 +34,10 @@ impl Cri {
 /// Newer runtimes have a field for it; older ones say it where others may say a name. Empty where there is no such container.
 fn image_of(answer: &[u8], container: &str) -> Option<String> {
     let answer = fields(answer)?;
-    for item in wire::messages(&answer, 1) {
+    for item in protobuf::messages(&answer, 1) {
         let item = fields(item)?;
-        if wire::text(&item, 1) == container {
-            let said = [wire::text(&item, 10), wire::text(&item, 5)];
+        if protobuf::text(&item, 1) == container {
+            let said = [protobuf::text(&item, 10), protobuf::text(&item, 5)];
             return said.iter().map(|id| bare(id)).find(|id| !id.is_empty());
         }
     }
@@ -47,8 +47,8 @@ fn image_of(answer: &[u8], container: &str) -> Option<String> {
 /// Empty where there is none.
 fn image(answer: &[u8]) -> Option<String> {
     let answer = fields(answer)?;
-    let found = wire::messages(&answer, 1).next().unwrap_or_default();
-    Some(bare(&wire::text(&fields(found)?, 1)))
+    let found = protobuf::messages(&answer, 1).next().unwrap_or_default();
+    Some(bare(&protobuf::text(&fields(found)?, 1)))
 }
 
 /// Some say by which function it was made, and some do not.

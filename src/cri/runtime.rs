@@ -1,8 +1,8 @@
 //! The calls of the CRI that we use, with their messages.
 
 use super::client::Cri;
-use super::wire::{self, Message, fields};
 use crate::kit::error::Error;
+use crate::kit::protobuf::{self, Message, fields};
 use serde_json::Value;
 
 /// Who answers.
@@ -77,8 +77,8 @@ impl Cri {
         let answer = self.call("Version", Message::default()).await?;
         let fields = read("Version", fields(&answer))?;
         Ok(Version {
-            name: wire::text(&fields, 2),
-            version: wire::text(&fields, 3),
+            name: protobuf::text(&fields, 2),
+            version: protobuf::text(&fields, 3),
         })
     }
 
@@ -116,7 +116,7 @@ impl Cri {
     pub async fn run_sandbox(&self, wanted: &Wanted<'_>) -> Result<String, Error> {
         let answer = self.call("RunPodSandbox", run_request(wanted)).await?;
         let fields = read("RunPodSandbox", fields(&answer))?;
-        Ok(wire::text(&fields, 1))
+        Ok(protobuf::text(&fields, 1))
     }
 
     /// Stops a sandbox and removes it; one that is gone already is no error.
@@ -149,13 +149,13 @@ fn run_request(wanted: &Wanted<'_>) -> Message {
 fn status(answer: &[u8]) -> Option<Status> {
     let answer = fields(answer)?;
     let (mut is_ready, mut said) = (false, String::new());
-    for status in wire::messages(&answer, 1) {
+    for status in protobuf::messages(&answer, 1) {
         let status = fields(status)?;
-        for condition in wire::messages(&status, 1) {
+        for condition in protobuf::messages(&status, 1) {
             let condition = fields(condition)?;
-            if wire::text(&condition, 1) == "RuntimeReady" {
-                is_ready = wire::number(&condition, 2) == 1;
-                said = [wire::text(&condition, 3), wire::text(&condition, 4)].join(" ");
+            if protobuf::text(&condition, 1) == "RuntimeReady" {
+                is_ready = protobuf::number(&condition, 2) == 1;
+                said = [protobuf::text(&condition, 3), protobuf::text(&condition, 4)].join(" ");
             }
         }
     }
@@ -167,20 +167,20 @@ fn status(answer: &[u8]) -> Option<Status> {
 }
 
 /// Newer runtimes list their handlers; containerd 1.7 shows its configuration.
-fn handlers(answer: &[(u64, wire::Value<'_>)]) -> Option<Vec<String>> {
+fn handlers(answer: &[protobuf::Field<'_>]) -> Option<Vec<String>> {
     let mut listed = Vec::new();
-    for handler in wire::messages(answer, 3) {
-        listed.push(wire::text(&fields(handler)?, 1));
+    for handler in protobuf::messages(answer, 3) {
+        listed.push(protobuf::text(&fields(handler)?, 1));
     }
     if !listed.is_empty() {
         return Some(listed);
     }
-    for entry in wire::messages(answer, 2) {
+    for entry in protobuf::messages(answer, 2) {
         let entry = fields(entry)?;
-        if wire::text(&entry, 1) != "config" {
+        if protobuf::text(&entry, 1) != "config" {
             continue;
         }
-        let config: Value = serde_json::from_str(&wire::text(&entry, 2)).unwrap_or_default();
+        let config: Value = serde_json::from_str(&protobuf::text(&entry, 2)).unwrap_or_default();
         let runtimes = config
             .pointer("/containerd/runtimes")
             .and_then(Value::as_object);
@@ -192,17 +192,17 @@ fn handlers(answer: &[(u64, wire::Value<'_>)]) -> Option<Vec<String>> {
 fn sandboxes(answer: &[u8]) -> Option<Vec<Sandbox>> {
     let answer = fields(answer)?;
     let mut found = Vec::new();
-    for item in wire::messages(&answer, 1) {
+    for item in protobuf::messages(&answer, 1) {
         let item = fields(item)?;
-        let metadata = wire::messages(&item, 2).next().unwrap_or_default();
+        let metadata = protobuf::messages(&item, 2).next().unwrap_or_default();
         let metadata = fields(metadata)?;
         found.push(Sandbox {
-            id: wire::text(&item, 1),
-            namespace: wire::text(&metadata, 3),
-            name: wire::text(&metadata, 1),
-            uid: wire::text(&metadata, 2),
-            handler: wire::text(&item, 7),
-            is_ready: wire::number(&item, 3) == READY,
+            id: protobuf::text(&item, 1),
+            namespace: protobuf::text(&metadata, 3),
+            name: protobuf::text(&metadata, 1),
+            uid: protobuf::text(&metadata, 2),
+            handler: protobuf::text(&item, 7),
+            is_ready: protobuf::number(&item, 3) == READY,
         });
     }
     Some(found)
@@ -211,10 +211,10 @@ fn sandboxes(answer: &[u8]) -> Option<Vec<Sandbox>> {
 fn occupied(answer: &[u8]) -> Option<Vec<String>> {
     let answer = fields(answer)?;
     let mut found = Vec::new();
-    for container in wire::messages(&answer, 1) {
+    for container in protobuf::messages(&answer, 1) {
         let container = fields(container)?;
-        if wire::number(&container, 6) != EXITED {
-            found.push(wire::text(&container, 2));
+        if protobuf::number(&container, 6) != EXITED {
+            found.push(protobuf::text(&container, 2));
         }
     }
     Some(found)

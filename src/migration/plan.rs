@@ -188,6 +188,28 @@ pub fn plan(seen: &Observed<'_>) -> Vec<Step> {
     )
 }
 
+impl<'a> Observed<'a> {
+    /// Before anything was asked, nothing is answered.
+    pub(crate) fn nothing(course: &'a Course, status: &'a MigrationStatus) -> Self {
+        Self {
+            course,
+            status,
+            refusal: None,
+            is_deleting: false,
+            stop: None,
+            images: ImagesSeen::default(),
+            is_source_lost: false,
+            source_pod: SourcePod::Gone,
+            pods: &[],
+            source: TaskSeen::default(),
+            target: TaskSeen::default(),
+            target_proof: None,
+            is_target_silent: false,
+            rules: Rules::ALL,
+        }
+    }
+}
+
 impl Observed<'_> {
     fn pod(&self, uid: &str) -> Option<&Candidate> {
         self.pods.iter().find(|pod| pod.uid == uid && pod.is_alive)

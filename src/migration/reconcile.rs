@@ -12,7 +12,7 @@ use crate::migration::api::{Journey, Migration, MigrationStatus, Stage};
 use crate::migration::hands::Hands;
 use crate::migration::images::Fault;
 use crate::migration::observing::Eyes;
-use crate::migration::plan::{Course, ImagesSeen, Observed, SourcePod, Step, Stop, TaskSeen, plan};
+use crate::migration::plan::{ImagesSeen, Observed, Step, Stop, TaskSeen, plan};
 use crate::migration::sight::Sight;
 use crate::migration::summary::Aside;
 use crate::migration::{fetching, herding, many, summary};
@@ -264,7 +264,7 @@ impl Pass<'_> {
         let next = herding::look_after(eyes, hands, self.migration, self.stamp()).await?;
         if next.stage == Stage::Closed && next.children.is_empty() {
             let course = Journey::default().course(&self.operation(), &self.migration.spec);
-            let observed = nothing_seen(&course, &next);
+            let observed = Observed::nothing(&course, &next);
             self.tell(&observed, &Aside::default(), &next).await?;
         } else if next != *status {
             self.put(next.clone()).await?;
@@ -336,26 +336,6 @@ impl Pass<'_> {
             )
             .await,
         )
-    }
-}
-
-/// Before anything was asked, nothing is answered.
-fn nothing_seen<'a>(course: &'a Course, status: &'a MigrationStatus) -> Observed<'a> {
-    Observed {
-        course,
-        status,
-        refusal: None,
-        is_deleting: false,
-        stop: None,
-        images: ImagesSeen::default(),
-        is_source_lost: false,
-        source_pod: SourcePod::Gone,
-        pods: &[],
-        source: TaskSeen::default(),
-        target: TaskSeen::default(),
-        target_proof: None,
-        is_target_silent: false,
-        rules: crate::hold::rules::Rules::ALL,
     }
 }
 

@@ -16,3 +16,5 @@
 pub mod book;
 pub mod desk;
 pub mod plan;
+#[cfg(test)]
+mod samples;

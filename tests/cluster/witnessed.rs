@@ -11,6 +11,7 @@ mod ledger;
 mod objects;
 mod points;
 
+use crate::world::within;
 use lab::{Lab, Program, node, other};
 use ledger::Ledger;
 use objects::Owner;
@@ -19,23 +20,6 @@ use serde_json::Value;
 use std::future::ready;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Asks until the answer is there, or none after so long.
-async fn within<T, Asked: Future<Output = Option<T>>>(
-    seconds: u64,
-    mut ask: impl FnMut() -> Asked,
-) -> Option<T> {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        if let Some(answer) = ask().await {
-            return Some(answer);
-        }
-        if Instant::now() >= deadline {
-            return None;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-}
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()

@@ -272,14 +272,23 @@ pub(crate) async fn leader(client: &Client) -> String {
 pub(crate) async fn eventually<T, Asked: Future<Output = Option<T>>>(
     what: &str,
     seconds: u64,
-    mut ask: impl FnMut() -> Asked,
+    ask: impl FnMut() -> Asked,
 ) -> T {
+    let answer = within(seconds, ask).await;
+    answer.unwrap_or_else(|| panic!("{what}: not within {seconds} s"))
+}
+
+/// Asks until the answer is there, or none after so long.
+pub(crate) async fn within<T, Asked: Future<Output = Option<T>>>(
+    seconds: u64,
+    mut ask: impl FnMut() -> Asked,
+) -> Option<T> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
     loop {
-        if let Some(answer) = ask().await {
+        let answer = ask().await;
+        if answer.is_some() || Instant::now() >= deadline {
             return answer;
         }
-        assert!(Instant::now() < deadline, "{what}: not within {seconds} s");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
@@ -290,12 +299,12 @@ pub(crate) async fn nothing_left(
     seconds: u64,
     mut ask: impl FnMut() -> Option<String>,
 ) {
-    let deadline = Instant::now() + Duration::from_secs(seconds);
-    while let Some(left) = ask() {
-        assert!(
-            Instant::now() < deadline,
-            "{what}: left after {seconds} s: {left}"
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    let mut left = None;
+    let gone = within(seconds, || {
+        left = ask();
+        std::future::ready(left.is_none().then_some(()))
+    });
+    let is_gone = gone.await.is_some();
+    let left = left.unwrap_or_default();
+    assert!(is_gone, "{what}: left after {seconds} s: {left}");
 }

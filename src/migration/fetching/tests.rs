@@ -2,9 +2,8 @@ use super::*;
 use crate::agent::api::{
     ImageNote, ImagesReport, Order, SourceReport, StateTaskSpec, TargetOrder, TargetReport,
 };
-use crate::hold::rules::Rules;
 use crate::migration::api::{Journey, MigrationSpec, MigrationStatus};
-use crate::migration::plan::{ImagesSeen, SourcePod, TaskSeen};
+use crate::migration::plan::{SourcePod, TaskSeen};
 
 struct Scene {
     order: Order,
@@ -69,20 +68,10 @@ impl Scene {
             },
         );
         let seen = Observed {
-            course: &course,
-            status: &self.status,
-            refusal: None,
-            is_deleting: false,
-            stop: None,
-            images: ImagesSeen::default(),
-            is_source_lost: false,
             source_pod: SourcePod::Here { is_detached: false },
-            pods: &[],
             source,
             target,
-            target_proof: None,
-            is_target_silent: false,
-            rules: Rules::ALL,
+            ..Observed::nothing(&course, &self.status)
         };
         plan(&seen, (Some(&source_pod()), fetcher), None)
     }

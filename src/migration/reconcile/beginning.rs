@@ -1,6 +1,6 @@
 //! A Migration that is new: looked at whole, then refused, or begun, or, if it is a dry run, told.
 
-use super::{Next, Pass, nothing_seen};
+use super::{Next, Pass};
 use crate::agent::api::{
     ImageNote, InspectOrder, InspectionReport, PodName, StateTask, StateTaskSpec,
 };
@@ -8,6 +8,7 @@ use crate::kit::error::Error;
 use crate::migration::api::{MigrationStatus, Outcome, Preflight, Stage};
 use crate::migration::beginning::{Looked, look};
 use crate::migration::images;
+use crate::migration::plan::Observed;
 use crate::migration::preflight::of_freeze;
 use crate::migration::seats::under;
 use crate::migration::summary::Aside;
@@ -200,7 +201,7 @@ impl Pass<'_> {
             .clone()
             .unwrap_or_default()
             .course(&self.operation(), &self.migration.spec);
-        let observed = nothing_seen(&course, &next);
+        let observed = Observed::nothing(&course, &next);
         self.tell(&observed, &Aside::default(), &next).await?;
         Ok(match next.waiting {
             Some(_) => Next::Later,

@@ -236,26 +236,7 @@ pub(super) fn named<'a>(seats: impl IntoIterator<Item = &'a Seat>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn root() -> Root {
-        Root::Object(Reference {
-            api_version: "operator.kairos.io/v1alpha1".into(),
-            kind: "NodeOp".into(),
-            plural: "nodeops".into(),
-            namespace: Some("ops".into()),
-            name: "up".into(),
-            uid: "r".into(),
-        })
-    }
-
-    fn seat(name: &str) -> Seat {
-        Seat {
-            namespace: "apps".into(),
-            name: name.into(),
-            uid: name.into(),
-            under: None,
-        }
-    }
+    use crate::node::lease::samples::{root, seat};
 
     fn written(book: &Book, seen: Option<&Lease>) -> Lease {
         let lease = book.written(seen, "holdfast-system", Timestamp::UNIX_EPOCH);
@@ -278,9 +259,9 @@ mod tests {
             Some("moves: apps/a, apps/b, apps/c and 1 more")
         );
         assert_eq!(moves.spec.as_ref().unwrap().acquire_time, None);
-        book.root = Some(root());
+        book.root = Some(Root::Object(root("up")));
         let held = written(&book, Some(&moves));
-        assert_eq!(holder(&held), Some("NodeOp ops/up r"));
+        assert_eq!(holder(&held), Some("NodeOp ops/up up"));
         let spec = held.spec.as_ref().unwrap();
         assert!(spec.acquire_time.is_some());
         assert_eq!(spec.lease_transitions, Some(1));

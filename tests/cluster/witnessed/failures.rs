@@ -5,7 +5,7 @@ mod gone;
 
 use super::lab::{Lab, node, other};
 use super::objects::Owner;
-use super::within;
+use crate::world::within;
 pub(super) use gone::{
     the_pod_is_deleted, the_sources_agent_is_gone_for_good, the_target_goes_after_the_release,
     the_target_goes_before_the_release,

@@ -1,9 +1,8 @@
 //! Two nodes whose agents and runtime can be told where to end, and programs that write down, where all nodes see it, that they run.
 
 use super::objects::{Owner, armed_agents, object};
-use super::within;
 use crate::protecting::protected;
-use crate::world::{World, root, succeed, text};
+use crate::world::{World, root, succeed, text, within};
 use serde_json::{Value, json};
 use std::future::ready;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Leases over an API server in memory: who is quicker, who is gone.
 
 use super::*;
-use crate::node::lease::book::Seat;
 use crate::node::lease::plan::{Claim, claim, left, take};
+use crate::node::lease::samples::{root, seat};
 use crate::testkit::api_server::ApiServer;
 use http::StatusCode;
 use serde_json::json;
@@ -18,15 +18,6 @@ fn server() -> ApiServer {
 
 fn desk(server: &ApiServer) -> Desk {
     Desk::new(server.client(), "holdfast-system")
-}
-
-fn seat(name: &str) -> Seat {
-    Seat {
-        namespace: "apps".into(),
-        name: name.into(),
-        uid: name.into(),
-        under: None,
-    }
 }
 
 /// Moves that have not begun.
@@ -53,17 +44,6 @@ fn writes(server: &ApiServer) -> Vec<String> {
     let mut calls = server.calls();
     calls.retain(|call| !call.starts_with("GET"));
     calls
-}
-
-fn root() -> Reference {
-    Reference {
-        api_version: "operator.kairos.io/v1alpha1".into(),
-        kind: "NodeOp".into(),
-        plural: "nodeops".into(),
-        namespace: Some("ops".into()),
-        name: "up".into(),
-        uid: "r".into(),
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +90,7 @@ async fn of_two_leaders_who_give_the_last_seat_away_one_is_told_to_look_again() 
     let [one, other] = [desk.ledger().await.unwrap(), desk.ledger().await.unwrap()];
     let moves = open(&["m"]);
     let held = |ledger: &Ledger| {
-        let taken = take(&root(), &ledger.books[0], ledger.known(&moves));
+        let taken = take(&root("up"), &ledger.books[0], ledger.known(&moves));
         [taken.unwrap().book]
     };
     desk.write(&one, &asked(&one, "x", 2).unwrap())
@@ -141,7 +121,7 @@ async fn whoever_leaves_last_takes_nobody_elses_seat_away() {
 
 async fn is_gone(server: &ApiServer) -> bool {
     let mut book = Book::blank("n1");
-    book.root = Some(Root::Object(root()));
+    book.root = Some(Root::Object(root("up")));
     let lease = book.written(None, "holdfast-system", clock::now());
     let name = lease.name_any();
     server.put(
@@ -151,7 +131,7 @@ async fn is_gone(server: &ApiServer) -> bool {
     let ledger = desk(server).ledger().await.unwrap();
     let page = desk(server).page(&name).await.unwrap();
     assert_eq!(ledger.gone, page.gone);
-    ledger.gone.contains("r")
+    ledger.gone.contains("up")
 }
 
 #[tokio::test(start_paused = true)]
@@ -163,7 +143,7 @@ async fn a_root_is_gone_when_its_object_is_and_not_when_nobody_can_say() {
             "metadata": { "name": "up", "namespace": "ops", "uid": uid },
         })
     };
-    server.put(ROOT, nodeop("r"));
+    server.put(ROOT, nodeop("up"));
     assert!(!is_gone(&server).await);
     server.put(ROOT, nodeop("other"));
     assert!(is_gone(&server).await, "a namesake");

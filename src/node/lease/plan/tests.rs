@@ -1,26 +1,7 @@
 //! Who comes first, who waits, and what is found again.
 
 use super::*;
-
-fn root(name: &str) -> Reference {
-    Reference {
-        api_version: "operator.kairos.io/v1alpha1".into(),
-        kind: "NodeOp".into(),
-        plural: "nodeops".into(),
-        namespace: Some("ops".into()),
-        name: name.into(),
-        uid: name.into(),
-    }
-}
-
-fn seat(name: &str) -> Seat {
-    Seat {
-        namespace: "apps".into(),
-        name: name.into(),
-        uid: name.into(),
-        under: None,
-    }
-}
+use crate::node::lease::samples::{root, seat};
 
 fn under(name: &str, root: &str) -> Seat {
     Seat {

@@ -1,9 +1,18 @@
-//! As much of protocol buffers as the few messages of the CRI need that we speak: numbers, texts, and messages within messages.
-//! Fields that we do not know are passed over, so newer runtimes may say more.
+//! As much of protocol buffers as the few messages of the CRI and of CRIU need that we read: numbers, texts, and messages within
+//! messages. Fields that we do not know are passed over, or kept as they are, so whoever writes them may say more.
 
 /// A message that is being written.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Message(Vec<u8>);
+
+/// A field of a message that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Field<'a> {
+    pub(crate) number: u64,
+    pub(crate) value: Value<'a>,
+    /// All its bytes, with its number before them.
+    pub(crate) whole: &'a [u8],
+}
 
 /// What a field holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,11 +30,24 @@ const FIXED32: u64 = 5;
 
 impl Message {
     /// Adds a number; zero is what a missing one means.
-    pub(crate) fn number(mut self, field: u32, value: u64) -> Self {
-        if value != 0 {
-            self.key(field, VARINT);
-            self.varint(value);
+    pub(crate) fn number(self, field: u32, value: u64) -> Self {
+        if value == 0 {
+            self
+        } else {
+            self.stated(field, value)
         }
+    }
+
+    /// Adds a number, and says it even when it is zero.
+    pub(crate) fn stated(mut self, field: u32, value: u64) -> Self {
+        self.key(field, VARINT);
+        self.varint(value);
+        self
+    }
+
+    /// Adds a field as it was read.
+    pub(crate) fn kept(mut self, field: &Field<'_>) -> Self {
+        self.0.extend_from_slice(field.whole);
         self
     }
 
@@ -73,9 +95,10 @@ impl Message {
 }
 
 /// The fields of a message, in order; nothing if it is cut off or is no message.
-pub(crate) fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
+pub(crate) fn fields(mut bytes: &[u8]) -> Option<Vec<Field<'_>>> {
     let mut found = Vec::new();
     while !bytes.is_empty() {
+        let before = bytes;
         let key = varint(&mut bytes)?;
         let value = match key & 7 {
             VARINT => Value::Number(varint(&mut bytes)?),
@@ -87,7 +110,11 @@ pub(crate) fn fields(mut bytes: &[u8]) -> Option<Vec<(u64, Value<'_>)>> {
             FIXED32 => Value::Bytes(take(&mut bytes, 4)?),
             _ => return None,
         };
-        found.push((key >> 3, value));
+        found.push(Field {
+            number: key >> 3,
+            value,
+            whole: before.get(..before.len().checked_sub(bytes.len())?)?,
+        });
     }
     Some(found)
 }
@@ -112,30 +139,27 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 }
 
 /// The first text of a field; empty if there is none.
-pub(crate) fn text(of: &[(u64, Value<'_>)], field: u64) -> String {
+pub(crate) fn text(of: &[Field<'_>], field: u64) -> String {
     texts(of, field).next().unwrap_or_default()
 }
 
 /// All texts of a field.
-pub(crate) fn texts<'a>(of: &'a [(u64, Value<'a>)], field: u64) -> impl Iterator<Item = String> {
+pub(crate) fn texts<'a>(of: &'a [Field<'a>], field: u64) -> impl Iterator<Item = String> {
     messages(of, field).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
 }
 
 /// All messages of a field.
-pub(crate) fn messages<'a>(
-    of: &'a [(u64, Value<'a>)],
-    field: u64,
-) -> impl Iterator<Item = &'a [u8]> {
-    of.iter().filter_map(move |(number, value)| match value {
-        Value::Bytes(bytes) if *number == field => Some(*bytes),
+pub(crate) fn messages<'a>(of: &'a [Field<'a>], field: u64) -> impl Iterator<Item = &'a [u8]> {
+    of.iter().filter_map(move |one| match one.value {
+        Value::Bytes(bytes) if one.number == field => Some(bytes),
         _ => None,
     })
 }
 
-/// The number of a field; zero if there is none.
-pub(crate) fn number(of: &[(u64, Value<'_>)], field: u64) -> u64 {
-    let found = of.iter().find_map(|(number, value)| match value {
-        Value::Number(value) if *number == field => Some(*value),
+/// The number of a field; zero if there is none. Of several the last counts.
+pub(crate) fn number(of: &[Field<'_>], field: u64) -> u64 {
+    let found = of.iter().rev().find_map(|one| match one.value {
+        Value::Number(value) if one.number == field => Some(value),
         _ => None,
     });
     found.unwrap_or_default()
@@ -157,6 +181,7 @@ mod tests {
         assert_eq!(testing.clone().into_bytes(), b"\x12\x07testing");
         let outer = Message::default().message(3, &Message::default().number(1, 150));
         assert_eq!(outer.into_bytes(), [0x1a, 0x03, 0x08, 0x96, 0x01]);
+        assert_eq!(Message::default().stated(1, 0).into_bytes(), [0x08, 0x00]);
         assert_eq!(text(&fields(&testing.into_bytes()).unwrap(), 2), "testing");
     }
 
@@ -175,11 +200,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn reads_back_what_it_wrote(n in 1_u64.., words in "[a-zé]{1,300}", field in 1_u32..5000) {
+        fn reads_back_what_it_wrote(n in 1_u64.., words in "[a-zé]{1,300}", field in 8_u32..5000) {
             let bytes = Message::default().number(field, n).text(7, &words).into_bytes();
             let found = fields(&bytes).unwrap();
             prop_assert_eq!(text(&found, 7), words);
-            prop_assert!(found.contains(&(u64::from(field), Value::Number(n))));
+            prop_assert_eq!(number(&found, field.into()), n);
+            let again = found.iter().fold(Message::default(), |new, field| new.kept(field));
+            prop_assert_eq!(again.into_bytes(), bytes);
         }
 
         #[test]
