@@ -2,6 +2,8 @@
 //!
 //! - In the middle of a change are: a resize that is open (one that can never be done is not), a pod that is going, and one that came
 //!   with its share and is not ready yet. Together they are at most a wave.
+//! - A pod that came without its share a moment ago is given it at once, whatever the wave: admission would have. Nothing that has run
+//!   for long changes by that.
 //! - Decreases go first, they make room; then by the names of the nodes.
 //! - A pod is deleted only while fewer are unavailable than the DaemonSet allows. If the newest pod came without its share, the next one
 //!   probably would as well: then one pod is tried, and the rest follows when a pod has come out well.
@@ -16,6 +18,8 @@ use std::cmp::Reverse;
 
 /// A new pod that is not ready after this long is not waited for any more.
 const SETTLING: SignedDuration = SignedDuration::from_mins(5);
+/// A pod that came without its share so lately is not a change of what runs.
+const NEWBORN: SignedDuration = SignedDuration::from_mins(5);
 /// How long nothing is deleted after a pod came out without its share.
 const DISTRUST: SignedDuration = SignedDuration::from_mins(5);
 /// How long nothing is deleted after a pod came out with a share that is not as it should be.
@@ -49,7 +53,7 @@ pub(crate) fn wave(seen: &Observed, crew: &Crew, standings: &mut [Standing]) -> 
         }
     }
     let mut room = size.saturating_sub(moving);
-    resize(crew, standings, &mut wave, &mut room);
+    resize((crew, seen.now), standings, &mut wave, &mut room);
     recreate(seen, crew, standings, &mut wave, room);
     wave
 }
@@ -64,7 +68,6 @@ fn is_in_the_middle(
     if view.is_over {
         return false;
     }
-    let until = |time: Timestamp, limit| time.checked_add(limit).unwrap_or(time);
     let mut is_before = |time: Timestamp| {
         let is_before = now < time;
         if is_before {
@@ -74,6 +77,9 @@ fn is_in_the_middle(
     };
     if pod.is_going() {
         return true;
+    }
+    if is_newborn(pod, standing, now) {
+        return false;
     }
     if standing.is_resizing {
         return match view.resize {
@@ -89,11 +95,24 @@ fn is_in_the_middle(
     came_well && !view.is_ready && is_before(until(view.created, SETTLING))
 }
 
+fn until(time: Timestamp, limit: SignedDuration) -> Timestamp {
+    time.checked_add(limit).unwrap_or(time)
+}
+
+fn is_newborn(pod: &Seen, standing: &Standing, now: Timestamp) -> bool {
+    standing.state == State::Unsized && now < until(pod.view.created, NEWBORN)
+}
+
 fn sooner(again: &mut Option<Timestamp>, time: Timestamp) {
     *again = Some(again.map_or(time, |known| known.min(time)));
 }
 
-fn resize(crew: &Crew, standings: &mut [Standing], wave: &mut Wave, room: &mut usize) {
+fn resize(
+    (crew, now): (&Crew, Timestamp),
+    standings: &mut [Standing],
+    wave: &mut Wave,
+    room: &mut usize,
+) {
     let mut candidates: Vec<_> = standings
         .iter()
         .enumerate()
@@ -109,9 +128,12 @@ fn resize(crew: &Crew, standings: &mut [Standing], wave: &mut Wave, room: &mut u
         let Some(standing) = standings.get_mut(at) else {
             continue;
         };
+        let mut pods = crew.pods.get(at).into_iter();
+        let is_newborn = pods.any(|pod| is_newborn(pod, standing, now));
         // One whose resize is open already takes no more room when it is resized to something else.
-        if standing.is_resizing || *room > 0 {
-            if !standing.is_resizing {
+        let takes_room = !standing.is_resizing && !is_newborn;
+        if !takes_room || *room > 0 {
+            if takes_room {
                 *room = room.saturating_sub(1);
             }
             standing.is_resizing = true;

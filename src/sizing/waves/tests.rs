@@ -44,6 +44,24 @@ fn so_many_at_once_decreases_first_then_by_node() {
 }
 
 #[test]
+fn a_pod_that_has_just_come_without_its_share_gets_it_whatever_the_wave() {
+    let new = |number| pod(number, HALF).created(NOW - 299);
+    let coming = pod(8, SHARE).sized().unready().created(NOW - 60);
+    let deferred = new(9).resize(Resize::Deferred("no room".into()));
+    // Three that have just come, one of them with a resize that is open; one that comes with its share; two that have run for long.
+    let pods = vec![new(4), new(5), deferred, coming, pod(1, HALF), pod(2, HALF)];
+    let (_, chosen) = planned(spec(json!(2)), HALF, pods, "1");
+    assert_eq!(chosen, ["1", "4", "5", "9"]);
+    let pods = vec![
+        pod(4, HALF).created(NOW - 300),
+        pod(5, TWICE).sized().created(NOW - 299),
+        pod(1, TWICE).sized().created(NOW - 299),
+    ];
+    let (_, chosen) = planned(spec(json!(1)), HALF, pods, "1");
+    assert_eq!(chosen, ["1"], "a change comes by waves");
+}
+
+#[test]
 fn what_is_in_the_middle_takes_room() {
     let still = || Resize::Deferred("no room".into());
     let since = |second| {
