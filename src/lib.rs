@@ -62,6 +62,7 @@ pub mod process {
     pub mod leader;
     pub mod lease;
     pub mod listeners;
+    pub mod memory;
     pub mod runner;
     pub mod signals;
     pub mod teardown;

@@ -7,6 +7,7 @@ use crate::process::clients::Clients;
 use crate::process::flags::{AgentFlags, Logging};
 use crate::process::health::Health;
 use crate::process::listeners::{serve_metrics, serve_probes};
+use crate::process::memory;
 use crate::process::signals::stop_on_signal;
 use crate::process::telemetry::{Telemetry, start_logging};
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
     } = flags;
     start_logging(&log_level, log_format)?;
     let stop = stop_on_signal()?;
+    tokio::spawn(memory::give_back(stop.clone()));
     let telemetry = Arc::<Telemetry>::default();
     let health = Arc::new(Health::new(BEAT_LIMIT));
     let mut probes = serve_probes(health_probe_bind_address, Arc::clone(&health))?;

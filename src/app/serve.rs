@@ -22,6 +22,7 @@ use crate::process::installation::Installation;
 use crate::process::leader::Elector;
 use crate::process::lease::Settings;
 use crate::process::listeners::{Serving, serve_metrics, serve_probes};
+use crate::process::memory;
 use crate::process::signals::stop_on_signal;
 use crate::process::telemetry::{Telemetry, start_logging};
 use crate::webhook::endpoint::Endpoint;
@@ -109,6 +110,7 @@ async fn run(
     (mut front, mut parts): (Front, Parts),
     stop: &CancellationToken,
 ) -> Result<(), Error> {
+    tokio::spawn(memory::give_back(stop.clone()));
     let ended = tokio::select! {
         ended = Box::pin(manager.run(elector, stop)) => ended,
         // A manager that nobody can probe or scrape is started again.

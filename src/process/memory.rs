@@ -1,0 +1,70 @@
+//! What the C library keeps of memory that nobody uses any more goes back to the node: after the caches were filled, after a crowd of
+//! connections. By itself it gives back only what lies behind everything that is used.
+
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+/// Where nothing is to be given back, a look takes less than a millisecond.
+const PERIOD: Duration = Duration::from_secs(5);
+
+/// Gives back until the stop.
+pub async fn give_back(stop: CancellationToken) {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(PERIOD))
+        .await
+        .is_some()
+    {
+        trim();
+    }
+}
+
+#[cfg(target_env = "gnu")]
+#[expect(
+    unsafe_code,
+    reason = "a function that takes a number and touches the C library's own heap alone, under its own locks"
+)]
+fn trim() -> bool {
+    unsafe extern "C" {
+        safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
+    }
+    malloc_trim(0) != 0
+}
+
+/// Other C libraries keep little.
+#[cfg(not(target_env = "gnu"))]
+fn trim() -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In pages of 4 KiB.
+    fn resident() -> usize {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages = pages.split(' ').nth(1).unwrap();
+        pages.parse().unwrap()
+    }
+
+    #[cfg(target_env = "gnu")]
+    #[tokio::test(start_paused = true)]
+    async fn what_lies_between_things_that_are_used_is_given_back() {
+        // Small pieces, of which every sixty-fourth stays.
+        let mut pieces: Vec<_> = (0..64 * 1024).map(|_| Some(vec![1_u8; 1000])).collect();
+        for (number, piece) in pieces.iter_mut().enumerate() {
+            if number % 64 != 0 {
+                *piece = None;
+            }
+        }
+        let before = resident();
+        let stop = CancellationToken::new();
+        let gives_back = tokio::spawn(give_back(stop.clone()));
+        tokio::time::sleep(PERIOD + Duration::from_secs(1)).await;
+        let given = before.saturating_sub(resident());
+        assert!(given > 8 * 1024, "{given} pages of some 16,000");
+        stop.cancel();
+        gives_back.await.unwrap();
+        assert_eq!(pieces.iter().flatten().count(), 1024);
+    }
+}
