@@ -6,6 +6,7 @@ mod reading;
 
 use crate::agent::blocking::{blocking, joined};
 use crate::agent::peers::path::Below;
+use crate::agent::peers::stream::Packer;
 use crate::agent::peers::way::{Failure, Way};
 use crate::agent::peers::wire::{self, Ended, Held, Received, Which};
 use crate::agent::store::manifest::{FileNote, Manifest};
@@ -51,6 +52,8 @@ pub(crate) struct Shipment {
     folder: PathBuf,
     /// How much of each file is there.
     sent: BTreeMap<String, u64>,
+    /// What makes pieces: it knows where there is noise.
+    packer: Option<Packer>,
 }
 
 /// What came of a whole shipment.
@@ -93,6 +96,7 @@ impl Shipment {
             which,
             sent: sent.collect(),
             folder,
+            packer: None,
         }))
     }
 
@@ -120,12 +124,18 @@ impl Shipment {
         }
         let (sender, receiver) = mpsc::channel(WAITING);
         let (which, folder) = (self.which.clone(), self.folder.clone());
-        let reading = tokio::task::spawn_blocking(move || read(&which, &folder, wanted, &sender));
+        let packer = self.packer.take().map_or_else(Packer::new, Ok);
+        let mut packer = packer.map_err(|error| Failure::Ours(error.to_string()))?;
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = read(&which, &folder, wanted, &sender, &mut packer);
+            (packer, read)
+        });
         let told =
             way.tell::<Received>(wire::FILES, body(receiver, Arc::clone(&way.pace)), LONGEST);
         let told = told.await;
         // It ends by itself when nobody takes what it reads.
-        let read = joined(reading.await);
+        let (packer, read) = joined(reading.await);
+        self.packer = Some(packer);
         let lengths = match (told, read) {
             // Our own disk first: what the receiver says follows from it.
             (_, Err(why)) => return Err(Failure::Ours(why)),

@@ -19,6 +19,8 @@ const HEAD: usize = 9;
 const LONGEST_NOTE: usize = 4096;
 /// What a node's memory is written with is not waited for: the quickest there is.
 const LEVEL: i32 = 1;
+/// Where a whole piece does not get shorter, so many after it are sent as they are: what is noise here is noise for some way.
+const NOISE: u32 = 15;
 
 const PLAIN: u8 = 0;
 const ZSTD: u8 = 1;
@@ -44,7 +46,11 @@ pub(crate) enum Item {
 }
 
 /// Makes pieces.
-pub(crate) struct Packer(zstd::bulk::Compressor<'static>);
+pub(crate) struct Packer {
+    zstd: zstd::bulk::Compressor<'static>,
+    /// So many are not tried.
+    noise: u32,
+}
 
 impl Packer {
     /// A new one.
@@ -52,7 +58,7 @@ impl Packer {
     /// # Errors
     /// There is no memory for it.
     pub(crate) fn new() -> std::io::Result<Self> {
-        zstd::bulk::Compressor::new(LEVEL).map(Self)
+        zstd::bulk::Compressor::new(LEVEL).map(|zstd| Self { zstd, noise: 0 })
     }
 
     /// A file begins.
@@ -63,10 +69,21 @@ impl Packer {
 
     /// Bytes of it, up to [`PIECE`]; as they are, where they would not get shorter.
     pub(crate) fn data(&mut self, bytes: &[u8]) -> Bytes {
-        match self.0.compress(bytes) {
-            Ok(packed) if packed.len() < bytes.len() => piece(ZSTD, bytes.len(), &packed),
-            _ => piece(PLAIN, bytes.len(), bytes),
+        if let Some(left) = self.noise.checked_sub(1) {
+            self.noise = left;
+            return piece(PLAIN, bytes.len(), bytes);
         }
+        let packed = self.zstd.compress(bytes).unwrap_or_default();
+        let is_packed = !packed.is_empty() && packed.len() < bytes.len();
+        // Less than a sixteenth is not worth its time.
+        let is_worth_it = is_packed && packed.len() < bytes.len().saturating_sub(bytes.len() / 16);
+        if bytes.len() == PIECE && !is_worth_it {
+            self.noise = NOISE;
+        }
+        if is_packed {
+            return piece(ZSTD, bytes.len(), &packed);
+        }
+        piece(PLAIN, bytes.len(), bytes)
     }
 }
 
@@ -214,6 +231,34 @@ mod tests {
             assert_eq!(found[3], Item::File(begins("empty", 0)));
         }
         assert!(read(&stream[..stream.len() - 1], 64).is_err());
+    }
+
+    #[test]
+    fn what_does_not_get_shorter_is_not_tried_again_for_some_way() {
+        let mut state = 1_u64;
+        let mut noise = || {
+            let mut word = || {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state.to_le_bytes()
+            };
+            std::iter::repeat_with(&mut word)
+                .take(PIECE / 8)
+                .flatten()
+                .collect::<Vec<_>>()
+        };
+        let zeros = vec![0; PIECE];
+        let mut packer = Packer::new().unwrap();
+        let short = packer.data(&noise()[..1000]);
+        assert_eq!(short[0], PLAIN);
+        assert_eq!(packer.data(&zeros)[0], ZSTD, "a short one says nothing");
+        assert_eq!(packer.data(&noise())[0], PLAIN);
+        for _piece in 0..NOISE {
+            assert_eq!(packer.data(&zeros)[0], PLAIN);
+        }
+        assert_eq!(packer.data(&zeros)[0], ZSTD);
+        assert_eq!(packer.data(&zeros)[0], ZSTD);
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub(super) fn read(
     folder: &std::path::Path,
     wanted: Vec<(Below, u64)>,
     to: &mpsc::Sender<Bytes>,
+    packer: &mut Packer,
 ) -> Result<Vec<(String, u64, u64)>, String> {
-    let mut packer = Packer::new().map_err(|error| error.to_string())?;
     let first = line(which).map_err(|failure| failure.to_string())?;
     let mut lengths = Vec::new();
     if to.blocking_send(first.into()).is_err() {
