@@ -13,6 +13,7 @@ use crate::oci::bundle;
 use crate::oci::failure::Failure;
 use crate::oci::files;
 use crate::oci::settings::Settings;
+use crate::runtime::gate;
 use crate::tree::{Kind, pack};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -96,16 +97,19 @@ impl Engine {
         let config = generation.part().join("criu.conf");
         files::put(&config, dump::CONFIG.as_bytes())?;
         let mut dumpers = Dumpers::new();
+        let gate = self.gate()?;
         let skips_in_flight = self.skips_in_flight();
         for container in containers {
             let folder = dump::folder(&generation.part(), &container.held.name);
             make_folder(&folder.join("images"))?;
             make_folder(&folder.join("work"))?;
-            let dumper = self.dumper(generation, container, skips_in_flight)?;
+            let dumper = self.dumper(generation, container, (&gate, skips_in_flight))?;
             dumpers.insert(container.held.name.clone(), dumper);
         }
-        for dumper in dumpers.values_mut() {
-            dumper.is_there()?;
+        for (name, dumper) in &mut dumpers {
+            dumper.is_there().map_err(|failure| {
+                Failure::new(format!("container {name} was not dumped: {failure}"))
+            })?;
         }
         Ok(dumpers)
     }
@@ -123,13 +127,14 @@ impl Engine {
         &self,
         generation: &Generation,
         container: &Living,
-        skips_in_flight: bool,
+        (gate, skips_in_flight): (&Path, bool),
     ) -> Result<Poised, Failure> {
         let on_node = dump::folder(&self.host.without(&generation.part()), &container.held.name);
         let (images, work) = (on_node.join("images"), on_node.join("work"));
         let dump = Dump {
             real: &self.real,
             criu: self.settings.criu.as_deref(),
+            gate,
             config: &self.host.without(&generation.part()).join("criu.conf"),
             root: &container.held.root,
             id: &container.held.id,
@@ -138,7 +143,21 @@ impl Engine {
             skips_in_flight,
         };
         let command = dump.command();
-        Poised::begin(&self.enter, &command.words, command.variables)
+        Poised::begin_for_the_gate(&self.enter, &command.words, command.variables)
+    }
+
+    /// A folder of the node in which our runtime is called as CRIU is, so that whoever dumps meets it first.
+    fn gate(&self) -> Result<PathBuf, Failure> {
+        let folder = self.host.run().join("gate");
+        make_folder(&folder)?;
+        let link = folder.join(gate::NAME);
+        if std::fs::read_link(&link).ok().as_ref() != Some(&self.runtime) {
+            // Another agent's may be there, of an installation before ours.
+            files::remove(&link)?;
+            let made = std::os::unix::fs::symlink(&self.runtime, &link);
+            made.map_err(|error| Failure::at("make", &link, error))?;
+        }
+        Ok(self.host.without(&folder))
     }
 
     /// Dumps what is frozen. `containers` are those that are wanted. `is_still`: whether nobody let them go meanwhile; what was dumped

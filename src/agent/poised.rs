@@ -40,7 +40,27 @@ impl Poised {
         words: &[OsString],
         variables: Vec<(&'static str, OsString)>,
     ) -> Result<Self, Failure> {
-        let mut command = on_host(enter, &["--wait"]);
+        Self::start((enter, &["--wait"]), words, variables)
+    }
+
+    /// The same of one that stops by itself where it is to wait: at the gate.
+    ///
+    /// # Errors
+    /// It cannot be run.
+    pub(crate) fn begin_for_the_gate(
+        enter: &Path,
+        words: &[OsString],
+        variables: Vec<(&'static str, OsString)>,
+    ) -> Result<Self, Failure> {
+        Self::start((enter, &[]), words, variables)
+    }
+
+    fn start(
+        (enter, options): (&Path, &[&str]),
+        words: &[OsString],
+        variables: Vec<(&'static str, OsString)>,
+    ) -> Result<Self, Failure> {
+        let mut command = on_host(enter, options);
         command.args(words).envs(variables);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let begun = command.stderr(Stdio::piped()).spawn();
@@ -65,7 +85,7 @@ impl Poised {
             let _as_far_as_it_goes = out.read_to_string(&mut why);
         }
         let why = tail(&why);
-        Err(Failure::new(format!("the host cannot be entered: {why}")))
+        Err(Failure::new(format!("it ended before it was ready: {why}")))
     }
 
     /// Tells it to go on; it is the caller's now.

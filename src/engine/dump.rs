@@ -1,5 +1,6 @@
 //! How the processes of a container are dumped: by the real runtime and CRIU, while the container is frozen and stays so.
 
+use crate::kit::names;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,8 @@ pub struct Dump<'a> {
     pub real: &'a Path,
     /// The CRIU that it is to use, if that is not the one of the PATH.
     pub criu: Option<&'a Path>,
+    /// A folder in which the gate is called as CRIU is.
+    pub gate: &'a Path,
     /// A file with [`CONFIG`].
     pub config: &'a Path,
     /// The runtime's root of state.
@@ -64,10 +67,15 @@ impl Dump<'_> {
             self.work.as_os_str(),
         ];
         let words = words.into_iter().chain(skips).chain([self.id.as_ref()]);
+        let programs = path(self.criu);
+        let mut gate = self.gate.as_os_str().to_owned();
+        gate.push(":");
+        gate.push(&programs);
         Command {
             words: words.map(OsString::from).collect(),
             variables: vec![
-                ("PATH", path(self.criu)),
+                ("PATH", gate),
+                (names::CRIU_PATH_VARIABLE, programs),
                 ("CRIU_CONFIG_FILE", self.config.as_os_str().to_owned()),
             ],
         }
@@ -105,10 +113,11 @@ mod tests {
     }
 
     #[test]
-    fn the_container_stays_frozen_and_our_criu_is_found_first() {
+    fn the_container_stays_frozen_and_our_criu_is_found_first_but_for_the_gate() {
         let dump = Dump {
             real: Path::new("/usr/sbin/runc"),
             criu: Some(Path::new("/opt/holdfast/bin/criu")),
+            gate: Path::new("/run/holdfast/gate"),
             config: Path::new("/run/holdfast/criu.conf"),
             root: "/run/containerd/runc/k8s.io",
             id: "c1",
@@ -131,7 +140,8 @@ mod tests {
             ..dump
         };
         assert_eq!(older.command().words.len() + 1, command.words.len());
-        let path = command.variables[0].1.to_str().unwrap();
-        assert!(path.starts_with("/opt/holdfast/bin:/usr/local/sbin:"));
+        let [path, programs] = [0, 1].map(|number| command.variables[number].1.to_str().unwrap());
+        assert!(programs.starts_with("/opt/holdfast/bin:/usr/local/sbin:"));
+        assert_eq!(path, format!("/run/holdfast/gate:{programs}"));
     }
 }

@@ -111,6 +111,9 @@ pub const HOLDS_ANNOTATION: &str = "node.holdfast.dev/holds";
 /// but with the verb `resolve`, and in the own name.
 pub const OFF_ANNOTATION: &str = "holdfast.dev/target-is-off";
 
+/// In the environment of a runtime that dumps: a PATH by which the gate before CRIU (`runtime/gate.rs`) finds the real one.
+pub const CRIU_PATH_VARIABLE: &str = "HOLDFAST_PROGRAMS";
+
 /// Is this finalizer one of ours?
 #[must_use]
 pub fn is_our_finalizer(finalizer: &str) -> bool {

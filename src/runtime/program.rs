@@ -1,7 +1,7 @@
 //! The program: what is ours is looked at, everything else goes to the real runtime, which takes our place.
 
 use super::call::Call;
-use super::{create, delete, enter, guard, held, no_op, start};
+use super::{create, delete, enter, gate, guard, held, no_op, start};
 use crate::oci::command_line::{CommandLine, Dialect};
 use crate::oci::failure::Failure;
 use crate::oci::log::Log;
@@ -18,8 +18,13 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let Some((name, arguments)) = arguments.split_first() else {
         return ExitCode::FAILURE;
     };
-    if Path::new(name).file_name() == Some(OsStr::new(no_op::NAME)) {
+    let called = Path::new(name).file_name();
+    if called == Some(OsStr::new(no_op::NAME)) {
         return ExitCode::SUCCESS;
+    }
+    if called == Some(OsStr::new(gate::NAME)) {
+        eprintln!("holdfast-runtime: {}", gate::run(arguments));
+        return ExitCode::FAILURE;
     }
     if arguments
         .first()

@@ -61,12 +61,7 @@ fn no_descriptor_of_ours_is_left_open() {
     let listing = node.path("listing");
     let script = "#!/bin/sh\nls -l /proc/self/fd > LISTING; env | sort >> LISTING\n";
     let script = script.replace("LISTING", listing.to_str().unwrap());
-    std::fs::write(node.path("real"), script).unwrap();
-    std::fs::set_permissions(
-        node.path("real"),
-        std::os::unix::fs::PermissionsExt::from_mode(0o755),
-    )
-    .unwrap();
+    node.write_program("real", &script);
     let settings =
         json!({"real": node.path("real"), "run": node.path("run"), "socket": node.socket()});
     std::fs::write(node.path("runtime.json"), settings.to_string()).unwrap();

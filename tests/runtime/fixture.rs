@@ -5,6 +5,7 @@ use crate::parts::busybox;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -84,6 +85,13 @@ impl Node {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
+    }
+
+    /// A program of the node, for its shell.
+    pub(crate) fn write_program(&self, name: &str, script: &str) {
+        let path = self.path(name);
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
     }
 
     pub(crate) fn socket(&self) -> PathBuf {

@@ -18,6 +18,7 @@ mod creating;
 mod deleting;
 mod descriptors;
 mod fixture;
+mod gate;
 mod guarding;
 mod held;
 mod lab;
