@@ -169,3 +169,6 @@ impl Sight for Seen<'_> {
         load(name, node, &self.caches.crowd())
     }
 }
+
+#[cfg(test)]
+mod tests;
