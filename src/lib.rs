@@ -236,7 +236,7 @@ pub mod runtime {
     pub(crate) mod create;
     pub(crate) mod delete;
     mod enter;
-    pub(crate) mod gate;
+    mod gate;
     pub(crate) mod guard;
     mod held;
     mod no_op;

@@ -9,11 +9,11 @@ use crate::agent::store::manifest::{Manifest, VolumeNote};
 use crate::agent::store::{VOLUMES, make_folder};
 use crate::engine::dump::{self, Dump};
 use crate::engine::{criu, mounts, timers, volumes};
+use crate::kit::names;
 use crate::oci::bundle;
 use crate::oci::failure::Failure;
 use crate::oci::files;
 use crate::oci::settings::Settings;
-use crate::runtime::gate;
 use crate::tree::{Kind, pack};
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -150,7 +150,7 @@ impl Engine {
     fn gate(&self) -> Result<PathBuf, Failure> {
         let folder = self.host.run().join("gate");
         make_folder(&folder)?;
-        let link = folder.join(gate::NAME);
+        let link = folder.join(names::CRIU);
         if std::fs::read_link(&link).ok().as_ref() != Some(&self.runtime) {
             // Another agent's may be there, of an installation before ours.
             files::remove(&link)?;

@@ -111,7 +111,10 @@ pub const HOLDS_ANNOTATION: &str = "node.holdfast.dev/holds";
 /// but with the verb `resolve`, and in the own name.
 pub const OFF_ANNOTATION: &str = "holdfast.dev/target-is-off";
 
-/// In the environment of a runtime that dumps: a PATH by which the gate before CRIU (`runtime/gate.rs`) finds the real one.
+/// What a runtime that dumps calls. The gate before it (`runtime/gate.rs`) is called the same.
+pub const CRIU: &str = "criu";
+
+/// In the environment of a runtime that dumps: a PATH by which the gate finds the real CRIU.
 pub const CRIU_PATH_VARIABLE: &str = "HOLDFAST_PROGRAMS";
 
 /// Is this finalizer one of ours?

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 /// Under this name this program is the gate.
-pub(crate) const NAME: &str = "criu";
+pub(super) const NAME: &str = names::CRIU;
 /// Where the real one is looked for, as a PATH.
 const PROGRAMS: &str = names::CRIU_PATH_VARIABLE;
 

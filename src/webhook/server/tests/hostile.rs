@@ -10,6 +10,9 @@ async fn what_is_no_review_gets_the_code_that_says_why() {
     let head = |text: &str| text.to_owned();
     let cut = r#"{"apiVersion":"admission.k8s.io/v1","kind":"Adm"#;
     let question = String::from_utf8(question("u")).unwrap();
+    let beta = question.replace("/v1\"", "/v1beta1\"");
+    let next = question.replace("/v1\"", "/v7\"");
+    let nobody = question.replace("\"u\"", "\"\"");
     for (head, body, code, says) in [
         (post.replace("POST", "GET"), "", 405, "POST"),
         (post.replace("greets", "nothing"), "{}", 404, "path"),
@@ -18,6 +21,9 @@ async fn what_is_no_review_gets_the_code_that_says_why() {
         (post.clone(), "garbage", 400, "no AdmissionReview"),
         (post.clone(), cut, 400, "EOF"),
         (post.clone(), "", 400, "EOF"),
+        (post.clone(), &beta, 400, "v1beta1"),
+        (post.clone(), &next, 400, "v7"),
+        (post.clone(), &nobody, 400, "no uid"),
         (post.replace("greets", "panics"), "{}", 500, "fault"),
         (post.replace("greets", "panics-at-once"), "{}", 500, "fault"),
         (post.replace("greets", "at-once"), "garbage", 400, "no Adm"),
@@ -32,7 +38,7 @@ async fn what_is_no_review_gets_the_code_that_says_why() {
         ("bad_method", 1),
         ("unknown_path", 1),
         ("bad_type", 2),
-        ("malformed", 4),
+        ("malformed", 7),
         ("panicked", 2),
     ] {
         let line = format!(r#"holdfast_webhook_refused_total{{reason="{reason}"}} {count}"#);
