@@ -4,7 +4,7 @@
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// Where nothing is to be given back, a look takes less than a millisecond.
+/// How often.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// Gives back until the stop.
@@ -23,18 +23,16 @@ pub async fn give_back(stop: CancellationToken) {
     unsafe_code,
     reason = "a function that takes a number and touches the C library's own heap alone, under its own locks"
 )]
-fn trim() -> bool {
+fn trim() {
     unsafe extern "C" {
         safe fn malloc_trim(pad: usize) -> std::ffi::c_int;
     }
-    malloc_trim(0) != 0
+    let _was_any_given = malloc_trim(0);
 }
 
 /// Other C libraries keep little.
 #[cfg(not(target_env = "gnu"))]
-fn trim() -> bool {
-    false
-}
+fn trim() {}
 
 #[cfg(test)]
 mod tests {

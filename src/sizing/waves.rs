@@ -128,8 +128,8 @@ fn resize(
         let Some(standing) = standings.get_mut(at) else {
             continue;
         };
-        let mut pods = crew.pods.get(at).into_iter();
-        let is_newborn = pods.any(|pod| is_newborn(pod, standing, now));
+        let pod = crew.pods.get(at);
+        let is_newborn = pod.is_some_and(|pod| is_newborn(pod, standing, now));
         // One whose resize is open already takes no more room when it is resized to something else.
         let takes_room = !standing.is_resizing && !is_newborn;
         if !takes_room || *room > 0 {

@@ -7,7 +7,6 @@ use crate::lab::{CRUN, RUNC};
 use holdfast::hold::change::{AdmissionStep, Change};
 use holdfast::hold::shelf::Shelf;
 use serde_json::{Value, json};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 
 /// The container is one that a token lets begin.
@@ -137,8 +136,7 @@ fn a_deletion_ends_as_the_real_one_ended() {
         ("kill -15 $$", None, Some(15)),
         ("exit 0", Some(0), None),
     ] {
-        std::fs::write(&real, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&real, PermissionsExt::from_mode(0o755)).unwrap();
+        node.write_program("real", &format!("#!/bin/sh\n{script}\n"));
         std::fs::write(node.path("run/containers/c1"), place.to_string()).unwrap();
         // It keeps something of the container, so that an end that is no success forgets nothing.
         std::fs::create_dir_all(node.path("state/c1")).unwrap();

@@ -19,7 +19,7 @@ const HEAD: usize = 9;
 const LONGEST_NOTE: usize = 4096;
 /// What a node's memory is written with is not waited for: the quickest there is.
 const LEVEL: i32 = 1;
-/// Where a whole piece does not get shorter, so many after it are sent as they are: what is noise here is noise for some way.
+/// Where a whole piece hardly gets shorter, so many after it are sent as they are: what is noise here is noise for some way.
 const NOISE: u32 = 15;
 
 const PLAIN: u8 = 0;
@@ -73,17 +73,17 @@ impl Packer {
             self.noise = left;
             return piece(PLAIN, bytes.len(), bytes);
         }
-        let packed = self.zstd.compress(bytes).unwrap_or_default();
-        let is_packed = !packed.is_empty() && packed.len() < bytes.len();
+        let packed = self.zstd.compress(bytes);
+        let length = packed.as_ref().map_or(bytes.len(), Vec::len);
+        let saved = bytes.len().saturating_sub(length);
         // Less than a sixteenth is not worth its time.
-        let is_worth_it = is_packed && packed.len() < bytes.len().saturating_sub(bytes.len() / 16);
-        if bytes.len() == PIECE && !is_worth_it {
+        if bytes.len() == PIECE && saved <= PIECE / 16 {
             self.noise = NOISE;
         }
-        if is_packed {
-            return piece(ZSTD, bytes.len(), &packed);
+        match packed {
+            Ok(packed) if saved > 0 => piece(ZSTD, bytes.len(), &packed),
+            _ => piece(PLAIN, bytes.len(), bytes),
         }
-        piece(PLAIN, bytes.len(), bytes)
     }
 }
 
