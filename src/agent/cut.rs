@@ -3,13 +3,12 @@
 use crate::agent::api::ContainerReport;
 use crate::agent::host::{self, Host};
 use crate::agent::pods::Living;
-use crate::agent::poised::{Poised, on_host, tail};
+use crate::agent::poised::{Poised, lay_gate, on_host, tail};
 use crate::agent::store::Generation;
 use crate::agent::store::manifest::{Manifest, VolumeNote};
 use crate::agent::store::{VOLUMES, make_folder};
 use crate::engine::dump::{self, Dump};
 use crate::engine::{criu, mounts, timers, volumes};
-use crate::kit::names;
 use crate::oci::bundle;
 use crate::oci::failure::Failure;
 use crate::oci::files;
@@ -97,7 +96,7 @@ impl Engine {
         let config = generation.part().join("criu.conf");
         files::put(&config, dump::CONFIG.as_bytes())?;
         let mut dumpers = Dumpers::new();
-        let gate = self.gate()?;
+        let gate = self.gate(generation.name())?;
         let skips_in_flight = self.skips_in_flight();
         for container in containers {
             let folder = dump::folder(&generation.part(), &container.held.name);
@@ -146,17 +145,11 @@ impl Engine {
         Poised::begin_for_the_gate(&self.enter, &command.words, command.variables)
     }
 
-    /// A folder of the node in which our runtime is called as CRIU is, so that whoever dumps meets it first.
-    fn gate(&self) -> Result<PathBuf, Failure> {
+    /// A folder of the node in which whoever dumps meets our runtime as CRIU.
+    fn gate(&self, who: &str) -> Result<PathBuf, Failure> {
         let folder = self.host.run().join("gate");
         make_folder(&folder)?;
-        let link = folder.join(names::CRIU);
-        if std::fs::read_link(&link).ok().as_ref() != Some(&self.runtime) {
-            // Another agent's may be there, of an installation before ours.
-            files::remove(&link)?;
-            let made = std::os::unix::fs::symlink(&self.runtime, &link);
-            made.map_err(|error| Failure::at("make", &link, error))?;
-        }
+        lay_gate(&folder, &self.runtime, who)?;
         Ok(self.host.without(&folder))
     }
 
@@ -320,24 +313,23 @@ fn size(folder: &Path) -> Result<i64, Failure> {
 mod tests {
     use super::*;
     use crate::engine::timers::tests::{image, timer};
+    use crate::testkit::folder::Folder;
     use std::os::unix::fs::MetadataExt;
 
     #[test]
     fn what_was_noted_of_timers_is_written_where_one_is_to_be_wound_and_only_there() {
-        let folder = std::env::temp_dir().join(format!("holdfast-cut-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let path = folder.join(timers::FILES);
-        wind_timers(&folder).unwrap();
+        let folder = Folder::new();
+        let path = folder.path().join(timers::FILES);
+        wind_timers(folder.path()).unwrap();
         assert!(!path.exists(), "there is none");
         let [fired, waits] = [0, 7].map(|left| image(&[timer(1, [0, left], [0, 50])]));
         for (noted, is_mended) in [(fired, true), (waits, false), (b"none".to_vec(), false)] {
             std::fs::write(&path, &noted).unwrap();
             let before = std::fs::metadata(&path).unwrap().ino();
-            wind_timers(&folder).unwrap();
+            wind_timers(folder.path()).unwrap();
             let after = std::fs::metadata(&path).unwrap().ino();
             assert_eq!(before != after, is_mended, "{noted:?}");
             assert_eq!(std::fs::read(&path).unwrap() != noted, is_mended);
         }
-        std::fs::remove_dir_all(&folder).unwrap();
     }
 }

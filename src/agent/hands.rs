@@ -264,7 +264,7 @@ fn guard(engine: &Engine, uid: &str) -> Result<Child, Failure> {
         uid.as_ref(),
     ];
     let words: Vec<_> = words.into_iter().map(OsString::from).collect();
-    let mut guard = Poised::begin(&engine.enter, &words, Vec::new())?;
+    let mut guard = Poised::begin(&engine.enter, &words)?;
     guard.is_there()?;
     let guard = around(&GUARD, || guard.release());
     guard.map_err(|error| Failure::at("run", &engine.runtime, error))
