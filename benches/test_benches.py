@@ -84,7 +84,7 @@ class Unwatched:
 
 
 class Pods(unittest.TestCase):
-    ALLOCATABLE = {"cpu": "32", "memory": "256Gi"}
+    ALLOCATABLE = {"cpu": "32", "memory": "200Gi"}
 
     def pod(self, cpu, memory, name="a"):
         return {"metadata": {"name": name}, "spec": {"containers": [{"resources": {"requests": {"cpu": cpu, "memory": memory}}}] * 2}}
@@ -96,13 +96,14 @@ class Pods(unittest.TestCase):
         self.assertEqual([quantity(text) for text in ("100m", "2", "1Gi", "1.5k")], [quantity("0.1"), 2, 1 << 30, 1500])
 
     def test_a_pod_has_its_share_or_has_not(self):
-        self.assertTrue(self.judge(self.pod("160m", str(256 * (1 << 30) // 200))))
+        self.assertTrue(self.judge(self.pod("160m", "1Gi")))
+        self.assertFalse(self.judge(self.pod("160m", str((1 << 30) - 1))))
         self.assertFalse(self.judge(self.pod("100m", "128Mi")))
         self.assertFalse(self.judge({"metadata": {"name": "a"}, "spec": {"containers": [{"resources": {}}]}}))
 
     def test_a_repaired_pod_was_unsized_at_its_creation_and_is_not_at_the_end(self):
         counter = Counter(Unwatched(), "/pods", "a=b", self.judge)
-        small, right = self.pod("100m", "128Mi"), self.pod("160m", "1374389534")
+        small, right = self.pod("100m", "128Mi"), self.pod("160m", "1Gi")
         counter.saw("ADDED", small)
         counter.saw("ADDED", {**right, "metadata": {"name": "b"}})
         self.assertEqual((counter.created, counter.unsized_at_creation, counter.unsized, counter.last_repaired), (2, 1, 1, None))

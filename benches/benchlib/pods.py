@@ -7,8 +7,8 @@ from functools import lru_cache
 
 UNITS = {"": 1, "n": Fraction(1, 10**9), "u": Fraction(1, 10**6), "m": Fraction(1, 1000), "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12,
          "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
-# Each container is rounded by itself.
-TOLERANCE = Fraction(1, 1000)
+# What a share is counted in: thousandths of a CPU, bytes.
+GRAIN = {"cpu": Fraction(1, 1000)}
 
 
 @lru_cache(10_000)
@@ -25,8 +25,9 @@ def has_share(pod, allocatable, percentages):
             amounts = [quantity(c["resources"]["requests"][resource]) for c in pod["spec"]["containers"]]
         except KeyError:
             return False
-        share = quantity(allocatable[resource]) * percentage / 100
-        if abs(sum(amounts) - share) > max(share * TOLERANCE, Fraction(2, 1000)):
+        grain = GRAIN.get(resource, 1)
+        # However many containers there are: together they have the whole share, to the last thousandth and byte.
+        if sum(amounts) != quantity(allocatable[resource]) * percentage // (100 * grain) * grain:
             return False
     return True
 

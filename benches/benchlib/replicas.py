@@ -109,6 +109,11 @@ class Certificates:
         return sum(len(seen) - 1 for seen in self.leaves.values())
 
     @property
+    def leaf_changes_of_one(self):
+        """Of the replica that was there all the time."""
+        return max((len(seen) - 1 for seen in self.leaves.values()), default=0)
+
+    @property
     def roll_overs(self):
         return roll_overs(self.bundles)
 

@@ -12,9 +12,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-/// How far a pod's sum may be from its share, in thousandths of it: containers are rounded one by one.
-const TOLERANCE: u64 = 1;
-
 /// Checks the answer to a question.
 ///
 /// # Errors
@@ -57,20 +54,19 @@ pub(crate) fn check(
     has_its_share(&pod, node, set)
 }
 
-/// Where it is known what a share comes to: whether the containers' requests come to it, and limits are not below them.
+/// Where it is known what a share comes to: whether the containers' requests come to it, to the last thousandth of a CPU and the last byte,
+/// and limits are not below them.
 fn has_its_share(pod: &Value, node: &Node, set: &DaemonSet) -> anyhow::Result<()> {
     let containers = pod["spec"]["containers"]
         .as_array()
         .context("the pod has no containers")?;
+    // A share of memory is in whole bytes.
+    let memory = node.memory.saturating_mul(1000);
     let wanted = [
-        ("cpu", node.cpu, set.cpu_percentage),
-        (
-            "memory",
-            node.memory.saturating_mul(1000),
-            set.memory_percentage,
-        ),
+        ("cpu", node.cpu, set.cpu_percentage, 1),
+        ("memory", memory, set.memory_percentage, 1000),
     ];
-    for (resource, whole, percentage) in wanted {
+    for (resource, whole, percentage, grain) in wanted {
         let mut sum = 0_u64;
         for container in containers {
             let resources = &container["resources"];
@@ -90,12 +86,8 @@ fn has_its_share(pod: &Value, node: &Node, set: &DaemonSet) -> anyhow::Result<()
             .saturating_mul(percentage)
             .checked_div(100)
             .unwrap_or(0);
-        let slack = share
-            .saturating_mul(TOLERANCE)
-            .checked_div(1000)
-            .unwrap_or(0)
-            .max(2);
-        if share > 0 && sum.abs_diff(share) > slack {
+        let share = share.saturating_sub(share.checked_rem(grain).unwrap_or(0));
+        if share > 0 && sum != share {
             bail!(
                 "requests of {resource} come to {sum} thousandths on {}, and the share of {} is {share}",
                 node.name,
@@ -135,7 +127,7 @@ mod tests {
 
     fn population() -> Population {
         let mut population = Population::made_up(1, 1);
-        (population.nodes[0].cpu, population.nodes[0].memory) = (4000, 8 << 30);
+        (population.nodes[0].cpu, population.nodes[0].memory) = (4000, 10 << 30);
         (
             population.daemon_sets[0].cpu_percentage,
             population.daemon_sets[0].memory_percentage,
@@ -162,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_right_answer_is_right() {
-        judged("200m", "214748364", |_| {}).unwrap();
+        judged("200m", "268435456", |_| {}).unwrap();
     }
 
     #[test]
@@ -170,21 +162,23 @@ mod tests {
         let flaw = |cpu, memory, change: &dyn Fn(&mut Value)| {
             judged(cpu, memory, change).unwrap_err().to_string()
         };
-        assert!(flaw("210m", "214748364", &|_| {}).contains("share"));
+        assert!(flaw("210m", "268435456", &|_| {}).contains("share"));
         assert!(flaw("200m", "200Mi", &|_| {}).contains("share"));
+        assert!(flaw("201m", "268435456", &|_| {}).contains("share"));
+        assert!(flaw("200m", "268435457", &|_| {}).contains("share"));
         assert!(flaw("200m", "lots", &|_| {}).contains("quantity"));
         assert!(
-            flaw("200m", "214748364", &|answer| answer["response"]["uid"] =
+            flaw("200m", "268435456", &|answer| answer["response"]["uid"] =
                 json!("x"))
             .contains("uid")
         );
         assert!(
-            flaw("200m", "214748364", &|answer| answer["response"]["patch"] =
+            flaw("200m", "268435456", &|answer| answer["response"]["patch"] =
                 json!("W10="))
             .contains("share")
         );
         assert!(
-            flaw("200m", "214748364", &|answer| answer["kind"] = json!("Pod"))
+            flaw("200m", "268435456", &|answer| answer["kind"] = json!("Pod"))
                 .contains("AdmissionReview")
         );
     }
