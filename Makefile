@@ -75,6 +75,8 @@ mkdir -p dist/with-image
   $(PYTHON) tools/image_reference.py kustomize '$(IMG)'; } > dist/with-image/kustomization.yaml
 endef
 
+# Of the manifests all but CRDs and namespace: these are no component's.
+no_crds := app.kubernetes.io/component
 still_held := It did not end. If a finalizer of ours holds something and no manager runs to release it: holdfast teardown --yes
 
 # Fuzzing needs a nightly toolchain, for its instrumentation of the code; cargo-fuzz itself is installed below the cache.
@@ -277,8 +279,13 @@ deploy: ## Install or upgrade the chart, with the image IMG= (ARGS= for more Hel
 	  $$($(PYTHON) tools/image_reference.py helm '$(IMG)') $(ARGS)
 
 .PHONY: undeploy
-undeploy: ## Remove the chart's release; the CRDs and their objects stay
+undeploy: ## Remove what deploy or deploy-manifests installed; the CRDs, their objects and the namespace stay
 	@$(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m || \
+	  { echo '$(still_held)' >&2; exit 1; }
+	@if $(KUBECTL) get --ignore-not-found -k manifests/$(OVERLAY) -l $(no_crds) -o yaml | grep 'app.kubernetes.io/managed-by: Helm' >/dev/null; then \
+	  echo 'What is installed there is a release of Helm by another name: make undeploy RELEASE=NAME (helm list --all-namespaces)' >&2; exit 1; \
+	fi
+	@$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY) -l $(no_crds) || \
 	  { echo '$(still_held)' >&2; exit 1; }
 	@echo 'The CRDs and all objects of these kinds are still there. This deletes them:'
 	@echo '  kubectl delete crd -l app.kubernetes.io/part-of=holdfast'

@@ -198,7 +198,7 @@ fn understood(directory: &Path, files: &Files) -> Result<(Pair, Arc<CertifiedKey
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
@@ -208,10 +208,10 @@ mod tests {
     }
 
     /// A directory as the kubelet makes it: the files are links through `..data`, which is swapped.
-    struct Secret(PathBuf);
+    pub(crate) struct Secret(pub(crate) PathBuf);
 
     impl Secret {
-        fn new(name: &str) -> Self {
+        pub(crate) fn new(name: &str) -> Self {
             let path =
                 std::env::temp_dir().join(format!("holdfast-tls-{}-{name}", std::process::id()));
             std::fs::create_dir_all(&path).unwrap();
@@ -221,7 +221,7 @@ mod tests {
             Self(path)
         }
 
-        fn write(&self, version: &str, certificate: &str, key: &str) {
+        pub(crate) fn write(&self, version: &str, certificate: &str, key: &str) {
             let data = self.0.join(version);
             std::fs::create_dir_all(&data).unwrap();
             std::fs::write(data.join("tls.crt"), certificate).unwrap();

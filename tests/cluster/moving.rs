@@ -1,13 +1,12 @@
 //! Moving from FlexDaemonsets, as its page says: the commands of docs/moving-from-flexdaemonsets.md, run in their order on a cluster with
 //! the remains of an earlier installation, which refuses every pod.
 
+use crate::pages::{commands, run};
 use crate::shares::{applied, daemonset, running, template};
-use crate::world::{IMAGE, World, eventually, root, succeed, text, world};
+use crate::world::{World, eventually, text, world};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client};
-use std::path::Path;
-use std::process::Command;
 
 /// As the earlier project installs itself: names, scopes and failure policy; its program has no image here, as its backend was often away.
 const EARLIER: &str = r#"
@@ -96,42 +95,41 @@ webhooks:
     admissionReviewVersions: [v1]
 "#;
 
-/// The blocks of shell commands of a page.
-fn commands(page: &str) -> Vec<String> {
-    let text = std::fs::read_to_string(root().join(page)).unwrap();
-    let blocks = text.split("```sh\n").skip(1);
-    blocks
-        .map(|rest| rest.split("```").next().unwrap().to_owned())
-        .collect()
-}
-
-/// Runs a block as a user would, at the top of the checkout.
-fn run(world: &World, block: &str) -> String {
-    let kubectl = world.command(&["tool", "kubectl"]);
-    let tools = Path::new(kubectl.trim()).parent().unwrap();
-    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
-    let mut command = Command::new("bash");
-    command
-        .args(["-euo", "pipefail", "-c", block])
-        .current_dir(root())
-        .env("PATH", path)
-        .env("KUBECONFIG", &world.kubeconfig)
-        .env("IMG", IMAGE);
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG")) {
-        command.env_remove(name);
-    }
-    succeed(&mut command)
-}
-
 async fn pods_of(client: &Client, selector: &str) -> usize {
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
     let list = ListParams::default().labels(selector);
     pods.list(&list).await.unwrap().items.len()
 }
 
+/// Of us, by kind and name.
+fn left(world: &World, kinds: &str) -> String {
+    world.kubectl(&format!(
+        "get {kinds} -A -l app.kubernetes.io/part-of=holdfast -o name"
+    ))
+}
+
+const ALL: &str = "deployment,service,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,mutatingwebhookconfiguration,validatingwebhookconfiguration,poddisruptionbudget,resourcequota,validatingadmissionpolicy,validatingadmissionpolicybinding";
+
+/// `undeploy` takes the installation and keeps the templates, as its users know it; `undeploy-manifests` takes all.
+fn an_uninstall_deletes_what_it_says(world: &World) {
+    assert!(left(world, ALL).contains("deployment.apps/flexdaemonsets"));
+    let said = world.make(&["undeploy", "OVERLAY=flexdaemonsets"]);
+    assert!(said.contains("kubectl delete crd"), "{said}");
+    assert_eq!(left(world, ALL), "");
+    assert_eq!(
+        world.kubectl("get fdt -o name").trim(),
+        "flexdaemonsettemplate.flexdaemonsets.xai/agent"
+    );
+    world.kubectl("get namespace flexdaemonsets-system");
+    // Nothing is there any more, and that is no error.
+    world.make(&["undeploy", "OVERLAY=flexdaemonsets"]);
+    world.make(&["undeploy-manifests", "OVERLAY=flexdaemonsets"]);
+    assert_eq!(left(world, &format!("{ALL},crd,namespace")), "");
+}
+
 #[tokio::test]
 #[allow(clippy::too_many_lines, reason = "one story")]
-async fn f01_f02_f09_the_page_leads_from_an_installation_that_refuses_every_pod_to_shares() {
+async fn f01_f02_f03_f09_the_page_leads_from_an_installation_that_refuses_every_pod_to_shares() {
     let world = world().await;
     let client = world.install().await;
     world.make(&["undeploy"]);
@@ -208,6 +206,6 @@ async fn f01_f02_f09_the_page_leads_from_an_installation_that_refuses_every_pod_
         text(&told.stdout)
     );
     world.kubectl("delete daemonset agent");
-    world.make(&["undeploy-manifests", "OVERLAY=flexdaemonsets"]);
+    an_uninstall_deletes_what_it_says(&world);
     world.install().await;
 }

@@ -29,7 +29,7 @@ pub(crate) fn daemonset(name: &str, template: &str, containers: &str) -> String 
     )
 }
 
-const ONE: &str = "containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]";
+pub(crate) const ONE: &str = "containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]";
 
 pub(crate) fn applied(world: &World, yaml: &str) -> String {
     let output = world.apply(yaml);
@@ -37,39 +37,41 @@ pub(crate) fn applied(world: &World, yaml: &str) -> String {
     text(&output.stderr)
 }
 
-/// The pods of a DaemonSet, by their node, when there is one that runs on each of so many nodes.
+/// The pods of a DaemonSet, by their node, when one runs on each of so many nodes, and no other is there.
 pub(crate) async fn running(client: &Client, name: &str, nodes: usize) -> BTreeMap<String, Pod> {
     let pods: Api<Pod> = Api::default_namespaced(client.clone());
     eventually(&format!("{name} runs on {nodes} nodes"), 90, || async {
         let list = ListParams::default().labels(&format!("app={name}"));
         let found = pods.list(&list).await.ok()?.items;
         let runs = |pod: &Pod| {
-            pod.metadata.deletion_timestamp.is_none()
-                && pod
-                    .status
-                    .as_ref()
-                    .and_then(|status| status.phase.as_deref())
-                    == Some("Running")
+            pod.status
+                .as_ref()
+                .and_then(|status| status.phase.as_deref())
+                == Some("Running")
         };
-        let running: BTreeMap<_, _> = found
+        let there: Vec<_> = found
             .into_iter()
-            .filter(runs)
+            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
+            .collect();
+        let is_one_each = there.len() == nodes && there.iter().all(runs);
+        let by_node: BTreeMap<_, _> = there
+            .into_iter()
             .filter_map(|pod| Some((pod.spec.as_ref()?.node_name.clone()?, pod)))
             .collect();
-        (running.len() == nodes).then_some(running)
+        (is_one_each && by_node.len() == nodes).then_some(by_node)
     })
     .await
 }
 
 /// A request of a pod's container, in thousandths of a CPU or in bytes, read by hand.
-fn request(pod: &Pod, container: usize, resource: &str) -> Option<u64> {
+pub(crate) fn request(pod: &Pod, container: usize, resource: &str) -> Option<u64> {
     let container = &pod.spec.as_ref()?.containers[container];
     let requests = container.resources.as_ref()?.requests.as_ref()?;
     Some(number(resource, &requests.get(resource)?.0))
 }
 
 /// `cpu` in thousandths, anything else in ones.
-fn number(resource: &str, text: &str) -> u64 {
+pub(crate) fn number(resource: &str, text: &str) -> u64 {
     let units = [
         ("Ki", 1 << 10),
         ("Mi", 1 << 20),
@@ -91,7 +93,7 @@ fn number(resource: &str, text: &str) -> u64 {
     digits.parse::<u64>().unwrap() * factor
 }
 
-async fn allocatable(client: &Client) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
+pub(crate) async fn allocatable(client: &Client) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
     let nodes: Api<Node> = Api::all(client.clone());
     let list = nodes.list(&ListParams::default()).await.unwrap();
     let of = |node: &Node| {
@@ -107,7 +109,7 @@ async fn allocatable(client: &Client) -> BTreeMap<String, BTreeMap<&'static str,
         .collect()
 }
 
-async fn removed(client: &Client, name: &str) {
+pub(crate) async fn removed(client: &Client, name: &str) {
     let daemonsets: Api<DaemonSet> = Api::default_namespaced(client.clone());
     let _may_be_gone = daemonsets.delete(name, &DeleteParams::foreground()).await;
     eventually("the DaemonSet is gone", 60, || async {
@@ -120,15 +122,16 @@ async fn removed(client: &Client, name: &str) {
 async fn fx_02_03_05_f09_the_scheduler_and_the_kubelet_see_the_share_of_each_node() {
     let world = world().await;
     let client = world.install().await;
+    // Two are as large as this machine; the third gives pods less.
+    world.command(&["node", "add", "3", "--reserve", "cpu=1,memory=6Gi"]);
     let nodes = allocatable(&client).await;
-    applied(
-        &world,
-        &share(
-            "parts",
-            "{cpuPercentage: 10, memoryPercentage: 5, storagePercentage: 1}",
-            ONE,
-        ),
+    assert_eq!(nodes["node3"]["cpu"], nodes["node1"]["cpu"] - 1000);
+    assert_eq!(
+        nodes["node3"]["memory"],
+        nodes["node1"]["memory"] - (6 << 30)
     );
+    let spec = "{cpuPercentage: 10, memoryPercentage: 5, storagePercentage: 1}";
+    applied(&world, &share("parts", spec, ONE));
     let pods = running(&client, "parts", nodes.len()).await;
     for (node, pod) in &pods {
         for (resource, percent) in [("cpu", 10), ("memory", 5), ("ephemeral-storage", 1)] {
@@ -143,8 +146,15 @@ async fn fx_02_03_05_f09_the_scheduler_and_the_kubelet_see_the_share_of_each_nod
             "requests = limits"
         );
         assert!(pod.annotations()["holdfast.dev/share"].contains(node.as_str()));
+        let told = world.kubectl(&format!("describe node {node}"));
+        let reserved = told.lines().any(|line| {
+            line.contains("parts-") && line.contains(&format!("{}m (", nodes[node]["cpu"] / 10))
+        });
+        assert!(reserved, "the scheduler counts it:\n{told}");
     }
     removed(&client, "parts").await;
+    world.command(&["node", "kill", "3"]);
+    world.kubectl("delete node node3");
 }
 
 #[tokio::test]
@@ -156,7 +166,13 @@ async fn fx_07_all_kinds_of_containers_start_with_their_parts() {
     let spec = "{cpuPercentage: 8, containers: [{name: side, fixed: {cpu: 20m}}]}";
     applied(&world, &share("kinds", spec, containers));
     for (node, pod) in running(&client, "kinds", nodes.len()).await {
+        let before = pod.spec.as_ref().unwrap().init_containers.as_ref().unwrap();
+        let asked = |at: usize| before[at].resources.as_ref().unwrap().requests.as_ref();
+        assert_eq!(asked(1).unwrap()["cpu"].0, "20m", "the sidecar's is fixed");
+        // It runs before the others: whatever it asks for fits into what they have together.
+        let first = asked(0).and_then(|requests| Some(number("cpu", &requests.get("cpu")?.0)));
         let rest = nodes[&node]["cpu"] * 8 / 100 - 20;
+        assert!(first.unwrap_or(0) <= rest, "{first:?} of {rest}");
         let (a, b) = (
             request(&pod, 0, "cpu").unwrap(),
             request(&pod, 1, "cpu").unwrap(),

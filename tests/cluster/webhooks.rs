@@ -246,7 +246,25 @@ async fn f01_f03_the_overlay_with_the_names_of_flexdaemonsets_works_with_its_use
             .then_some(())
     })
     .await;
+    // Two installations in one cluster, and `undeploy` takes the one that it is told.
+    world.make(&["undeploy", "OVERLAY=flexdaemonsets"]);
+    let left = world.kubectl("get clusterrole,mutatingwebhookconfiguration -l app.kubernetes.io/part-of=holdfast -o name");
+    assert!(
+        left.contains("/holdfast") && !left.contains("/flexdaemonsets"),
+        "{left}"
+    );
+    let refused = crate::world::make_command(&["undeploy", "RELEASE=misspelt"])
+        .env("KUBECONFIG", &world.kubeconfig)
+        .output()
+        .unwrap();
+    let said = text(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("a release of Helm by another name"),
+        "{said}"
+    );
     world.make(&["undeploy-manifests", "OVERLAY=flexdaemonsets"]);
+    let namespace = world.kubectl("get namespace flexdaemonsets-system --ignore-not-found -o name");
+    assert_eq!(namespace, "");
     world.make(&["clean-certs"]);
     world.install().await;
 }

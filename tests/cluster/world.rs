@@ -112,7 +112,6 @@ impl World {
         succeed(&mut command);
     }
 
-    /// A verb of the world's command, which must succeed.
     /// A file by which a program is who this token says.
     pub(crate) fn kubeconfig_of(&self, called: &str, token: &str) -> PathBuf {
         let admin = std::fs::read_to_string(&self.kubeconfig).unwrap();
@@ -125,6 +124,7 @@ impl World {
         file
     }
 
+    /// A verb of the world's command, which must succeed.
     pub(crate) fn command(&self, words: &[&str]) -> String {
         succeed(
             Command::new(root().join("tests/world/world"))

@@ -249,6 +249,18 @@ mod tests {
     }
 
     #[test]
+    fn fx_01_an_empty_annotation_names_no_template() {
+        let key = "flexdaemonsets.xai/resource-template";
+        let mut daemonset = agent();
+        daemonset["metadata"]["annotations"][key] = json!("");
+        assert_eq!(view(daemonset).template, None);
+        let mut daemonset = agent();
+        daemonset["metadata"]["annotations"] = json!({});
+        daemonset["spec"]["template"]["metadata"] = json!({ "annotations": { key: "" } });
+        assert_eq!(view(daemonset).template, None);
+    }
+
+    #[test]
     fn a_bare_one_is_read_too() {
         let view = view(
             json!({ "metadata": { "name": "d" }, "spec": { "template": { "spec": { "containers": null } } } }),

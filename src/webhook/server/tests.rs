@@ -89,18 +89,22 @@ impl Authority {
         roots
     }
 
-    fn issue(
-        &self,
-        common_name: &str,
-        names: &[&str],
-    ) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+    fn sign(&self, common_name: &str, names: &[&str]) -> (rcgen::Certificate, rcgen::KeyPair) {
         let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = rcgen::CertificateParams::new(names).unwrap();
         params
             .distinguished_name
             .push(rcgen::DnType::CommonName, common_name);
         let key = rcgen::KeyPair::generate().unwrap();
-        let issued = params.signed_by(&key, &self.0).unwrap();
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    fn issue(
+        &self,
+        common_name: &str,
+        names: &[&str],
+    ) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        let (issued, key) = self.sign(common_name, names);
         let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
         (vec![issued.der().clone()], key)
     }

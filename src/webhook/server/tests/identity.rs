@@ -1,6 +1,9 @@
 //! Who may speak to whom: versions of TLS, protocols, and clients with certificates.
 
 use super::*;
+use crate::process::clock;
+use crate::webhook::tls::Certificate;
+use crate::webhook::tls::tests::Secret;
 use std::path::PathBuf;
 
 fn version(
@@ -150,4 +153,54 @@ async fn the_clients_authority_follows_its_file() {
         "the last good one stays"
     );
     assert!(!is_served(&world, Some(first.issue("c", &[]))).await);
+}
+
+/// One client asks on a connection that stays, another on a new one each time, while the files change as the kubelet changes them: the
+/// next change comes when a new connection has met the last one.
+#[tokio::test]
+async fn no_request_is_lost_while_the_secret_is_swapped_again_and_again() {
+    const SWAPS: usize = 25;
+    let world = start(PATIENT);
+    let secret = Secret::new("traffic");
+    let swap = |version: usize| {
+        let (issued, key) = world.authority.sign("server", &[NAME]);
+        secret.write(&format!("v{version}"), &issued.pem(), &key.serialize_pem());
+        issued.der().clone()
+    };
+    swap(0);
+    let mut certificate = Certificate::read(&secret.0, Arc::clone(&world.served)).unwrap();
+    let met = tokio::sync::watch::Sender::new(None);
+    let is_over = CancellationToken::new();
+    let staying = async {
+        let mut client = world.connect().await;
+        let mut asked = 0;
+        while !is_over.is_cancelled() {
+            assert_eq!(ask(&mut client, POST, &question("stays")).await.code, 200);
+            asked += 1;
+        }
+        asked
+    };
+    let coming = async {
+        while !is_over.is_cancelled() {
+            let mut client = world.connect().await;
+            assert_eq!(ask(&mut client, AT_ONCE, &question("new")).await.code, 200);
+            let (_, session) = client.get_ref().get_ref();
+            met.send_replace(Some(session.peer_certificates().unwrap()[0].clone()));
+        }
+    };
+    let swapping = async {
+        let mut meets = met.subscribe();
+        for version in 1..=SWAPS {
+            let new = swap(version);
+            assert!(certificate.keep_up(clock::now()), "swap {version} is seen");
+            let is_met = meets.wait_for(|met| met.as_ref() == Some(&new));
+            tokio::time::timeout(IN_TIME, is_met)
+                .await
+                .unwrap()
+                .unwrap();
+        }
+        is_over.cancel();
+    };
+    let (asked, (), ()) = tokio::join!(staying, coming, swapping);
+    assert!(asked > SWAPS, "{asked}");
 }
