@@ -51,7 +51,9 @@ CASES = {
     "f12": "The patch touches nothing but resources and the share",
 }
 
-NAME = re.compile(r"\b(?:fn|def test)[ _]((?:fx_\d\d|f\d\d)(?:_(?:fx_\d\d|f\d\d|\d\d))*_\w+)\s*\(")
+# In Rust only what a test runner runs: under an attribute that says so, and not under #[ignore].
+MARKS = r"((?:#\[[^\n]*\]\s*(?://[^\n]*\s*)*)*)"
+NAME = re.compile(MARKS + r"(?:pub(?:\([a-z]+\))? )?(?:async )?(fn|def test)[ _]((?:fx_\d\d|f\d\d)(?:_(?:fx_\d\d|f\d\d|\d\d))*_\w+)\s*\(")
 IDS = re.compile(r"(fx_|f)?(\d\d)(?=_)_")
 
 
@@ -73,7 +75,9 @@ def shown(sources):
     """The tests of each case, as (name, file), from the text of each file."""
     tests = {case: [] for case in CASES}
     for path, text in sorted(sources.items()):
-        for name in NAME.findall(text):
+        for marks, kind, name in NAME.findall(text):
+            if kind == "fn" and ("test]" not in marks and "test(" not in marks or "#[ignore" in marks):
+                raise Wrong(f"{path}: {name} bears a case's id, and no test runner runs it")
             for case in ids(name):
                 if case not in tests:
                     raise Wrong(f"{path}: the test {name} names the case {case}, which tools/case_table.py does not know")

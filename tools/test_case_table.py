@@ -35,7 +35,7 @@ class CaseTable(unittest.TestCase):
 
     def test_finds_tests_of_both_languages_and_no_others(self):
         tests = case_table.shown({
-            "src/a.rs": "#[test]\nfn fx_01_alone() {}\nfn f01() {}\n// see fx_02_it\n    async fn f02_served() {}\n",
+            "src/a.rs": "#[test]\nfn fx_01_alone() {}\nfn f01() {}\n// see fx_02_it\n    #[tokio::test]\n    #[allow(x, reason = \"y\")]\n    async fn f02_served() {}\n",
             "tests/b.py": "    def test_fx_03_sizes(self):\n",
         })
         self.assertEqual({case: found for case, found in tests.items() if found}, {
@@ -43,7 +43,12 @@ class CaseTable(unittest.TestCase):
 
     def test_a_case_that_is_none_is_an_error(self):
         with self.assertRaisesRegex(case_table.Wrong, "a.rs: the test fx_16_more names the case fx_16"):
-            case_table.shown({"a.rs": "fn fx_16_more() {}"})
+            case_table.shown({"a.rs": "#[test]\nfn fx_16_more() {}"})
+
+    def test_what_nobody_runs_shows_nothing(self):
+        for rust in ("fn fx_01_helper() {}", "#[test]\n#[ignore = \"slow\"]\nfn fx_01_slow() {}", "#[cfg(unix)]\nfn fx_01_other() {}", "#[test]\nfn one() {}\nfn fx_01_below() {}"):
+            with self.assertRaisesRegex(case_table.Wrong, "no test runner runs it"):
+                case_table.shown({"a.rs": rust})
 
     def test_only_the_table_of_the_page_changes(self):
         tests = case_table.shown({"src/a.rs": ALL})

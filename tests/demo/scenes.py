@@ -22,7 +22,8 @@ def two_managers(stage):
     print(f"  {node} has booted again.")
 
 
-SIZES = [("two-cores", 2, 8), ("eight-cores", 8, 32), ("sixty-four-cores", 64, 256)]
+# A node's cores and GiB, and what its pod has to ask for: 10 % and 15 % of them, at least 250m, at most 32Gi.
+SIZES = [("two-cores", 2, 8, "250m", "1288490188"), ("eight-cores", 8, 32, "800m", "5153960755"), ("sixty-four-cores", 64, 256, "6400m", "32Gi")]
 
 
 def _paper_node(name, cores, gibibytes):
@@ -59,23 +60,25 @@ spec:
 def one_daemonset_on_nodes_of_three_sizes(stage):
     """One DaemonSet asks for 10 % of the CPU and 15 % of the memory of whatever node it is on, at least 250m, at most 32Gi."""
     stage.world("up", "--nodes", "2", "--kwok", "1")
-    for size in SIZES:
-        stage.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(_paper_node(*size)))
+    for name, cores, gibibytes, *_ in SIZES:
+        stage.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(_paper_node(name, cores, gibibytes)))
     stage.kubectl("apply", "-f", "-", stdin=SHARES)
 
     def pods():
         found = {pod["spec"].get("nodeName"): pod for pod in stage.get("pods", "-l", "app=sizes")["items"]}
-        return found if all(name in found for name, _, _ in SIZES) else None
+        return found if all(name in found for name, *_ in SIZES) else None
 
     found, _ = stage.wait("a pod on each node", 60, pods)
     print(f"  {'NODE':<18} {'CORES':>5} {'MEMORY':>7}   {'POD ASKS FOR':<16}")
-    for name, cores, gibibytes in SIZES:
+    for name, cores, gibibytes, *share in SIZES:
         asked = found[name]["spec"]["containers"][0]["resources"]["requests"]
         print(f"  {name:<18} {cores:>5} {gibibytes:>5}Gi   cpu {asked['cpu']:<7} memory {asked['memory']}")
+        if [asked["cpu"], asked["memory"]] != share:
+            raise ValueError(f"the pod on {name} should ask for {' and '.join(share)}")
     stage.wait("the count", 20, lambda: stage.get("fdt", "a-tenth").get("status", {}).get("pods", {}).get("sized") == len(SIZES))
     print("\n".join("  " + line for line in stage.kubectl("get", "fdt", "a-tenth").splitlines()))
     stage.kubectl("delete", "daemonset/sizes", "fdt/a-tenth")
-    stage.kubectl("delete", "node", *(name for name, _, _ in SIZES))
+    stage.kubectl("delete", "node", *(name for name, *_ in SIZES))
 
 
 def a_template_that_cannot_be(stage):
@@ -158,7 +161,7 @@ spec:
         - name: c
           image: localhost/busybox:1
           imagePullPolicy: Never
-          command: [sh, -c, 'i=0; while :; do i=$((i+1)); echo $i > /count; sleep 0.1; done']
+          command: [sh, -c, 'i=0; name=$(head -c 8 /proc/sys/kernel/random/uuid); while :; do i=$((i+1)); echo $name $i > /new; mv /new /count; sleep 0.1; done']
 """
 MOVE = """
 apiVersion: holdfast.dev/v1alpha1
@@ -177,13 +180,14 @@ def a_program_that_goes_elsewhere(stage):
         pods = [one for one in stage.get("pods", "-l", "app=counters")["items"] if "deletionTimestamp" not in one["metadata"]]
         return pods[0] if len(pods) == 1 else None
 
-    def count():
-        text = stage.kubectl("exec", pod()["metadata"]["name"], "--", "cat", "/count").strip()
-        return int(text) if text else 0
+    def told():
+        """The name that the program has chosen when it began, in its memory alone; and how far it has counted."""
+        name, count = stage.kubectl("exec", pod()["metadata"]["name"], "--", "cat", "/count").split()
+        return name, int(count)
 
-    stage.wait("it to count", 20, lambda: count() > 5)
-    start, before = pod(), count()
-    print(f"  {start['metadata']['name']} on {start['spec']['nodeName']} has counted to {before}.")
+    stage.wait("it to count", 20, lambda: told()[1] > 5)
+    start, (name, before) = pod(), told()
+    print(f"  {start['metadata']['name']} on {start['spec']['nodeName']}: the program, which has named itself {name}, has counted to {before}.")
     stage.kubectl("apply", "-f", "-", stdin=MOVE % start["metadata"]["name"])
 
     def moved():
@@ -195,8 +199,11 @@ def a_program_that_goes_elsewhere(stage):
     status, _ = stage.wait("the migration", 120, moved)
     print("\n".join("  " + line for line in stage.kubectl("get", "migrations").splitlines()))
     end, _ = stage.wait("one pod", 30, pod)
-    stage.wait("it to count on", 20, lambda: count() > before)
-    print(f"  {end['metadata']['name']} on {end['spec']['nodeName']} is at {count()} now: it stood still for {status['frozenMillis']} ms.")
+    stage.wait("it to count on", 20, lambda: told()[1] > before)
+    same, after = told()
+    if same != name:
+        raise ValueError(f"another program counts there: {same}")
+    print(f"  {end['metadata']['name']} on {end['spec']['nodeName']}: {same} is at {after} now: it stood still for {status['frozenMillis']} ms.")
     stage.kubectl("delete", "migration/counters", "deployment/counters", "--timeout=60s")
 
 
