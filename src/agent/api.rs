@@ -12,7 +12,7 @@ mod report;
 use crate::migration::api::Decision;
 pub use checkpoint::{
     CheckpointOrder, CheckpointReport, CheckpointStanding, CheckpointWord, ContainerReport,
-    CopyOrder, CopyReport, CopyTarget, RoomOrder, SendingReport,
+    CopyOrder, CopyReport, CopyTarget, ProbeOrder, RoomOrder, SendingReport,
 };
 pub use images::{ImageNote, ImagesReport};
 pub use inspection::{InspectOrder, InspectionReport};

@@ -4,7 +4,7 @@
 mod reading;
 mod within;
 
-use crate::agent::api::RoomOrder;
+use crate::agent::api::{CheckpointOrder, RoomOrder};
 use crate::agent::blocking::blocking;
 use crate::agent::cut::Engine;
 use crate::agent::host::{self, Host};
@@ -12,6 +12,7 @@ use crate::agent::pods::{self, Living as Found};
 use crate::hold::record::Record;
 use crate::oci::failure::Failure;
 use crate::preflight::finding::Finding;
+use crate::preflight::freezing::of_probe;
 use crate::preflight::list::Item;
 use crate::preflight::living::{Container, Living};
 use crate::preflight::text::{mounts, sockets};
@@ -72,13 +73,19 @@ pub(crate) async fn before_freeze(host: &Host, record: &Record) -> Option<String
 pub(crate) async fn before_dump(
     host: &Host,
     record: &Record,
-    room: Option<&RoomOrder>,
+    order: Option<&CheckpointOrder>,
 ) -> Option<String> {
     let living = look(host, record.uid.as_str()).await.ok()?;
+    let room = order.and_then(|order| order.room.as_ref());
     if let Some(why) = room.and_then(|room| lacks(room, living.memory())) {
         return Some(why);
     }
     let mut found = living.findings();
+    let probe = order.and_then(|order| order.probe.as_ref());
+    found.extend(probe.and_then(|probe| {
+        let waits = Duration::from_secs(probe.seconds.into());
+        of_probe(&probe.container, waits, living.memory())
+    }));
     let stops = |finding: &Finding| {
         Item::ALL
             .iter()

@@ -214,7 +214,9 @@ impl Context {
                 &task_name(&checkpoint),
             )
             .await?;
-        } else if status.phase != Phase::Failed {
+        }
+        // Until its node is asked: what is asked follows from it.
+        if task.is_none() && matches!(status.phase, Phase::Pending | Phase::Asked) {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
             pod = get(&pods, "pod", &checkpoint.spec.pod_name).await?;
         }

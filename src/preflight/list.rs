@@ -160,13 +160,16 @@ impl Item {
         about::about(self)
     }
 
-    /// CRIU cannot dump it; all else is in the way of a restore.
+    /// CRIU cannot dump it, or the pod would not outlive it; all else is in the way of a restore.
     #[must_use]
     pub fn stops_dump(self) -> bool {
         matches!(
             self,
             Self::UnixOutside | Self::IoUring | Self::KernelObject | Self::ForeignMounts
-        ) || matches!(self, Self::Terminal | Self::UserNamespace | Self::Disk)
+        ) || matches!(
+            self,
+            Self::Terminal | Self::UserNamespace | Self::Disk | Self::LivenessProbe
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 mod copying;
 mod dying;
 mod keeping;
+mod probed;
 
 use crate::protecting::{protected, restarts};
 use crate::world::{World, eventually};
@@ -78,6 +79,7 @@ async fn a_pods_state_is_kept_and_the_pod_runs_on() {
     let location = is_kept(&world).await;
     copying::is_copied(&world).await;
     refuses_with_a_sentence(&world).await;
+    probed::is_not_killed_by_its_probe(&world).await;
     outlives_its_agent(&world).await;
     dying::dies_at_every_point(&world).await;
     keeping::keeps_no_more_than_it_may(&world).await;

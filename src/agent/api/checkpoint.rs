@@ -34,6 +34,20 @@ pub struct CheckpointOrder {
     /// How much it may be; without it, as much as fits the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub room: Option<RoomOrder>,
+    /// Who would not wait for longer; without it, nobody would mind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probe: Option<ProbeOrder>,
+}
+
+/// The liveness probe that waits the least.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeOrder {
+    /// Whose it is.
+    pub container: String,
+    /// For so long it may fail until its kubelet kills the container.
+    #[schemars(range(min = 1), extend("format" = "int64"))]
+    pub seconds: u32,
 }
 
 /// How much more a node may keep of states.

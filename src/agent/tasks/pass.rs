@@ -174,8 +174,7 @@ async fn in_the_way(
     if let Err(failure) = engine {
         return Some(failure.to_string());
     }
-    let room = order.and_then(|order| order.room.as_ref());
-    before_dump(&means.host, record, room).await
+    before_dump(&means.host, record, order).await
 }
 
 /// Whether a former agent's dump goes on. What it was started with names where it writes.

@@ -2,16 +2,19 @@
 
 use super::{Observed, task_name};
 use crate::agent::api::{
-    CheckpointOrder, CheckpointWord, PodName, RoomOrder, StateTask, StateTaskSpec,
+    CheckpointOrder, CheckpointWord, PodName, ProbeOrder, RoomOrder, StateTask, StateTaskSpec,
 };
 use crate::checkpoint::api::Phase;
 use crate::kit::names;
+use crate::preflight::freezing::patience;
 use kube::{Resource, ResourceExt};
 
 impl Observed<'_> {
     /// The `StateTask`, with this word.
     pub(super) fn order(&self, (uid, node): (&str, &str), word: CheckpointWord) -> StateTask {
         let spec = &self.checkpoint.spec;
+        let probe = self.probe(uid);
+        let most = probe.as_ref().map_or(u32::MAX, |probe| probe.seconds);
         let task = StateTask::new(
             &task_name(self.checkpoint),
             StateTaskSpec {
@@ -24,7 +27,8 @@ impl Observed<'_> {
                     },
                     generation: self.operation(),
                     containers: spec.containers.clone(),
-                    deadline_seconds: spec.deadline_seconds,
+                    // Whatever becomes of it: rather no Checkpoint than a container that its kubelet kills.
+                    deadline_seconds: spec.deadline_seconds.min(most).max(1),
                     word,
                     copies: Vec::new(),
                     is_taken: self.status().phase == Phase::Succeeded,
@@ -32,11 +36,31 @@ impl Observed<'_> {
                         bytes: room.bytes,
                         why: room.why.clone(),
                     }),
+                    probe,
                 }),
                 ..StateTaskSpec::default()
             },
         );
         self.owned(task)
+    }
+
+    /// Who of those that are to be frozen waits the least.
+    fn probe(&self, uid: &str) -> Option<ProbeOrder> {
+        let pod = self.pod.filter(|pod| pod.uid().as_deref() == Some(uid))?;
+        let named = &self.checkpoint.spec.containers;
+        let spec = pod.spec.as_ref()?;
+        let all = spec
+            .init_containers
+            .iter()
+            .flatten()
+            .chain(&spec.containers);
+        let meant = all.filter(|one| named.is_empty() || named.contains(&one.name));
+        let waits = meant.filter_map(|one| Some((patience(one)?, &one.name)));
+        let (least, container) = waits.min()?;
+        Some(ProbeOrder {
+            container: container.clone(),
+            seconds: u32::try_from(least.as_secs()).unwrap_or(u32::MAX),
+        })
     }
 
     /// The Checkpoint's, and held.
