@@ -137,6 +137,7 @@ async fn what_is_reserved_is_written_by_holdfast_alone() {
     templates(&world);
     templates_that_were_there(&world);
     orders(&world);
+    migrations(&world).await;
     kubelets(&world);
     world.kubectl(&format!("delete {BINDING}"));
     let gone = world.send("delete -f -", &policies());
@@ -333,6 +334,48 @@ fn orders(world: &World) {
     );
     say(world, &format!("{reply} {AGENT} {claim}=node1")).unwrap();
     say(world, "delete statetask reserved").unwrap();
+}
+
+/// Who may make Migrations moves nothing by that alone: a state starts again by whoever may restore one.
+async fn migrations(world: &World) {
+    let role = |name: &str, resource: &str, verb: &str| {
+        format!(
+            "---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: {name}}}
+rules: [{{apiGroups: [holdfast.dev], resources: [{resource}], verbs: [{verb}]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: {name}}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {name}}}
+subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: mover}}]
+"
+        )
+    };
+    let moves = json!({
+        "apiVersion": "holdfast.dev/v1alpha1", "kind": "Migration", "metadata": { "name": "reserved" },
+        "spec": { "podName": "nobody" },
+    });
+    let makes = || create(world, &moves, "--as=mover");
+    let making = role("reserved-makes", "migrations", "create");
+    assert!(world.apply(&making).status.success());
+    eventually("it is refused for want of the right to restore", 30, || {
+        let said = makes().err().unwrap_or_default();
+        ready(said.contains("you lack the verb restore").then_some(()))
+    })
+    .await;
+    let restoring = role("reserved-restores", "checkpoints", "restore");
+    assert!(world.apply(&restoring).status.success());
+    eventually("it is made by whoever may restore", 30, || {
+        ready(makes().ok())
+    })
+    .await;
+    for role in [making, restoring] {
+        let gone = world.send("delete -f -", &role);
+        assert!(gone.status.success(), "{gone:?}");
+    }
 }
 
 /// A pod that carries a key starts, is reported on by its kubelet, and ends.
