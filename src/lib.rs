@@ -74,6 +74,7 @@ pub mod process {
 pub mod preflight {
     pub mod diag;
     pub mod finding;
+    pub mod freezing;
     pub mod list;
     pub mod living;
     pub mod text;
@@ -325,6 +326,7 @@ pub mod agent {
     mod host;
     mod images;
     mod inspect;
+    mod marks;
     mod orders;
     mod own;
     pub(crate) mod peer;

@@ -2,6 +2,7 @@
 
 use crate::agent::api::ContainerReport;
 use crate::agent::host::{self, Host};
+use crate::agent::marks::Mark;
 use crate::agent::pods::Living;
 use crate::agent::poised::{Poised, lay_gate, on_host, tail};
 use crate::agent::store::Generation;
@@ -163,7 +164,9 @@ impl Engine {
         is_still: impl Fn() -> bool,
     ) -> Result<(), NoCut> {
         let (mut manifest, mut dumpers) = (manifest, dumpers);
+        let archiving = Mark::begin("archive volumes");
         manifest.volumes = self.volumes(generation, containers, &manifest.uid)?;
+        drop(archiving);
         for container in containers {
             let name = &container.held.name;
             let dumper = dumpers
@@ -190,7 +193,9 @@ impl Engine {
         let folder = dump::folder(&generation.part(), &container.held.name);
         let specification = bundle::read(&self.host.path(&container.bundle))?;
         files::put(&folder.join("config.json"), &specification)?;
+        let archiving = Mark::begin("archive a layer");
         let layer_bytes = self.layer(container, &folder.join("layer.tar"))?;
+        drop(archiving);
         dump(container, &folder, dumper)?;
         wind_timers(&folder.join("images"))?;
         Ok(ContainerReport {
@@ -244,7 +249,10 @@ impl Engine {
 pub(crate) type Dumpers = BTreeMap<String, Poised>;
 
 fn dump(container: &Living, folder: &Path, dumper: Poised) -> Result<(), NoCut> {
-    let output = dumper.run().map_err(|error| {
+    let mark = Mark::begin("CRIU's dump");
+    let output = dumper.run();
+    drop(mark);
+    let output = output.map_err(|error| {
         let name = &container.held.name;
         Failure::new(format!("container {name} was not dumped: {error}"))
     })?;

@@ -21,6 +21,7 @@ pub(crate) mod release;
 mod sealing;
 
 use crate::agent::host::CHECKPOINTS;
+use crate::agent::marks::Mark;
 use crate::agent::peers::path::Below;
 use crate::agent::store::ahead::Ahead;
 use crate::agent::store::manifest::{Manifest, VERSION};
@@ -193,7 +194,10 @@ impl Generation {
         let part = self.part();
         let mut manifest = manifest;
         let ahead = ahead.unwrap_or_else(|| Ahead::of(part.clone()));
+        let reading = Mark::begin("read again what was dumped");
         manifest.files = ahead.notes(&[CUT, MANIFEST])?;
+        drop(reading);
+        let _mark = Mark::begin("to disk what was dumped");
         let text = write(&part, &manifest)?;
         files::put(&part.join(MANIFEST), &text)?;
         sealing::sync(&part.join(MANIFEST))?;

@@ -5,6 +5,7 @@
 mod reading;
 
 use crate::agent::blocking::{blocking, joined};
+use crate::agent::marks::Mark;
 use crate::agent::peers::path::Below;
 use crate::agent::peers::stream::Packer;
 use crate::agent::peers::way::{Failure, Way};
@@ -117,6 +118,7 @@ impl Shipment {
     /// # Errors
     /// It does not answer, or says no: then this shipment is over, and another one begins. Or a file cannot be read.
     pub(crate) async fn carry(&mut self, way: &mut Way, files: &[String]) -> Result<u64, Failure> {
+        let _mark = Mark::begin("send files");
         let mut wanted = Vec::new();
         for path in files {
             let below = Below::try_from(path.clone()).map_err(Failure::Ours)?;
@@ -155,6 +157,7 @@ impl Shipment {
     /// # Errors
     /// It does not answer, or says no.
     pub(crate) async fn end(&mut self, way: &mut Way, manifest: &[u8]) -> Result<Ended, Failure> {
+        let _mark = Mark::begin("send the manifest, and it is read again there");
         let mut text = line(&self.which)?;
         text.extend_from_slice(manifest);
         let all: u64 = self.sent.values().sum();

@@ -71,6 +71,37 @@ async fn a_connection_is_one_question() {
     assert_eq!(mode & 0o777, 0o600);
 }
 
+/// Files of the node can be made readable by anybody who is root there once; who asks is looked at all the same.
+#[tokio::test]
+async fn whoever_is_not_root_is_sent_away() {
+    use std::io::{Read, Write};
+    let node = Node::new("stranger");
+    for path in [node.path(), node.folder.clone(), node.folder.join("run")] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let folder = node.folder.join("run/holdfast");
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+    let path = node.path();
+    let asks = move |uid: u32| {
+        // A user of this thread alone.
+        rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(uid)).unwrap();
+        let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        // It may have been sent away before it has said anything.
+        let _told = stream.write_all(create(None).as_bytes());
+        let mut answer = String::new();
+        let _cut_off = stream.read_to_string(&mut answer);
+        answer
+    };
+    let asked = |uid| {
+        tokio::task::spawn_blocking({
+            let asks = asks.clone();
+            move || std::thread::spawn(move || asks(uid)).join().unwrap()
+        })
+    };
+    assert_eq!(asked(65_534).await.unwrap(), "");
+    assert!(asked(0).await.unwrap().contains("start"));
+}
+
 #[tokio::test]
 async fn what_is_no_question_has_no_answer_and_does_no_harm() {
     let node = Node::new("garbage");

@@ -1,9 +1,28 @@
-//! What the leader is told of a pod that is held, or was.
+//! What the leader is told of a pod that is held, or was; and the log, of what is done with it.
 
 use crate::agent::api::{SourceReport, SourceStanding};
-use crate::agent::source::{Cut, Process, Seen, any, order};
+use crate::agent::source::{Act, Cut, Process, Seen, any, order};
 use crate::hold::record::{Admission, Hold, HoldState, Proof, TokenState};
 use crate::migration::api::{ProofKind, ProofNote};
+
+impl Act {
+    /// In a word, for the log.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Change(_) => "record",
+            Self::AskReady(..) => "ask whether it waits",
+            Self::AskRevoke(_) => "ask to void",
+            Self::Guard => "guard",
+            Self::Freeze => "freeze",
+            Self::Dump => "dump",
+            Self::Copy => "copy",
+            Self::Release(_) => "release",
+            Self::Thaw => "thaw",
+            Self::Kill => "kill",
+        }
+    }
+}
 
 /// What the leader is told, from the record.
 #[must_use]

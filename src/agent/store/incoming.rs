@@ -2,6 +2,7 @@
 //! every file of it was read again and is what the manifest says; then it gets its name, as one that was dumped here does.
 
 use super::{Generation, MANIFEST, make_folder, read, remove_folder, sealing};
+use crate::agent::marks::Mark;
 use crate::agent::peers::path::Below;
 use crate::agent::store::ahead::Ahead;
 use crate::agent::store::manifest::{FileNote, Manifest};
@@ -109,11 +110,13 @@ impl Generation {
         let manifest = read(&incoming, text)?;
         let wanted = wanted(&manifest)?;
         make_folder(&incoming)?;
+        let reading = Mark::begin("read again what came");
         let mut arrived: BTreeMap<_, _> = ahead
             .notes(&[])?
             .into_iter()
             .map(|note| (note.path.clone(), note))
             .collect();
+        drop(reading);
         let mut wrong = Vec::new();
         for (path, note) in &wanted {
             let has = arrived.remove(*path);
@@ -127,6 +130,7 @@ impl Generation {
         if !wrong.is_empty() {
             return Ok(Kept::Wrong(wrong));
         }
+        let _mark = Mark::begin("to disk what came");
         let named = incoming.join(MANIFEST);
         files::put(&named, text)?;
         sealing::sync(&named)?;
