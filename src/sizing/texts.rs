@@ -1,18 +1,23 @@
-//! Texts that many objects have in common, kept once: 5,000 nodes have 20 labels each, and a few hundred different texts.
+//! Texts that many objects have in common, kept once: 5,000 nodes have 20 labels each, with the same keys, and a few hundred different
+//! texts.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Fewer texts than this are never looked through for those that nobody holds.
+/// Fewer of them than this are never looked through for those that nobody holds.
 const LEAST_SWEEP: usize = 4096;
 
-/// Texts in use, each kept once.
+/// Texts in use, and lists of them, each kept once.
 #[derive(Default)]
-pub(crate) struct Texts(Mutex<Known>);
+pub(crate) struct Texts {
+    texts: Mutex<Known<str>>,
+    lists: Mutex<Known<[Arc<str>]>>,
+}
 
-#[derive(Default)]
-struct Known {
-    texts: HashSet<Arc<str>>,
+struct Known<T: ?Sized> {
+    all: HashSet<Arc<T>>,
     /// At this size those that nobody else holds are forgotten.
     sweep_at: usize,
 }
@@ -20,25 +25,51 @@ struct Known {
 impl Texts {
     /// The same text, shared with everybody who asked for it before.
     pub(crate) fn share(&self, text: &str) -> Arc<str> {
-        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = &mut *guard;
-        if let Some(shared) = known.texts.get(text) {
-            return Arc::clone(shared);
-        }
-        if known.texts.len() >= known.sweep_at.max(LEAST_SWEEP) {
-            known.texts.retain(|text| Arc::strong_count(text) > 1);
-            // Doubling keeps the cost of a text constant, however many there are.
-            known.sweep_at = known.texts.len().saturating_mul(2);
-            known.texts.shrink_to(known.sweep_at);
-        }
-        let shared = Arc::<str>::from(text);
-        known.texts.insert(Arc::clone(&shared));
-        shared
+        locked(&self.texts).share(text, |text| text.into())
+    }
+
+    /// The same list of shared texts.
+    pub(crate) fn share_list(&self, list: Vec<Arc<str>>) -> Arc<[Arc<str>]> {
+        let mut lists = locked(&self.lists);
+        lists.share(list.as_slice(), |list| list.into())
     }
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.lock().unwrap().texts.len()
+        locked(&self.texts).all.len()
+    }
+}
+
+fn locked<T: ?Sized>(known: &Mutex<Known<T>>) -> MutexGuard<'_, Known<T>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<T: ?Sized> Default for Known<T> {
+    fn default() -> Self {
+        Self {
+            all: HashSet::new(),
+            sweep_at: 0,
+        }
+    }
+}
+
+impl<T: ?Sized + Eq + Hash> Known<T> {
+    fn share(&mut self, wanted: &T, make: impl FnOnce(&T) -> Arc<T>) -> Arc<T>
+    where
+        Arc<T>: Borrow<T>,
+    {
+        if let Some(shared) = self.all.get(wanted) {
+            return Arc::clone(shared);
+        }
+        if self.all.len() >= self.sweep_at.max(LEAST_SWEEP) {
+            self.all.retain(|one| Arc::strong_count(one) > 1);
+            // Doubling keeps the cost of each constant, however many there are.
+            self.sweep_at = self.all.len().saturating_mul(2);
+            self.all.shrink_to(self.sweep_at);
+        }
+        let shared = make(wanted);
+        self.all.insert(Arc::clone(&shared));
+        shared
     }
 }
 
@@ -59,13 +90,28 @@ mod tests {
     }
 
     #[test]
-    fn texts_that_nobody_holds_are_forgotten() {
+    fn a_list_is_kept_once() {
+        let texts = Texts::default();
+        let list = |all: &[&str]| {
+            let all = all.iter().map(|text| texts.share(text)).collect();
+            texts.share_list(all)
+        };
+        assert!(Arc::ptr_eq(&list(&["a", "b"]), &list(&["a", "b"])));
+        assert!(!Arc::ptr_eq(&list(&["a", "b"]), &list(&["a"])));
+        assert!(Arc::ptr_eq(&list(&[]), &list(&[])));
+    }
+
+    #[test]
+    fn what_nobody_holds_is_forgotten() {
         let texts = Texts::default();
         let held = texts.share("held");
+        let list = texts.share_list(vec![Arc::clone(&held)]);
         for number in 0..LEAST_SWEEP * 20 {
-            drop(texts.share(&number.to_string()));
+            let text = texts.share(&number.to_string());
+            drop(texts.share_list(vec![text]));
         }
-        assert!(texts.len() <= LEAST_SWEEP, "{}", texts.len());
+        assert!(texts.len() <= LEAST_SWEEP * 2, "{}", texts.len());
         assert!(Arc::ptr_eq(&held, &texts.share("held")));
+        assert!(Arc::ptr_eq(&list, &texts.share_list(vec![held])));
     }
 }

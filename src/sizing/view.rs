@@ -6,25 +6,37 @@ use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::recipe::Recipe;
 use std::sync::Arc;
 
-/// Labels, sorted by key. The texts are shared: nodes of one kind have most of theirs in common.
+/// Labels, sorted by key. The texts are shared, and so is the list of the keys: nodes of one kind have the same.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Labels(Box<[(Arc<str>, Arc<str>)]>);
+pub(crate) struct Labels {
+    keys: Arc<[Arc<str>]>,
+    values: Box<[Arc<str>]>,
+}
 
 impl Labels {
+    #[cfg(test)]
     pub(crate) fn new(mut labels: Vec<(Arc<str>, Arc<str>)>) -> Self {
         labels.sort();
-        Self(labels.into())
+        let (keys, values): (Vec<_>, Vec<_>) = labels.into_iter().unzip();
+        Self::of(keys.into(), values)
+    }
+
+    /// Of sorted keys, and the value of each.
+    pub(crate) fn of(keys: Arc<[Arc<str>]>, values: Vec<Arc<str>>) -> Self {
+        let values = values.into();
+        Self { keys, values }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(key, value)| (&**key, &**value))
+        let pairs = self.keys.iter().zip(&self.values);
+        pairs.map(|(key, value)| (&**key, &**value))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
-        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(key));
+        let at = self.keys.binary_search_by(|known| (**known).cmp(key));
         at.ok()
-            .and_then(|at| self.0.get(at))
-            .map(|(_, value)| &**value)
+            .and_then(|at| self.values.get(at))
+            .map(|value| &**value)
     }
 }
 

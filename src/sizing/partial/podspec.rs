@@ -202,11 +202,9 @@ impl Container {
 /// Labels with their texts shared.
 pub(super) fn labels(labels: Option<&BTreeMap<String, String>>, texts: &Texts) -> Labels {
     let pairs = labels.into_iter().flatten();
-    Labels::new(
-        pairs
-            .map(|(key, value)| (texts.share(key), texts.share(value)))
-            .collect(),
-    )
+    let shared = pairs.map(|(key, value)| (texts.share(key), texts.share(value)));
+    let (keys, values): (Vec<_>, Vec<_>) = shared.unzip();
+    Labels::of(texts.share_list(keys), values)
 }
 
 fn requirements(written: Option<&[WrittenRequirement]>, texts: &Texts) -> Vec<Requirement> {
