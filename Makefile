@@ -75,9 +75,17 @@ mkdir -p dist/with-image
   $(PYTHON) tools/image_reference.py kustomize '$(IMG)'; } > dist/with-image/kustomization.yaml
 endef
 
-# Of the manifests all but CRDs and namespace: these are no component's.
-no_crds := app.kubernetes.io/component
 still_held := It did not end. If a finalizer of ours holds something and no manager runs to release it: holdfast teardown --yes
+# Of the manifests all but CRDs and namespace: these are no component's. What a release of Helm has under the same names is not ours.
+no_crds := -k manifests/$(OVERLAY) -l app.kubernetes.io/component
+define undeploy_applied
+found=$$($(KUBECTL) get --ignore-not-found $(no_crds) -o yaml) || \
+	    { echo 'Whose they are cannot be seen (above), so nothing was removed. Where they are yours: kubectl delete --ignore-not-found $(no_crds)' >&2; exit 1; }; \
+	  if grep -q 'app.kubernetes.io/managed-by: Helm' <<<"$$found"; then \
+	    echo 'They belong to a release of Helm by another name: make undeploy RELEASE=NAME NAMESPACE=… (helm list --all-namespaces)' >&2; exit 1; \
+	  fi; \
+	  $(KUBECTL) delete --ignore-not-found --timeout=5m $(no_crds) || { echo '$(still_held)' >&2; exit 1; }
+endef
 
 # Fuzzing needs a nightly toolchain, for its instrumentation of the code; cargo-fuzz itself is installed below the cache.
 SECONDS = 60
@@ -280,13 +288,14 @@ deploy: ## Install or upgrade the chart, with the image IMG= (ARGS= for more Hel
 
 .PHONY: undeploy
 undeploy: ## Remove what deploy or deploy-manifests installed; the CRDs, their objects and the namespace stay
-	@$(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m || \
-	  { echo '$(still_held)' >&2; exit 1; }
-	@if $(KUBECTL) get --ignore-not-found -k manifests/$(OVERLAY) -l $(no_crds) -o yaml | grep 'app.kubernetes.io/managed-by: Helm' >/dev/null; then \
-	  echo 'What is installed there is a release of Helm by another name: make undeploy RELEASE=NAME (helm list --all-namespaces)' >&2; exit 1; \
+	@if $(HELM) status $(RELEASE) --namespace $(NAMESPACE) >/dev/null 2>&1; then \
+	  $(HELM) uninstall $(RELEASE) --namespace $(NAMESPACE) --ignore-not-found --wait --timeout 5m || \
+	    { echo '$(still_held)' >&2; exit 1; }; \
+	elif [ '$(origin RELEASE) $(origin NAMESPACE)' != 'file file' ]; then \
+	  echo 'There is no release $(RELEASE) of Helm in the namespace $(NAMESPACE): nothing was removed.'; exit 0; \
+	else \
+	  $(undeploy_applied); \
 	fi
-	@$(KUBECTL) delete --ignore-not-found --timeout=5m -k manifests/$(OVERLAY) -l $(no_crds) || \
-	  { echo '$(still_held)' >&2; exit 1; }
 	@echo 'The CRDs and all objects of these kinds are still there. This deletes them:'
 	@echo '  kubectl delete crd -l app.kubernetes.io/part-of=holdfast'
 	@echo 'The namespace $(NAMESPACE) is still there too. This deletes it:'

@@ -98,6 +98,10 @@ class Pods(unittest.TestCase):
     def test_a_pod_has_its_share_or_has_not(self):
         self.assertTrue(self.judge(self.pod("160m", "1Gi")))
         self.assertFalse(self.judge(self.pod("160m", str((1 << 30) - 1))))
+        uneven = {"spec": {"containers": [{"resources": {"requests": {"memory": text}}} for text in ("1374389534", "1374389535")]}}
+        self.assertTrue(has_share(uneven, {"memory": "256Gi"}, {"memory": 1}), "whole bytes, rounded down")
+        uneven["spec"]["containers"][0]["resources"]["requests"]["memory"] = "1374389535"
+        self.assertFalse(has_share(uneven, {"memory": "256Gi"}, {"memory": 1}))
         self.assertFalse(self.judge(self.pod("100m", "128Mi")))
         self.assertFalse(self.judge({"metadata": {"name": "a"}, "spec": {"containers": [{"resources": {}}]}}))
 

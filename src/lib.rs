@@ -30,6 +30,7 @@ pub mod kit {
     pub mod json;
     pub mod names;
     pub mod near;
+    pub mod probes;
     pub(crate) mod protobuf;
     pub mod quantity;
     pub mod times;

@@ -52,7 +52,7 @@ CASES = {
 }
 
 # In Rust only what a test runner runs: under an attribute that says so, and not under #[ignore].
-MARKS = r"((?:#\[[^\n]*\]\s*(?://[^\n]*\s*)*)*)"
+MARKS = r'((?:#\[(?:[^\]"]|"[^"]*")*\]\s*(?://[^\n]*\n\s*)*)*)'
 NAME = re.compile(MARKS + r"(?:pub(?:\([a-z]+\))? )?(?:async )?(fn|def test)[ _]((?:fx_\d\d|f\d\d)(?:_(?:fx_\d\d|f\d\d|\d\d))*_\w+)\s*\(")
 IDS = re.compile(r"(fx_|f)?(\d\d)(?=_)_")
 

@@ -35,7 +35,7 @@ class CaseTable(unittest.TestCase):
 
     def test_finds_tests_of_both_languages_and_no_others(self):
         tests = case_table.shown({
-            "src/a.rs": "#[test]\nfn fx_01_alone() {}\nfn f01() {}\n// see fx_02_it\n    #[tokio::test]\n    #[allow(x, reason = \"y\")]\n    async fn f02_served() {}\n",
+            "src/a.rs": "#[test]\nfn fx_01_alone() {}\nfn f01() {}\n// see fx_02_it\n    #[tokio::test]\n    #[allow(\n        x,\n        reason = \"y [z]\"\n    )]\n    async fn f02_served() {}\n",
             "tests/b.py": "    def test_fx_03_sizes(self):\n",
         })
         self.assertEqual({case: found for case, found in tests.items() if found}, {

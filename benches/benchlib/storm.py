@@ -98,8 +98,8 @@ class Storm:
         """The leader's process dies, again and again until a pod that stays has slipped through: only then can a repair be seen."""
         self.figures.update(kills=0, kill_failed=0, kill_unsized=0, kill_unsized_ms=0.0, kill_kept_unsized=0)
         while self.figures["kills"] < self.sizes.kills and not self.figures["kill_kept_unsized"]:
+            wait("two replicas", 90, self.replicas.are_two)
             self._kill_one(self.figures["kills"])
-            wait("two replicas again", 90, self.replicas.are_two)
 
     def _kill_one(self, at):
         """Certificates go on changing; the leader's process dies, and around that moment DaemonSets bring pods that stay."""
@@ -136,8 +136,11 @@ class Storm:
         if not counter.unsized_at_creation:
             print(f"  of {counter.created} pods that stay, none was created without its share: no repair could be seen", flush=True)
             return
+        if not counter.unsized and counter.last_repaired is None:
+            print(f"  of {counter.created} pods that stay, {counter.unsized_at_creation} were created without their share, and are gone: no repair could be seen", flush=True)
+            return
         # Never repaired is not a number of seconds.
-        repaired = float("inf") if counter.unsized else counter.last_repaired - killed
+        repaired = float("inf") if counter.unsized else max(0.0, counter.last_repaired - killed)
         print(f"  of {counter.created} pods that stay, {counter.unsized_at_creation} were created without their share, {counter.unsized} have none now; last repair {repaired:.1f} s after the SIGKILL", flush=True)
         self.figures.update(kill_repaired_s=repaired)
 

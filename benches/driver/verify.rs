@@ -158,6 +158,20 @@ mod tests {
     }
 
     #[test]
+    fn a_share_is_rounded_down_to_whole_bytes() {
+        let mut requests = population();
+        requests.nodes[0].memory = 8 << 30;
+        let set = &requests.daemon_sets[0];
+        let pod = |memory: &str| {
+            let list = json!({ "cpu": "400m", "memory": memory });
+            json!({ "spec": { "containers": [{ "resources": { "requests": list, "limits": list } }] } })
+        };
+        let judged = |memory| has_its_share(&pod(memory), &requests.nodes[0], set);
+        judged("429496729").unwrap();
+        judged("429496730").unwrap_err();
+    }
+
+    #[test]
     fn each_flaw_is_seen() {
         let flaw = |cpu, memory, change: &dyn Fn(&mut Value)| {
             judged(cpu, memory, change).unwrap_err().to_string()

@@ -164,7 +164,7 @@ impl Engine {
         is_still: impl Fn() -> bool,
     ) -> Result<(), NoCut> {
         let (mut manifest, mut dumpers) = (manifest, dumpers);
-        let archiving = Mark::begin("archive volumes");
+        let archiving = Mark::begin("archive volumes", generation.name());
         manifest.volumes = self.volumes(generation, containers, &manifest.uid)?;
         drop(archiving);
         for container in containers {
@@ -193,7 +193,7 @@ impl Engine {
         let folder = dump::folder(&generation.part(), &container.held.name);
         let specification = bundle::read(&self.host.path(&container.bundle))?;
         files::put(&folder.join("config.json"), &specification)?;
-        let archiving = Mark::begin("archive a layer");
+        let archiving = Mark::begin("archive a layer", &container.held.name);
         let layer_bytes = self.layer(container, &folder.join("layer.tar"))?;
         drop(archiving);
         dump(container, &folder, dumper)?;
@@ -249,7 +249,7 @@ impl Engine {
 pub(crate) type Dumpers = BTreeMap<String, Poised>;
 
 fn dump(container: &Living, folder: &Path, dumper: Poised) -> Result<(), NoCut> {
-    let mark = Mark::begin("CRIU's dump");
+    let mark = Mark::begin("CRIU's dump", &container.held.name);
     let output = dumper.run();
     drop(mark);
     let output = output.map_err(|error| {

@@ -194,10 +194,10 @@ impl Generation {
         let part = self.part();
         let mut manifest = manifest;
         let ahead = ahead.unwrap_or_else(|| Ahead::of(part.clone()));
-        let reading = Mark::begin("read again what was dumped");
+        let reading = Mark::begin("read again what was dumped", &self.name);
         manifest.files = ahead.notes(&[CUT, MANIFEST])?;
         drop(reading);
-        let _mark = Mark::begin("to disk what was dumped");
+        let _mark = Mark::begin("to disk what was dumped", &self.name);
         let text = write(&part, &manifest)?;
         files::put(&part.join(MANIFEST), &text)?;
         sealing::sync(&part.join(MANIFEST))?;

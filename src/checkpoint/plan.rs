@@ -46,7 +46,7 @@ const ACTION: &str = "Checkpointing";
 pub(crate) struct Observed<'a> {
     /// The Checkpoint.
     pub(crate) checkpoint: &'a Checkpoint,
-    /// The pod of that name. Looked for until the Checkpoint is begun.
+    /// The pod of that name. Looked for until its node was asked.
     pub(crate) pod: Option<&'a Pod>,
     /// The node that the status names has no object any more.
     pub(crate) node_is_gone: bool,

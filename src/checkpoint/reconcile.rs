@@ -216,7 +216,8 @@ impl Context {
             .await?;
         }
         // Until its node is asked: what is asked follows from it.
-        if task.is_none() && matches!(status.phase, Phase::Pending | Phase::Asked) {
+        let is_over = matches!(status.phase, Phase::Succeeded | Phase::Failed | Phase::Lost);
+        if task.is_none() && !is_over {
             let pods: Api<Pod> = Api::namespaced(self.client.clone(), &namespace);
             pod = get(&pods, "pod", &checkpoint.spec.pod_name).await?;
         }

@@ -2,7 +2,6 @@
 
 use crate::preflight::finding::Finding;
 use crate::preflight::list::Item;
-use k8s_openapi::api::core::v1::{Container, Probe};
 use std::time::Duration;
 
 /// Bytes that are written, sent and read again in a second: what an ordinary disk and network do.
@@ -15,22 +14,6 @@ const OF_ITSELF: Duration = Duration::from_millis(700);
 pub fn time(bytes: u64, rate: u64) -> Duration {
     let millis = bytes.saturating_mul(1000).checked_div(rate).unwrap_or(0);
     OF_ITSELF.saturating_add(Duration::from_millis(millis))
-}
-
-/// For how long the liveness probe of a container may fail until it is killed. One that runs a program is not asked while the pod is
-/// frozen.
-#[must_use]
-pub fn patience(container: &Container) -> Option<Duration> {
-    let probe: &Probe = container.liveness_probe.as_ref()?;
-    if probe.exec.is_some() {
-        return None;
-    }
-    let whole = |number: Option<i32>, or: u64| {
-        let said = number.and_then(|number| u64::try_from(number).ok());
-        said.filter(|number| *number > 0).unwrap_or(or)
-    };
-    let seconds = whole(probe.period_seconds, 10).saturating_mul(whole(probe.failure_threshold, 3));
-    Some(Duration::from_secs(seconds))
 }
 
 /// What is said of a probe that waits for so long, in a pod with so much memory.

@@ -6,8 +6,10 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Fewer of them than this are never looked through for those that nobody holds.
+/// Fewer texts than this are never looked through for those that nobody holds.
 const LEAST_SWEEP: usize = 4096;
+/// The same of lists: each that nobody holds keeps its texts.
+const LEAST_LISTS: usize = 64;
 
 /// Texts in use, and lists of them, each kept once.
 #[derive(Default)]
@@ -25,13 +27,13 @@ struct Known<T: ?Sized> {
 impl Texts {
     /// The same text, shared with everybody who asked for it before.
     pub(crate) fn share(&self, text: &str) -> Arc<str> {
-        locked(&self.texts).share(text, |text| text.into())
+        locked(&self.texts).share(text, LEAST_SWEEP, |text| text.into())
     }
 
     /// The same list of shared texts.
-    pub(crate) fn share_list(&self, list: Vec<Arc<str>>) -> Arc<[Arc<str>]> {
+    pub(crate) fn share_list(&self, list: &[Arc<str>]) -> Arc<[Arc<str>]> {
         let mut lists = locked(&self.lists);
-        lists.share(list.as_slice(), |list| list.into())
+        lists.share(list, LEAST_LISTS, |list| list.into())
     }
 
     #[cfg(test)]
@@ -54,14 +56,14 @@ impl<T: ?Sized> Default for Known<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Known<T> {
-    fn share(&mut self, wanted: &T, make: impl FnOnce(&T) -> Arc<T>) -> Arc<T>
+    fn share(&mut self, wanted: &T, least: usize, make: impl FnOnce(&T) -> Arc<T>) -> Arc<T>
     where
         Arc<T>: Borrow<T>,
     {
         if let Some(shared) = self.all.get(wanted) {
             return Arc::clone(shared);
         }
-        if self.all.len() >= self.sweep_at.max(LEAST_SWEEP) {
+        if self.all.len() >= self.sweep_at.max(least) {
             self.all.retain(|one| Arc::strong_count(one) > 1);
             // Doubling keeps the cost of each constant, however many there are.
             self.sweep_at = self.all.len().saturating_mul(2);
@@ -93,8 +95,8 @@ mod tests {
     fn a_list_is_kept_once() {
         let texts = Texts::default();
         let list = |all: &[&str]| {
-            let all = all.iter().map(|text| texts.share(text)).collect();
-            texts.share_list(all)
+            let all: Vec<_> = all.iter().map(|text| texts.share(text)).collect();
+            texts.share_list(&all)
         };
         assert!(Arc::ptr_eq(&list(&["a", "b"]), &list(&["a", "b"])));
         assert!(!Arc::ptr_eq(&list(&["a", "b"]), &list(&["a"])));
@@ -105,13 +107,17 @@ mod tests {
     fn what_nobody_holds_is_forgotten() {
         let texts = Texts::default();
         let held = texts.share("held");
-        let list = texts.share_list(vec![Arc::clone(&held)]);
-        for number in 0..LEAST_SWEEP * 20 {
-            let text = texts.share(&number.to_string());
-            drop(texts.share_list(vec![text]));
+        let list = texts.share_list(&[Arc::clone(&held)]);
+        for number in 0..LEAST_SWEEP {
+            let keys = 0..20;
+            let keys: Vec<_> = keys
+                .map(|key| texts.share(&format!("{number}/{key}")))
+                .collect();
+            drop(texts.share_list(&keys));
         }
-        assert!(texts.len() <= LEAST_SWEEP * 2, "{}", texts.len());
+        let most = LEAST_SWEEP * 2 + LEAST_LISTS * 20;
+        assert!(texts.len() <= most, "{}", texts.len());
         assert!(Arc::ptr_eq(&held, &texts.share("held")));
-        assert!(Arc::ptr_eq(&list, &texts.share_list(vec![held])));
+        assert!(Arc::ptr_eq(&list, &texts.share_list(&[held])));
     }
 }

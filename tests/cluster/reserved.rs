@@ -366,6 +366,9 @@ subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: mover}}]
         ready(said.contains("you lack the verb restore").then_some(()))
     })
     .await;
+    let mut dry = moves.clone();
+    dry["spec"]["dryRun"] = json!(true);
+    create(world, &dry, "--as=mover").unwrap();
     let restoring = role("reserved-restores", "checkpoints", "restore");
     assert!(world.apply(&restoring).status.success());
     eventually("it is made by whoever may restore", 30, || {

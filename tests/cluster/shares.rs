@@ -172,7 +172,7 @@ async fn fx_07_all_kinds_of_containers_start_with_their_parts() {
         // It runs before all others: whatever it asks for fits into what they have together.
         let first = asked(0).and_then(|requests| Some(number("cpu", &requests.get("cpu")?.0)));
         let rest = nodes[&node]["cpu"] * 8 / 100 - 20;
-        assert!(first.unwrap_or(0) <= rest + 20, "{first:?} of {rest}");
+        assert_eq!(first, Some(rest + 20));
         let (a, b) = (
             request(&pod, 0, "cpu").unwrap(),
             request(&pod, 1, "cpu").unwrap(),

@@ -17,7 +17,7 @@ kind: DaemonSet
 metadata: {{name: surge, annotations: {{flexdaemonsets.xai/resource-template: surge}}}}
 spec:
   selector: {{matchLabels: {{app: surge}}}}
-  minReadySeconds: 2
+  minReadySeconds: 5
   updateStrategy: {{type: RollingUpdate, rollingUpdate: {{maxSurge: 1, maxUnavailable: 0}}}}
   template:
     metadata: {{labels: {{app: surge, version: {version}}}}}

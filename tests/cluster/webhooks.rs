@@ -253,7 +253,19 @@ async fn f01_f03_the_overlay_with_the_names_of_flexdaemonsets_works_with_its_use
         left.contains("/holdfast") && !left.contains("/flexdaemonsets"),
         "{left}"
     );
-    let refused = crate::world::make_command(&["undeploy", "RELEASE=misspelt"])
+    // A name that nobody has takes nothing, and neither does another release of Helm that has the same names.
+    let said = world.make(&["undeploy", "RELEASE=misspelt"]);
+    assert!(said.contains("There is no release misspelt"), "{said}");
+    let secrets = "secret -n holdfast-system -l owner=helm";
+    let kept = world.kubectl(&format!("get {secrets} -o yaml"));
+    let is_its_own = |line: &&str| {
+        ["resourceVersion:", "uid:"]
+            .iter()
+            .all(|key| !line.contains(key))
+    };
+    let kept: Vec<_> = kept.lines().filter(is_its_own).collect();
+    world.kubectl(&format!("delete {secrets}"));
+    let refused = crate::world::make_command(&["undeploy"])
         .env("KUBECONFIG", &world.kubeconfig)
         .output()
         .unwrap();
@@ -262,6 +274,8 @@ async fn f01_f03_the_overlay_with_the_names_of_flexdaemonsets_works_with_its_use
         !refused.status.success() && said.contains("a release of Helm by another name"),
         "{said}"
     );
+    assert!(world.apply(&kept.join("\n")).status.success());
+    assert!(!ready_managers(&client).await.is_empty());
     world.make(&["undeploy-manifests", "OVERLAY=flexdaemonsets"]);
     let namespace = world.kubectl("get namespace flexdaemonsets-system --ignore-not-found -o name");
     assert_eq!(namespace, "");

@@ -118,7 +118,8 @@ impl Shipment {
     /// # Errors
     /// It does not answer, or says no: then this shipment is over, and another one begins. Or a file cannot be read.
     pub(crate) async fn carry(&mut self, way: &mut Way, files: &[String]) -> Result<u64, Failure> {
-        let _mark = Mark::begin("send files");
+        let name = self.which.generation.clone();
+        let _mark = Mark::begin("send files", &name);
         let mut wanted = Vec::new();
         for path in files {
             let below = Below::try_from(path.clone()).map_err(Failure::Ours)?;
@@ -157,7 +158,8 @@ impl Shipment {
     /// # Errors
     /// It does not answer, or says no.
     pub(crate) async fn end(&mut self, way: &mut Way, manifest: &[u8]) -> Result<Ended, Failure> {
-        let _mark = Mark::begin("send the manifest, and it is read again there");
+        let name = self.which.generation.clone();
+        let _mark = Mark::begin("send the manifest, and it is read again there", &name);
         let mut text = line(&self.which)?;
         text.extend_from_slice(manifest);
         let all: u64 = self.sent.values().sum();

@@ -83,7 +83,7 @@ async fn whoever_is_not_root_is_sent_away() {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
     let path = node.path();
     let asks = move |uid: u32| {
-        // A user of this thread alone.
+        // A system call of this thread alone, which ends with it.
         rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(uid)).unwrap();
         let mut stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
         // It may have been sent away before it has said anything.

@@ -110,7 +110,7 @@ impl Generation {
         let manifest = read(&incoming, text)?;
         let wanted = wanted(&manifest)?;
         make_folder(&incoming)?;
-        let reading = Mark::begin("read again what came");
+        let reading = Mark::begin("read again what came", &self.name);
         let mut arrived: BTreeMap<_, _> = ahead
             .notes(&[])?
             .into_iter()
@@ -130,7 +130,7 @@ impl Generation {
         if !wrong.is_empty() {
             return Ok(Kept::Wrong(wrong));
         }
-        let _mark = Mark::begin("to disk what came");
+        let _mark = Mark::begin("to disk what came", &self.name);
         let named = incoming.join(MANIFEST);
         files::put(&named, text)?;
         sealing::sync(&named)?;

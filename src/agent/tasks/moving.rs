@@ -178,10 +178,7 @@ impl Tools<'_> {
         memory.peer.ready = None;
         let mut has_asked = false;
         for _act in 0..MOST_ACTS {
-            let sight = {
-                let _mark = Mark::begin("look");
-                self.look(operation, subject).await?
-            };
+            let sight = self.look(operation, subject).await?;
             let hold = sight.record.hold_of(operation);
             let is_open = |state| matches!(state, HoldState::Frozen | HoldState::Released);
             let is_held = hold.is_some_and(|hold| is_open(hold.state));
@@ -198,7 +195,7 @@ impl Tools<'_> {
                 self.tidy(operation, (subject, &sight), &ordered).await?;
                 return Ok((report, None));
             };
-            let _mark = Mark::begin(act.name());
+            let _mark = Mark::begin(act.name(), operation);
             let then = self.act(operation, (subject, &sight), act, (memory, &peer));
             match then.await {
                 Ok(Then::Goes) => {}

@@ -6,7 +6,7 @@ use crate::agent::api::{
 };
 use crate::checkpoint::api::Phase;
 use crate::kit::names;
-use crate::preflight::freezing::patience;
+use crate::kit::probes::patience;
 use kube::{Resource, ResourceExt};
 
 impl Observed<'_> {
@@ -14,7 +14,6 @@ impl Observed<'_> {
     pub(super) fn order(&self, (uid, node): (&str, &str), word: CheckpointWord) -> StateTask {
         let spec = &self.checkpoint.spec;
         let probe = self.probe(uid);
-        let most = probe.as_ref().map_or(u32::MAX, |probe| probe.seconds);
         let task = StateTask::new(
             &task_name(self.checkpoint),
             StateTaskSpec {
@@ -27,8 +26,7 @@ impl Observed<'_> {
                     },
                     generation: self.operation(),
                     containers: spec.containers.clone(),
-                    // Whatever becomes of it: rather no Checkpoint than a container that its kubelet kills.
-                    deadline_seconds: spec.deadline_seconds.min(most).max(1),
+                    deadline_seconds: spec.deadline_seconds,
                     word,
                     copies: Vec::new(),
                     is_taken: self.status().phase == Phase::Succeeded,
@@ -44,18 +42,13 @@ impl Observed<'_> {
         self.owned(task)
     }
 
-    /// Who of those that are to be frozen waits the least.
+    /// Who waits the least. All containers are frozen, whichever are kept.
     fn probe(&self, uid: &str) -> Option<ProbeOrder> {
         let pod = self.pod.filter(|pod| pod.uid().as_deref() == Some(uid))?;
-        let named = &self.checkpoint.spec.containers;
         let spec = pod.spec.as_ref()?;
-        let all = spec
-            .init_containers
-            .iter()
-            .flatten()
-            .chain(&spec.containers);
-        let meant = all.filter(|one| named.is_empty() || named.contains(&one.name));
-        let waits = meant.filter_map(|one| Some((patience(one)?, &one.name)));
+        let inits = spec.init_containers.iter().flatten();
+        let all = inits.chain(&spec.containers);
+        let waits = all.filter_map(|one| Some((patience(one)?, &one.name)));
         let (least, container) = waits.min()?;
         Some(ProbeOrder {
             container: container.clone(),

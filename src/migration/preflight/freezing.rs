@@ -1,8 +1,9 @@
 //! What a pod's memory says of how long it would be frozen, and who would not wait for that. Pure.
 
+use crate::kit::probes;
 use crate::migration::images::containers;
 use crate::preflight::finding::Finding;
-use crate::preflight::freezing::{USUAL, of_probe, patience as waits_of, time};
+use crate::preflight::freezing::{USUAL, of_probe, time};
 use crate::preflight::list::Item;
 use k8s_openapi::api::core::v1::Pod;
 use std::time::Duration;
@@ -23,7 +24,7 @@ pub(crate) fn of_freeze(pod: &Pod, memory: u64, patience: Duration) -> Vec<Findi
         return found;
     };
     for container in containers(spec) {
-        let waits = waits_of(container);
+        let waits = probes::patience(container);
         found.extend(waits.and_then(|waits| of_probe(&container.name, waits, memory)));
     }
     found

@@ -204,7 +204,7 @@ pub(super) fn labels(labels: Option<&BTreeMap<String, String>>, texts: &Texts) -
     let pairs = labels.into_iter().flatten();
     let shared = pairs.map(|(key, value)| (texts.share(key), texts.share(value)));
     let (keys, values): (Vec<_>, Vec<_>) = shared.unzip();
-    Labels::of(texts.share_list(keys), values)
+    Labels::of(texts.share_list(&keys), values)
 }
 
 fn requirements(written: Option<&[WrittenRequirement]>, texts: &Texts) -> Vec<Requirement> {

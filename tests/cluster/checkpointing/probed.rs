@@ -21,14 +21,14 @@ spec:
       image: localhost/busybox:1
       imagePullPolicy: Never
       command: [sh, -c, 'touch /page; mkfifo /never; sleep 100000 < /never & dd if=/dev/zero of=/never bs={memory} count=1 & exec httpd -f -p 8000 -h /']
-      livenessProbe: {{httpGet: {{path: /page, port: 8000}}, periodSeconds: 1, failureThreshold: 2, timeoutSeconds: 1}}
+      livenessProbe: {{httpGet: {{path: /page, port: 8000}}, periodSeconds: 5, failureThreshold: 1, timeoutSeconds: 5}}
 "
     )
 }
 
 /// One that would be frozen for too long is left alone; one that would not is kept; neither is killed.
 pub(super) async fn is_not_killed_by_its_probe(world: &World) {
-    for (name, memory, phase) in [("large", "300M", "Failed"), ("small", "1M", "Succeeded")] {
+    for (name, memory, phase) in [("large", "600M", "Failed"), ("small", "1M", "Succeeded")] {
         assert!(world.apply(&serves(name, memory)).status.success());
         world.kubectl(&format!(
             "wait pod/{name} --for=condition=Ready --timeout=90s"
@@ -49,7 +49,7 @@ pub(super) async fn is_not_killed_by_its_probe(world: &World) {
         if phase == "Failed" {
             let why = why(&status);
             assert!(
-                why.contains("the liveness probe of container c is failed after 2 s"),
+                why.contains("the liveness probe of container c is failed after 5 s"),
                 "{why}"
             );
         }
@@ -57,6 +57,6 @@ pub(super) async fn is_not_killed_by_its_probe(world: &World) {
             restarts(&get(world, &format!("get pod {name}"))["status"]),
             0
         );
-        world.kubectl(&format!("delete pod {name} --now"));
+        world.kubectl(&format!("delete pod/{name} checkpoint/{name} --timeout=60s"));
     }
 }
