@@ -29,7 +29,7 @@ pub(crate) fn daemonset(name: &str, template: &str, containers: &str) -> String 
     )
 }
 
-const ONE: &str = "containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]";
+pub(crate) const ONE: &str = "containers: [{name: c, image: 'registry.k8s.io/pause:3.10'}]";
 
 pub(crate) fn applied(world: &World, yaml: &str) -> String {
     let output = world.apply(yaml);
@@ -62,7 +62,7 @@ pub(crate) async fn running(client: &Client, name: &str, nodes: usize) -> BTreeM
 }
 
 /// A request of a pod's container, in thousandths of a CPU or in bytes, read by hand.
-fn request(pod: &Pod, container: usize, resource: &str) -> Option<u64> {
+pub(crate) fn request(pod: &Pod, container: usize, resource: &str) -> Option<u64> {
     let container = &pod.spec.as_ref()?.containers[container];
     let requests = container.resources.as_ref()?.requests.as_ref()?;
     Some(number(resource, &requests.get(resource)?.0))
@@ -91,7 +91,7 @@ fn number(resource: &str, text: &str) -> u64 {
     digits.parse::<u64>().unwrap() * factor
 }
 
-async fn allocatable(client: &Client) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
+pub(crate) async fn allocatable(client: &Client) -> BTreeMap<String, BTreeMap<&'static str, u64>> {
     let nodes: Api<Node> = Api::all(client.clone());
     let list = nodes.list(&ListParams::default()).await.unwrap();
     let of = |node: &Node| {
@@ -107,7 +107,7 @@ async fn allocatable(client: &Client) -> BTreeMap<String, BTreeMap<&'static str,
         .collect()
 }
 
-async fn removed(client: &Client, name: &str) {
+pub(crate) async fn removed(client: &Client, name: &str) {
     let daemonsets: Api<DaemonSet> = Api::default_namespaced(client.clone());
     let _may_be_gone = daemonsets.delete(name, &DeleteParams::foreground()).await;
     eventually("the DaemonSet is gone", 60, || async {
