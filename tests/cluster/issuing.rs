@@ -35,13 +35,14 @@ const VALUES: [&str; 7] = [
     "cainjector.extraArgs={cainjector}",
 ];
 
-/// cert-manager on the world, by its own chart and with its own rights.
-struct CertManager {
+/// cert-manager on the world, by its own chart and with its own rights, until this is dropped.
+struct CertManager<'a> {
+    world: &'a World,
     manifests: String,
 }
 
-impl CertManager {
-    fn install(world: &World) -> Self {
+impl<'a> CertManager<'a> {
+    fn install(world: &'a World) -> Self {
         let archive = world.command(&["images", "--cert-manager"]);
         world.command(&["load", archive.trim()]);
         let built = world.command(&["build", "cert-manager"]);
@@ -62,26 +63,32 @@ impl CertManager {
         helm.args(["--set-string", "image.tag=1,cainjector.image.tag=1"])
             .args(["--kube-version", version]);
         let manifests = succeed(&mut helm);
-        // A test that failed may have left it.
-        applied(
-            world,
-            "apiVersion: v1\nkind: Namespace\nmetadata: {name: cert-manager}\n",
-        );
+        let installed = Self { world, manifests };
+        world.kubectl("create namespace cert-manager");
         // Some of its CRDs are too large for the annotation that an apply by the client leaves.
-        let output = world.send("apply --server-side -f -", &manifests);
+        let output = world.send("apply --server-side -f -", &installed.manifests);
         assert!(output.status.success(), "{}", text(&output.stderr));
         for component in ["cert-manager", "cert-manager-cainjector"] {
             world.kubectl(&format!(
                 "rollout status deployment/{component} -n cert-manager --timeout=120s"
             ));
         }
-        Self { manifests }
+        installed
     }
+}
 
-    fn remove(self, world: &World) {
-        let output = world.send("delete -f - --ignore-not-found", &self.manifests);
-        assert!(output.status.success(), "{}", text(&output.stderr));
-        world.kubectl("delete namespace cert-manager");
+impl Drop for CertManager<'_> {
+    fn drop(&mut self) {
+        let delete = "delete --ignore-not-found";
+        // After a failure too: the next installation is not to find that somebody else says whom to trust.
+        let ours = "mutatingwebhookconfiguration,validatingwebhookconfiguration holdfast";
+        let _may_fail = self
+            .world
+            .kubectl_command(&format!("{delete} {ours}"))
+            .output();
+        let _may_fail = self.world.send(&format!("{delete} -f -"), &self.manifests);
+        let namespace = format!("{delete} namespace cert-manager");
+        let _may_fail = self.world.kubectl_command(&namespace).output();
     }
 }
 
@@ -266,8 +273,6 @@ async fn installed(world: &World) -> Client {
 async fn cert_manager_issues_what_is_served_and_every_question_is_answered_while_it_renews_it() {
     let world = world().await;
     crate::going::remove(&world);
-    // A test that failed may have left them, with authorities of its own.
-    world.kubectl("delete mutatingwebhookconfiguration,validatingwebhookconfiguration holdfast --ignore-not-found");
     let (writes, refusals) = (written_by_the_manager(&world).len(), refused(&world).len());
     let cert_manager = CertManager::install(&world);
     let client = installed(&world).await;
@@ -306,6 +311,6 @@ async fn cert_manager_issues_what_is_served_and_every_question_is_answered_while
 
     world.kubectl("delete fdt asked");
     world.make(&["undeploy-manifests", OVERLAY]);
-    cert_manager.remove(&world);
+    drop(cert_manager);
     world.install().await;
 }
