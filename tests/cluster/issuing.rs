@@ -4,9 +4,10 @@
 use crate::leading::refused;
 use crate::shares::{ONE, allocatable, applied, removed, request, running, share};
 use crate::webhooks::{answered_during, asked, certificates, template, trusted};
-use crate::world::{IMAGE, NAMESPACE, World, eventually, leader, ready_managers};
+use crate::world::{IMAGE, NAMESPACE, World, eventually, leader, pods, ready_managers};
 use crate::world::{succeed, text, world};
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,15 +81,16 @@ impl<'a> CertManager<'a> {
 impl Drop for CertManager<'_> {
     fn drop(&mut self) {
         let delete = "delete --ignore-not-found";
-        // After a failure too: the next installation is not to find that somebody else says whom to trust.
-        let ours = "mutatingwebhookconfiguration,validatingwebhookconfiguration holdfast";
-        let _may_fail = self
-            .world
-            .kubectl_command(&format!("{delete} {ours}"))
-            .output();
+        let mut lines = vec![format!("{delete} namespace cert-manager")];
+        if std::thread::panicking() {
+            // The next installation is not to find that somebody else says whom to trust.
+            let kinds = "mutatingwebhookconfiguration,validatingwebhookconfiguration";
+            lines.push(format!("{delete} {kinds} holdfast"));
+        }
         let _may_fail = self.world.send(&format!("{delete} -f -"), &self.manifests);
-        let namespace = format!("{delete} namespace cert-manager");
-        let _may_fail = self.world.kubectl_command(&namespace).output();
+        for line in lines {
+            let _may_fail = self.world.kubectl_command(&line).output();
+        }
     }
 }
 
@@ -259,6 +261,11 @@ async fn installed(world: &World) -> Client {
         (leads && ready_managers(&client).await.len() == 2).then_some(())
     })
     .await;
+    is_answered(world).await;
+    client
+}
+
+async fn is_answered(world: &World) {
     let before = asked(world);
     eventually("the API server is answered", 60, || {
         assert!(template(world, 50).status.success());
@@ -266,7 +273,19 @@ async fn installed(world: &World) -> Client {
         std::future::ready((asked(world).get("200") > before.get("200")).then_some(()))
     })
     .await;
-    client
+}
+
+/// The chart with certificates from elsewhere, when nobody serves the former ones any more.
+async fn change_over(world: &World, client: &Client, mode: &str) {
+    let former: Vec<_> = replicas(client).await.into_keys().collect();
+    let values = format!("ARGS=--set certificates.mode={mode} --wait --timeout 180s");
+    world.make(&["deploy", &format!("IMG={IMAGE}"), &values]);
+    eventually("the former replicas are gone", 90, || async {
+        let all = pods(client).list(&ListParams::default()).await.ok()?;
+        let is_gone = |name: &String| all.iter().all(|pod| pod.name_any() != *name);
+        former.iter().all(is_gone).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,6 +330,32 @@ async fn cert_manager_issues_what_is_served_and_every_question_is_answered_while
 
     world.kubectl("delete fdt asked");
     world.make(&["undeploy-manifests", OVERLAY]);
+    drop(cert_manager);
+    world.install().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_installation_changes_over_to_cert_manager_and_back_and_every_question_is_answered() {
+    let world = world().await;
+    let cert_manager = CertManager::install(&world);
+    let client = world.install().await;
+    is_answered(&world).await;
+    let own = issued(&client, "holdfast-webhook-ca", "ca.crt").await;
+    let own = own.unwrap();
+    let changing = async {
+        change_over(&world, &client, "cert-manager").await;
+        is_served(&world, &client).await;
+        let theirs = issued(&client, "holdfast-tls", "ca.crt").await.unwrap();
+        let both = BTreeSet::from([own.clone(), theirs]);
+        assert_eq!(are_trusted(&client, &both).await, Some(()), "both");
+        change_over(&world, &client, "self").await;
+    };
+    let questions = answered_during(&world, &client, changing).await;
+    println!("RESULT changing_over_questions={questions} changing_over_unanswered=0");
+    // The other one stays for ten minutes: a replica that was about to go may still serve what it has signed.
+    let trusted = trusted(&client, "holdfast").await;
+    assert!(trusted.iter().all(|one| one.contains(&own)));
+    world.kubectl("delete fdt asked");
     drop(cert_manager);
     world.install().await;
 }
