@@ -3,7 +3,7 @@
 //!
 //! | the certificate comes from | what is written | what is left alone |
 //! |---|---|---|
-//! | our own authority | that authority, the one to come, and the retired ones | a configuration whose bundle cert-manager keeps |
+//! | our own authority | that authority, the one to come, and the retired ones; and for a while what stood there when this process began to lead | a configuration whose bundle cert-manager keeps |
 //! | files | what stands in `ca.crt`, or, without it, `tls.crt` itself; our own authority besides, if there is one; and for a while what stood there before, which another replica may still serve | that, and a bundle that somebody pasted |
 
 pub mod bundle;
@@ -93,6 +93,9 @@ pub struct Keeper {
     idle: BTreeMap<Der, Timestamp>,
     /// Certificates of our own authorities: these are done with when the plan says so.
     own: BTreeSet<Der>,
+    /// Our configurations were seen as we write them. Before, what stands there may be of replicas with another
+    /// `certificates.mode`, which still serve; later it is of somebody who has no business there.
+    is_settled: bool,
     said: String,
 }
 
@@ -104,6 +107,7 @@ impl Keeper {
             setup,
             idle: BTreeMap::new(),
             own: BTreeSet::new(),
+            is_settled: false,
             said: String::new(),
         }
     }
@@ -181,7 +185,11 @@ impl Keeper {
             .collect();
         let step = self.decide(kept.as_ref(), &wanted.ders(), &trusted, now)?;
         match (step, kept) {
-            (None, _) => return Ok(false),
+            (None, _) => {
+                let are_ours = configurations.iter().all(Configuration::is_ours);
+                self.is_settled = are_ours && !configurations.is_empty();
+                return Ok(false);
+            }
             (Some(Step::Publish), _) | (_, None) => {
                 self.tell(&wanted, &former, &configurations).await?;
             }
@@ -252,7 +260,7 @@ impl Keeper {
         let wanted = wanted.ders();
         let standing: BTreeSet<Der> = configurations
             .iter()
-            .filter(|configuration| configuration.is_ours())
+            .filter(|configuration| configuration.is_ours() || !self.is_settled)
             .flat_map(|configuration| configuration.entries.iter().flatten())
             .filter(|der| !wanted.contains(*der) && !self.own.contains(*der))
             .cloned()

@@ -17,6 +17,7 @@ mod explaining;
 mod faults;
 mod going;
 mod host;
+mod issuing;
 mod leading;
 mod migrating;
 mod moving;

@@ -10,7 +10,8 @@ use kube::{Api, Client};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Output;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What each webhook of one configuration trusts: certificates in PEM form.
 pub(crate) type Trusted = Vec<BTreeSet<String>>;
@@ -44,7 +45,7 @@ async fn kept(client: &Client, key: &str) -> Option<String> {
     Some(text(&secret.data?.get(key)?.0))
 }
 
-fn template(world: &World, percentage: u32) -> Output {
+pub(crate) fn template(world: &World, percentage: u32) -> Output {
     world.apply(&format!(
         "apiVersion: flexdaemonsets.xai/v1alpha1\nkind: FlexDaemonsetTemplate\nmetadata: {{name: asked}}\nspec: {{cpuPercentage: {percentage}}}\n"
     ))
@@ -75,7 +76,7 @@ pub(crate) fn asked(world: &World) -> BTreeMap<String, u64> {
 }
 
 /// How often it was answered; a connection that fails, and a path that nobody serves, have other codes.
-fn count(codes: &BTreeMap<String, u64>, answered: bool) -> u64 {
+pub(crate) fn count(codes: &BTreeMap<String, u64>, answered: bool) -> u64 {
     let chosen = codes
         .iter()
         .filter(|(code, _)| (*code == "200") == answered);
@@ -183,39 +184,53 @@ async fn roll_over(world: &World, client: &Client) {
     .await;
 }
 
-#[tokio::test]
-async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
-    let world = world().await;
-    let client = world.install().await;
-    short_lived(&world, &client).await;
-    let before = asked(&world);
-    let (is_done, questions) = (AtomicBool::new(false), AtomicU32::new(0));
+/// Asks about the template `asked` for as long as something goes on. Every question has to be answered; how many there were.
+pub(crate) async fn answered_during(
+    world: &World,
+    client: &Client,
+    going_on: impl Future<Output = ()>,
+) -> u64 {
+    let before = asked(world);
+    let is_done = Arc::new(AtomicBool::new(false));
     let templates: Api<FlexDaemonsetTemplate> = Api::all(client.clone());
-    let asking = async {
-        while !is_done.load(Ordering::Relaxed) {
-            let number = questions.fetch_add(1, Ordering::Relaxed);
-            let change = Patch::Merge(json!({ "spec": { "cpuPercentage": number % 90 + 1 } }));
-            let params = PatchParams::default();
-            templates.patch("asked", &params, &change).await.unwrap();
+    // Beside it, on another thread where the test has one: what waits for a command asks nothing.
+    let asking = tokio::spawn({
+        let is_done = is_done.clone();
+        async move {
+            let mut questions = 0;
+            while !is_done.load(Ordering::Relaxed) {
+                let change =
+                    Patch::Merge(json!({ "spec": { "cpuPercentage": questions % 90 + 1 } }));
+                let params = PatchParams::default();
+                templates.patch("asked", &params, &change).await.unwrap();
+                questions += 1;
+            }
+            questions
         }
-    };
-    let rolling = async {
-        roll_over(&world, &client).await;
-        is_done.store(true, Ordering::Relaxed);
-    };
-    tokio::join!(asking, rolling);
-    let after = asked(&world);
+    });
+    going_on.await;
+    is_done.store(true, Ordering::Relaxed);
+    let questions: u64 = asking.await.unwrap();
+    let after = asked(world);
     assert_eq!(
         count(&after, false),
         count(&before, false),
         "{before:?} {after:?}"
     );
     let answered = count(&after, true) - count(&before, true);
-    let questions = u64::from(questions.load(Ordering::Relaxed));
     assert!(
         questions > 100 && answered >= questions,
         "{answered} of {questions}"
     );
+    questions
+}
+
+#[tokio::test]
+async fn an_authority_rolls_over_and_every_question_is_answered_meanwhile() {
+    let world = world().await;
+    let client = world.install().await;
+    short_lived(&world, &client).await;
+    let questions = answered_during(&world, &client, roll_over(&world, &client)).await;
     println!("RESULT rollover_questions={questions} rollover_unanswered=0");
     world.kubectl("delete fdt asked");
     world.install().await;

@@ -144,6 +144,26 @@ impl World {
             .unwrap()
     }
 
+    /// A command of this machine, in the network of the control plane, whatever comes of it.
+    pub(crate) fn beside_the_api_server(&self, words: &[&str]) -> Output {
+        let mut command = Command::new("ip");
+        command
+            .args(["netns", "exec", &format!("hf-{}", self.name)])
+            .args(words)
+            .stdin(std::process::Stdio::null());
+        command.output().unwrap()
+    }
+
+    /// Every request that the API server was asked, in order.
+    pub(crate) fn audited(&self) -> Vec<serde_json::Value> {
+        let status = self.command(&["status", "-o", "json"]);
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        let log = std::fs::read_to_string(status["auditLog"].as_str().unwrap()).unwrap();
+        log.lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
     /// A client of this runtime.
     pub(crate) async fn client(&self) -> Client {
         let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).unwrap();

@@ -1,5 +1,6 @@
 """What the world decides without a machine: keys, addresses, the lock, names. Run by test_world.py; needs no root."""
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from worldlib import addresses, cache, cgroups, command, packagelock, packing, parts, programs  # noqa: E402
+from worldlib import addresses, cache, cgroups, command, images, packagelock, packing, parts, programs  # noqa: E402
 from worldlib.images import Image  # noqa: E402
 from worldlib.refusal import BadUsage, Refusal  # noqa: E402
 
@@ -139,6 +140,16 @@ class Images(unittest.TestCase):
             for name in ("a", "b"):
                 Image("localhost/x:1", ["/x"]).add_file("x", b"content", 0o755).add_link("y", "x").write(f"{folder}/{name}")
             self.assertEqual(Path(folder, "a").read_bytes(), Path(folder, "b").read_bytes())
+
+    def test_an_image_of_a_program_starts_it_with_what_a_pod_says(self):
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder, "x")
+            program.write_bytes(b"content")
+            images.write_program(program, Path(folder))
+            with tarfile.open(Path(folder, "x.tar")) as archive:
+                manifest = json.load(archive.extractfile("manifest.json"))[0]
+                config = json.load(archive.extractfile(manifest["Config"]))["config"]
+            self.assertEqual((manifest["RepoTags"], config["Entrypoint"], config["User"]), (["localhost/x:1"], ["/x"], "65532"))
 
     def test_a_tree_is_packed_without_what_nobody_reads(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -239,6 +239,30 @@ async fn what_cert_manager_keeps_is_left_alone() {
     );
 }
 
+#[tokio::test]
+async fn what_cert_manager_kept_stays_for_a_while_when_we_are_our_own_authority_again() {
+    let mut cluster = Cluster::new().await;
+    let own = only(&cluster.authorities().await.current);
+    let injected = theirs();
+    // The injector keeps what it finds: one of them was ours before.
+    let current = cluster.authorities().await.current;
+    let merged = format!("{}{}", current.certificate(), injected.certificate());
+    cluster.paste(KINDS[0], injected.certificate());
+    cluster.paste(KINDS[1], &merged);
+    cluster.annotate(KINDS[1], WRITTEN_BUNDLE, "former");
+    // Somebody writes first: what stands there is no less needed at the next look.
+    let call = format!("PATCH {}", path(KINDS[0]));
+    cluster.server.refuse_once(&call, StatusCode::CONFLICT);
+    assert!(cluster.keeper.take_a_step(at(0)).await.is_err());
+    let both: BTreeSet<_> = own.union(&only(&injected)).cloned().collect();
+    for second in [1, 2, 599] {
+        cluster.steps(second).await;
+        assert_eq!(cluster.trusted(), both, "{second} s");
+    }
+    cluster.steps(600).await;
+    assert!(cluster.trusted().is_disjoint(&only(&injected)));
+}
+
 /// Files with a leaf of this authority, and its `ca.crt` if wanted.
 fn files(authority: &Authority, with_authority: bool) -> Pair {
     let leaf = authority

@@ -6,7 +6,7 @@ from .refusal import BadUsage
 
 TREES = {"debian": parts.node_tree, "criu": parts.criu_layer, "crun": parts.crun_layer, "qemu": emulation.qemu_layer, "system": emulation.system_layer,
          "programs": parts.program_image, "registry": parts.registry_layer}
-OTHERS = {"images": parts.sample_images, "shim": shim.obtain}
+OTHERS = {"images": parts.sample_images, "shim": shim.obtain, "cert-manager-image": parts.cert_manager_image}
 FROM_TREE = {"etcd": "usr/bin/etcd", "etcdctl": "usr/bin/etcdctl", "busybox": "usr/bin/busybox"}
 
 

@@ -164,7 +164,7 @@ def list_worlds(args):
 
 
 def images(args):
-    folder = parts.program_image() if args.programs else parts.sample_images()
+    folder = parts.program_image() if args.programs else parts.cert_manager_image() if args.cert_manager else parts.sample_images()
     for archive in sorted(Path(folder).glob("*.tar")):
         print(archive)
 

@@ -91,7 +91,9 @@ def _things(verbs):
     tool.add_argument("tool", metavar="NAME")
     tool.add_argument("--k8s", choices=parts.KUBERNETES, help="of which Kubernetes (default: the world's, or 1.35)")
     images = _verb(verbs, "images", "print the paths of the sample images (localhost/busybox:1 and pause), docker archives")
-    images.add_argument("--programs", action="store_true", help="instead that of localhost/programs:1: Redis, nginx, PostgreSQL, Python and a JVM, from Debian's packages; built first if needed")
+    instead = images.add_mutually_exclusive_group()
+    instead.add_argument("--programs", action="store_true", help="instead that of localhost/programs:1: Redis, nginx, PostgreSQL, Python and a JVM, from Debian's packages; built first if needed")
+    instead.add_argument("--cert-manager", action="store_true", help="instead that of localhost/cert-manager:1, controller and injector; built first if needed")
 
 
 def _count(text):

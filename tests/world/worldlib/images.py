@@ -16,8 +16,8 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 class Image:
     """One image of one layer."""
 
-    def __init__(self, reference, command, environment=("PATH=/bin",), user=""):
-        self.reference, self.config = reference, {"Cmd": list(command), "Env": list(environment), "User": user}
+    def __init__(self, reference, command, environment=("PATH=/bin",), user="", entrypoint=()):
+        self.reference, self.config = reference, {"Cmd": list(command), "Env": list(environment), "User": user, "Entrypoint": list(entrypoint)}
         self._entries = []
 
     def add_directory(self, name, mode=0o755):
@@ -78,6 +78,12 @@ def busybox_image(busybox, reference, command):
     for applet in APPLETS:
         image.add_link(f"bin/{applet}", "busybox")
     return image
+
+
+def write_program(program, into):
+    """An image of nothing but a static program, called after it; what a pod says are its arguments."""
+    image = Image(f"localhost/{program.name}:1", (), user="65532", entrypoint=[f"/{program.name}"])
+    image.add_file(program.name, program.read_bytes(), 0o755).write(into / f"{program.name}.tar")
 
 
 def write_samples(busybox, into):

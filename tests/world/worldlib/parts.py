@@ -50,6 +50,14 @@ def sample_images():
     return cache.obtain("images", cache.key([source], [tree.name]), lambda into: images.write_samples(tree / "usr/bin/busybox", into))
 
 
+def cert_manager_image():
+    """A directory with cert-manager.tar: the image localhost/cert-manager:1. No world has it; a test that needs it loads it."""
+    program = PROGRAMS["cert-manager"]
+    built = program.obtain()
+    key = cache.key([Path(images.__file__)], [built.name])
+    return cache.obtain("cert-manager-image", key, lambda into: images.write_program(built / program.folder / "cert-manager", into))
+
+
 def program_image():
     """A directory with programs.tar: the image localhost/programs:1, Debian with what the tests move."""
     made_by = cache.key([Path(packing.__file__)], ["1"])

@@ -32,7 +32,7 @@ class Program:
     tags: str = ""
     folder: str = "usr/local/bin"
     one_for_all: bool = False
-    data: tuple = ()  # files of the module that the program wants at run time, into usr/local/share/<name>
+    data: tuple = ()  # files and folders of the module that are wanted at run time, into usr/local/share/<name>
 
     @property
     def pin(self):
@@ -57,7 +57,7 @@ class Program:
 
     def sources(self):
         shared = [PINS / "kube" / "main.go"] if self.one_for_all else []
-        return [self.pin / "go.mod", self.pin / "go.sum", *shared]
+        return [self.pin / "go.mod", self.pin / "go.sum", *self.pin.glob("main.go"), *shared]
 
     def key(self):
         return cache.key(self.sources(), [*self.flags(), *self.packages, self.folder, *self.data, go_version()])
@@ -93,7 +93,9 @@ class Program:
         found = subprocess.run(["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", self.module], cwd=source, check=True, capture_output=True, text=True)
         share.mkdir(parents=True)
         for file in self.data:
-            shutil.copyfile(Path(found.stdout.strip()) / file, share / Path(file).name)
+            wanted = Path(found.stdout.strip()) / file
+            copy = shutil.copytree if wanted.is_dir() else shutil.copyfile
+            copy(wanted, share / wanted.name)
 
     def _compile(self, source, output, packages):
         command = ["go", "build", "-v", "-o", str(output), *self.flags(), *packages]
@@ -132,6 +134,7 @@ def go_version():
 
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _RUNC = "github.com/opencontainers/runc"
+_CERT_MANAGER = "github.com/cert-manager/cert-manager"
 PROGRAMS = {
     program.name: program
     for program in (
@@ -146,5 +149,8 @@ PROGRAMS = {
                                                                  "pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete"))),
         Program("kubeconform", "github.com/yannh/kubeconform", ("github.com/yannh/kubeconform/cmd/kubeconform",), 15,
                 version_at=("main.version",)),
+        # Without the C library, for its image has none.
+        Program("cert-manager", _CERT_MANAGER, ("holdfast.dev/world/cert-manager",), 120, version_at=(f"{_CERT_MANAGER}/pkg/util.AppVersion",),
+                tags="netgo,osusergo", data=("deploy/charts/cert-manager",)),
     )
 }
