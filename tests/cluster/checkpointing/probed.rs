@@ -57,6 +57,8 @@ pub(super) async fn is_not_killed_by_its_probe(world: &World) {
             restarts(&get(world, &format!("get pod {name}"))["status"]),
             0
         );
-        world.kubectl(&format!("delete pod/{name} checkpoint/{name} --timeout=60s"));
+        world.kubectl(&format!(
+            "delete pod/{name} checkpoint/{name} --timeout=60s"
+        ));
     }
 }
