@@ -6,7 +6,7 @@ use crate::oci::failure::Failure;
 use ring::digest::{Context, SHA256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// How much of a file is in memory at once.
@@ -90,12 +90,15 @@ pub(super) fn sync_folders(folder: &Path) -> Result<(), Failure> {
     sync(folder)
 }
 
-/// Every file below a folder, by its path from there, and how many bytes it has now. No link is one, and nothing else that is no file.
+/// Every file below a folder, by its path from there, and how many bytes it has now. No link is one, and nothing else that is no file;
+/// neither is one that has another name by now, since whoever writes there puts some aside first.
 pub(super) fn lengths(folder: &Path) -> Result<BTreeMap<String, u64>, Failure> {
     let mut found = BTreeMap::new();
     for path in below(folder)? {
-        let seen = std::fs::symlink_metadata(&path);
-        let seen = seen.map_err(|error| Failure::at("read", &path, error))?;
+        let seen = match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            seen => seen.map_err(|error| Failure::at("read", &path, error))?,
+        };
         if seen.is_file() {
             let name = path.strip_prefix(folder).unwrap_or(&path);
             found.insert(name.to_string_lossy().into_owned(), seen.len());
@@ -118,4 +121,31 @@ pub(super) fn below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testkit::folder::Folder;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[test]
+    fn files_that_get_their_name_meanwhile_are_nobodys_failure() {
+        let folder = Folder::new();
+        let (aside, named) = (folder.path().join(".aside"), folder.path().join("named"));
+        std::fs::write(folder.path().join("there"), "12345").unwrap();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for _ in 0..20_000 {
+                    std::fs::write(&aside, "x").unwrap();
+                    std::fs::rename(&aside, &named).unwrap();
+                }
+                is_over.store(true, Ordering::Relaxed);
+            });
+            while !is_over.load(Ordering::Relaxed) {
+                assert_eq!(lengths(folder.path()).unwrap()["there"], 5);
+            }
+        });
+    }
 }
