@@ -3,6 +3,7 @@
 use super::*;
 use crate::migration::api::Phase;
 use crate::testkit::api_server::ApiServer;
+use http::StatusCode;
 use kube::runtime::events::Reporter;
 use serde_json::{Value, json};
 
@@ -171,6 +172,53 @@ async fn a_pod_whose_image_nobody_knows_is_not_touched() {
     assert_eq!(refused.phase, Phase::Failed);
     let why = "does not say which image container c runs";
     assert!(message(&refused).contains(why), "{refused:?}");
+    scene.is_untouched();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_does_not_answer_in_time_keeps_the_pod_where_it_is() {
+    let scene = Scene::new(&json!({ "deadline": "1m" }));
+    scene.pass().await;
+    let asked = |ago: Duration| {
+        let mut task = scene.0.stored(TASK).unwrap();
+        let asked = crate::process::clock::now() - ago;
+        task["metadata"]["creationTimestamp"] =
+            json!(asked.strftime("%Y-%m-%dT%H:%M:%SZ").to_string());
+        scene.0.put(TASK, task);
+    };
+    asked(Duration::from_secs(50));
+    assert_eq!(
+        scene.pass().await.stage,
+        Stage::New,
+        "it has some time left"
+    );
+    asked(Duration::from_secs(70));
+    let refused = scene.pass().await;
+    assert_eq!(
+        (refused.phase, refused.conditions[0].reason.as_str()),
+        (Phase::Failed, "Refused")
+    );
+    let why = "the agent of node n1 does not say what the pod's processes do";
+    assert!(message(&refused).contains(why), "{refused:?}");
+    assert_eq!(refused.preflight.unwrap().findings[0].id, "no-answer");
+    scene.is_untouched();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_whose_like_would_not_be_let_in_stays_where_it_is() {
+    let scene = Scene::new(&json!({}));
+    let rehearsal = "POST /api/v1/namespaces/apps/pods";
+    scene.0.refuse_once(rehearsal, StatusCode::FORBIDDEN);
+    let refused = scene.pass().await;
+    assert_eq!(
+        (refused.phase, refused.conditions[0].reason.as_str()),
+        (Phase::Failed, "Refused")
+    );
+    assert!(
+        message(&refused).contains("would not be let in any more"),
+        "{refused:?}"
+    );
+    assert_eq!(refused.preflight.unwrap().findings[0].id, "successor");
     scene.is_untouched();
 }
 
