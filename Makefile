@@ -154,8 +154,8 @@ test: ## Run every check and test, on a real cluster; ends with a SUMMARY line
 	tests/run
 
 .PHONY: test-full
-test-full: ## What is too heavy for every day: fault matrices, second runtime, scale
-	tests/run --full
+test-full: ## What is too heavy for every day: fault matrices, second runtime, scale (FOR=150m: so long for deaths in moves)
+	tests/run --full $(if $(FOR),--for '$(FOR)')
 
 .PHONY: test-tools
 test-tools: ## Unit tests of the scripts in tools/ and benches/, and of the judge of what was witnessed
