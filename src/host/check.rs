@@ -3,7 +3,7 @@
 use super::commands;
 use super::configure::learn;
 use super::disk;
-use super::facts::{FAULT, Fact, RESTORE, SECCOMP, Seen, TIME, judge};
+use super::facts::{FAULT, Fact, RESTORE, SECCOMP, Seen, TIME, judge, options};
 use super::handler::PROGRAM;
 use super::node::{Node, Settings};
 use super::parts;
@@ -81,6 +81,7 @@ async fn look(settings: &Settings) -> Result<Seen, Error> {
             .map(|criu| criu.to_string())
             .map_err(|wrong| or_none(wrong, "CRIU 4.2 or later")),
         criu_check,
+        criu_options: criu_options(),
         is_cgroup_v2: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
         is_systemd,
         architecture: std::env::consts::ARCH.to_owned(),
@@ -177,6 +178,12 @@ async fn criu_check(criu: &Path) -> Result<(), String> {
     }
 }
 
+/// Of the files that are there.
+fn criu_options() -> Vec<(&'static str, Vec<String>)> {
+    let read = |file| Some((file, options::read(&fs::read_to_string(file).ok()?)));
+    options::FILES.into_iter().filter_map(read).collect()
+}
+
 fn cpu_flags(cpuinfo: &str) -> Vec<String> {
     let line = cpuinfo.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
@@ -199,7 +206,7 @@ fn kernel_config(release: &str) -> Option<BTreeMap<String, String>> {
         .iter()
         .find_map(|path| fs::read_to_string(path).ok())
         .or_else(packed_config)?;
-    Some(options(&text))
+    Some(configured(&text))
 }
 
 fn packed_config() -> Option<String> {
@@ -212,7 +219,7 @@ fn packed_config() -> Option<String> {
     Some(text)
 }
 
-fn options(text: &str) -> BTreeMap<String, String> {
+fn configured(text: &str) -> BTreeMap<String, String> {
     let lines = text.lines().filter_map(|line| line.trim().split_once('='));
     lines
         .filter(|(name, _)| name.starts_with("CONFIG_"))
@@ -269,7 +276,7 @@ mod tests {
             cpu_flags("processor: 0\nFeatures\t: fp asimd\n"),
             ["fp", "asimd"]
         );
-        let found = options("# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=m\nX=1\n");
+        let found = configured("# CONFIG_A is not set\nCONFIG_B=y\nCONFIG_C=m\nX=1\n");
         assert_eq!(
             found.into_iter().collect::<Vec<_>>(),
             [

@@ -1,6 +1,7 @@
 //! What a node is, as far as a checkpoint or a restore depends on it; pure: what was read in, facts with a verdict and a sentence out.
 
 mod kernel;
+pub(crate) mod options;
 
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -59,6 +60,8 @@ pub(crate) struct Seen {
     pub(crate) criu: Result<String, String>,
     /// What `criu check` says; none if it was not asked.
     pub(crate) criu_check: Option<Result<(), String>>,
+    /// What files of the node tell it: the file, and its options.
+    pub(crate) criu_options: Vec<(&'static str, Vec<String>)>,
     pub(crate) is_cgroup_v2: bool,
     pub(crate) is_systemd: Option<bool>,
     pub(crate) architecture: String,
@@ -169,6 +172,7 @@ fn programs(seen: &Seen) -> Vec<Fact> {
         found("runtime", &seen.runtime),
         found("criu", &seen.criu),
         check,
+        options::judge(&seen.criu_options),
     ]
 }
 

@@ -8,6 +8,7 @@ fn good() -> Seen {
         runtime: Ok("runc 1.4.0".into()),
         criu: Ok("CRIU 4.2.1".into()),
         criu_check: Some(Ok(())),
+        criu_options: vec![("/etc/criu/runc.conf", vec!["tcp-close".into()])],
         architecture: "x86_64".into(),
         kernel: "6.12.1".into(),
         kernel_config: Some(BTreeMap::from([(
@@ -31,7 +32,7 @@ fn verdict_of<'a>(facts: &'a [Fact], name: &str) -> &'a Fact {
 
 type Spoil = fn(&mut Seen);
 
-const SPOILT: [(Spoil, &str, Verdict); 15] = [
+const SPOILT: [(Spoil, &str, Verdict); 16] = [
     (|s| s.engine = Err("no".into()), "engine", Verdict::Bad),
     (|s| s.handler = Some(false), "handler", Verdict::Bad),
     (|s| s.handler = None, "handler", Verdict::Note),
@@ -51,6 +52,14 @@ const SPOILT: [(Spoil, &str, Verdict); 15] = [
         |s| s.criu_check = Some(Err("no".into())),
         "criu check",
         Verdict::Bad,
+    ),
+    (
+        |s| {
+            s.criu_options
+                .push(("/etc/criu/default.conf", vec!["tcp-established".into()]))
+        },
+        "criu options",
+        Verdict::Note,
     ),
     (
         |s| s.shown.retain(|name| *name != RESTORE),
