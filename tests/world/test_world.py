@@ -235,7 +235,9 @@ class Crashes(unittest.TestCase):
         self.addCleanup(self.cluster, "down")
 
     def end_up_at(self, file, signum):
-        process = subprocess.Popen([COMMAND, "up", "--name", "tw-crash", "--nodes", "1"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Whoever runs this in the background of a shell hands on that SIGINT is ignored.
+        words = ["env", "--default-signal=INT", COMMAND, "up", "--name", "tw-crash", "--nodes", "1"]
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             eventually(lambda: (self.folder / file).exists() or process.poll() is not None, 120, f"{file} of the world that is to be interrupted")
             process.send_signal(signum)
