@@ -8,7 +8,7 @@ use crate::agent::api::StateTask;
 use crate::kit::error::{Error, chain, unless_gone};
 use crate::kit::finalizers::finalizers;
 use crate::kit::names;
-use crate::migration::api::{Journey, Migration, MigrationStatus, Stage};
+use crate::migration::api::{Journey, Migration, MigrationStatus, Phase, Stage};
 use crate::migration::hands::Hands;
 use crate::migration::images::Fault;
 use crate::migration::observing::Eyes;
@@ -22,6 +22,7 @@ use crate::process::clients::Clients;
 use crate::process::clock;
 use crate::process::flags::MoveFlags;
 use crate::process::runner::{Runner, every, slow_look};
+use crate::process::telemetry::MigrationMetrics;
 use crate::process::writes;
 use crate::write_steps;
 use kube::runtime::controller::Action;
@@ -65,6 +66,7 @@ struct Context {
     /// The Leases of nodes.
     desk: Desk,
     limits: MoveFlags,
+    metrics: MigrationMetrics,
     /// Held from the look at the others until it is written that one more begins.
     beginning: Mutex<()>,
 }
@@ -87,6 +89,7 @@ pub(crate) async fn run(runner: Runner, means: Means) -> Result<(), Error> {
         agents,
         desk,
         limits,
+        metrics: runner.telemetry.migrations.clone(),
         beginning: Mutex::default(),
     });
     let controller = every(migrations.clone())
@@ -300,10 +303,31 @@ impl Pass<'_> {
 
     async fn put(&self, status: MigrationStatus) -> Result<(), Error> {
         let mut next = self.migration.clone();
+        let before = next.status.take();
         next.status = Some(status);
-        writes::replace_status(&self.migrations(), (&STATUS).into(), &next)
-            .await
-            .map(drop)
+        let put = writes::replace_status(&self.migrations(), (&STATUS).into(), &next).await;
+        put.map(|_stored| self.count(before.as_ref(), next.status.as_ref()))
+    }
+
+    /// One that has just come to its end. Those of many pods are counted one by one.
+    fn count(&self, before: Option<&MigrationStatus>, now: Option<&MigrationStatus>) {
+        let was_over = before.is_some_and(|before| before.phase.is_over());
+        let Some(now) = now.filter(|now| now.phase.is_over() && !was_over) else {
+            return;
+        };
+        if many::is_of_many(&self.migration.spec) {
+            return;
+        }
+        let outcome = match now.phase {
+            Phase::Succeeded => "succeeded",
+            Phase::RolledBack => "rolled_back",
+            _ => "failed",
+        };
+        let millis = now.frozen_millis.filter(|_| now.phase == Phase::Succeeded);
+        let frozen = millis.and_then(|millis| u64::try_from(millis).ok());
+        self.context
+            .metrics
+            .ended(outcome, frozen.map(Duration::from_millis));
     }
 
     fn is_held(&self) -> bool {

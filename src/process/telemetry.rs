@@ -2,11 +2,13 @@
 
 mod agent;
 mod checkpoints;
+mod migrations;
 mod sizing;
 mod webhooks;
 
 pub use agent::AgentMetrics;
 pub use checkpoints::CheckpointMetrics;
+pub use migrations::MigrationMetrics;
 pub use sizing::SizingMetrics;
 pub use webhooks::{EndpointMetrics, WebhookMetrics};
 
@@ -93,12 +95,26 @@ pub struct Telemetry {
     cache_objects: Family<Cached, Gauge>,
     /// What became of Checkpoints.
     pub checkpoints: CheckpointMetrics,
+    /// What became of Migrations.
+    pub migrations: MigrationMetrics,
     /// What an agent counts.
     pub agent: AgentMetrics,
     /// What the webhook server counts.
     pub webhooks: WebhookMetrics,
     /// What is done for pods whose resources are not their share.
     pub sizing: SizingMetrics,
+}
+
+fn tell_version(registry: &mut Registry) {
+    let build = Family::<Vec<(&str, &str)>, Gauge>::default();
+    registry.register(
+        "build_info",
+        "Always 1; the label says which version runs",
+        build.clone(),
+    );
+    build
+        .get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION"))])
+        .set(1);
 }
 
 impl Default for Telemetry {
@@ -137,16 +153,9 @@ impl Default for Telemetry {
             "Objects of a kind that are remembered",
             cache_objects.clone(),
         );
-        let build = Family::<Vec<(&str, &str)>, Gauge>::default();
-        registry.register(
-            "build_info",
-            "Always 1; the label says which version runs",
-            build.clone(),
-        );
-        build
-            .get_or_create_owned(&vec![("version", env!("CARGO_PKG_VERSION"))])
-            .set(1);
+        tell_version(&mut registry);
         let checkpoints = CheckpointMetrics::register(&mut registry);
+        let migrations = MigrationMetrics::register(&mut registry);
         let agent = AgentMetrics::register(&mut registry);
         let webhooks = WebhookMetrics::register(&mut registry);
         let sizing = SizingMetrics::register(&mut registry);
@@ -159,6 +168,7 @@ impl Default for Telemetry {
             cache_age,
             cache_objects,
             checkpoints,
+            migrations,
             agent,
             webhooks,
             sizing,

@@ -54,10 +54,7 @@ const SPOILT: [(Spoil, &str, Verdict); 16] = [
         Verdict::Bad,
     ),
     (
-        |s| {
-            s.criu_options
-                .push(("/etc/criu/default.conf", vec!["tcp-established".into()]))
-        },
+        |s| s.criu_options = vec![("/etc/criu/default.conf", vec!["tcp-established".into()])],
         "criu options",
         Verdict::Note,
     ),

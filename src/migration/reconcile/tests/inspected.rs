@@ -1,7 +1,7 @@
 //! The look at a new Migration, over an API server in memory.
 
 use super::*;
-use crate::migration::api::Phase;
+use crate::process::telemetry::Telemetry;
 use crate::testkit::api_server::ApiServer;
 use http::StatusCode;
 use kube::runtime::events::Reporter;
@@ -12,7 +12,7 @@ const TASK: &str = "/apis/holdfast.dev/v1alpha1/namespaces/apps/statetasks/inspe
 pub(super) const POD: &str = "/api/v1/namespaces/apps/pods/web";
 
 /// Two nodes, and a pod that nobody owns on the first.
-pub(super) struct Scene(pub(super) ApiServer);
+pub(super) struct Scene(pub(super) ApiServer, Telemetry);
 
 impl Scene {
     pub(super) fn new(spec: &Value) -> Self {
@@ -47,7 +47,7 @@ impl Scene {
                 ] },
             }),
         );
-        Self(server)
+        Self(server, Telemetry::default())
     }
 
     pub(super) async fn pass(&self) -> MigrationStatus {
@@ -78,6 +78,7 @@ impl Scene {
                 moves: 8,
                 moves_per_node: 2,
             },
+            metrics: self.1.migrations.clone(),
             beginning: Mutex::default(),
         };
         let migration = serde_json::from_value(seen).unwrap();
@@ -138,6 +139,9 @@ async fn a_migration_is_refused_by_what_the_pods_node_sees_and_nothing_is_touche
     assert_eq!(refused.conditions[0].reason, "Refused");
     assert_eq!(message(&refused), "it has a ring: take it away");
     assert_eq!(refused.preflight.unwrap().findings.len(), 1);
+    scene.pass().await;
+    let counted = r#"holdfast_migrations_total{outcome="failed"} 1"#;
+    assert!(scene.1.text().contains(counted), "once: {}", scene.1.text());
     scene.is_untouched();
 }
 

@@ -89,6 +89,7 @@ impl Scene {
                 moves: 8,
                 moves_per_node: 2,
             },
+            metrics: crate::process::telemetry::Telemetry::default().migrations,
             beginning: Mutex::default(),
         };
         reconcile(Arc::new(migration), Arc::new(context))
