@@ -319,7 +319,7 @@ fn arm_programs(world: &World, node: &str) {
     world.put_on_node(node, "/opt/armed/bin/holdfast-runtime", runtime);
     world.put_on_node(node, "/opt/holdfast/bin/holdfast-runtime.armed", runtime);
     world.put_on_node(node, "/opt/holdfast/bin/.new", &script);
-    let places = "ln -sf /opt/holdfast/bin/holdfast-runtime.armed /opt/armed/bin/criu && cd /opt/holdfast/bin && mv .new holdfast-runtime";
-    let placed = world.on_node(node, places);
+    let takes_places = "ln -sf /opt/holdfast/bin/holdfast-runtime.armed /opt/armed/bin/criu && cd /opt/holdfast/bin && mv .new holdfast-runtime";
+    let placed = world.on_node(node, takes_places);
     assert!(placed.status.success(), "{placed:?}");
 }
