@@ -1,6 +1,6 @@
 //! Shares on a real cluster: through the API server, the DaemonSet controller, the scheduler and the kubelet.
 
-use crate::world::{World, eventually, text, world};
+use crate::world::{World, eventually, text, within, world};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -39,28 +39,36 @@ pub(crate) fn applied(world: &World, yaml: &str) -> String {
 
 /// The pods of a DaemonSet, by their node, when one runs on each of so many nodes, and no other is there.
 pub(crate) async fn running(client: &Client, name: &str, nodes: usize) -> BTreeMap<String, Pod> {
-    let pods: Api<Pod> = Api::default_namespaced(client.clone());
-    eventually(&format!("{name} runs on {nodes} nodes"), 90, || async {
-        let list = ListParams::default().labels(&format!("app={name}"));
-        let found = pods.list(&list).await.ok()?.items;
-        let runs = |pod: &Pod| {
-            pod.status
-                .as_ref()
-                .and_then(|status| status.phase.as_deref())
-                == Some("Running")
-        };
-        let there: Vec<_> = found
-            .into_iter()
-            .filter(|pod| pod.metadata.deletion_timestamp.is_none())
-            .collect();
-        let is_one_each = there.len() == nodes && there.iter().all(runs);
+    let found = within(90, || async {
+        let there = not_going(client, name).await?;
+        let is_one_each = there.len() == nodes && there.iter().all(|pod| phase(pod) == "Running");
         let by_node: BTreeMap<_, _> = there
             .into_iter()
             .filter_map(|pod| Some((pod.spec.as_ref()?.node_name.clone()?, pod)))
             .collect();
         (is_one_each && by_node.len() == nodes).then_some(by_node)
     })
-    .await
+    .await;
+    if let Some(by_node) = found {
+        return by_node;
+    }
+    let there = not_going(client, name).await.unwrap_or_default();
+    panic!("{name} runs on {nodes} nodes: not within 90 s: {there:#?}")
+}
+
+async fn not_going(client: &Client, name: &str) -> Option<Vec<Pod>> {
+    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    let list = ListParams::default().labels(&format!("app={name}"));
+    let mut found = pods.list(&list).await.ok()?.items;
+    found.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+    Some(found)
+}
+
+fn phase(pod: &Pod) -> &str {
+    let status = pod.status.as_ref();
+    status
+        .and_then(|status| status.phase.as_deref())
+        .unwrap_or_default()
 }
 
 /// A request of a pod's container, in thousandths of a CPU or in bytes, read by hand.

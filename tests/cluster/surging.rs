@@ -1,11 +1,11 @@
 //! A roll-out that starts a node's new pod before its old one goes.
 
 use crate::shares::{allocatable, applied, removed, request, running, template};
-use crate::world::{eventually, world};
+use crate::world::{World, eventually, world};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The old pod goes when the new one has been ready for a while: so both are there, and can be seen.
@@ -38,6 +38,24 @@ async fn there(client: &Client) -> BTreeMap<String, Vec<Pod>> {
         found.entry(node.unwrap_or_default()).or_default().push(pod);
     }
     found
+}
+
+/// Waits until no old pod is there, and wakes the set's controller meanwhile. It keeps only the earliest of the wake-ups that it asked for:
+/// one that is still due for the old pods is taken for that of the new ones, which are not ready for long enough by then, and nothing
+/// wakes it again (Kubernetes 1.36). A change of the set does.
+async fn woken(world: &World, client: &Client) {
+    let asked = Cell::new(0);
+    eventually("the old pods go", 60, || async {
+        asked.set(asked.get() + 1);
+        world.kubectl(&format!(
+            "annotate ds surge asked={} --overwrite",
+            asked.get()
+        ));
+        let is_old = |pod: &Pod| pod.labels()["version"] == "one";
+        let pods = there(client).await;
+        (!pods.values().flatten().any(is_old)).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -73,6 +91,7 @@ async fn fx_15_a_surge_gives_each_new_pod_its_share_beside_the_old_one() {
         (beside.borrow().len() == nodes.len()).then_some(())
     })
     .await;
+    woken(&world, &client).await;
     let after = running(&client, "surge", nodes.len()).await;
     for (node, pod) in &after {
         assert_ne!(pod.uid(), before[node].uid());
