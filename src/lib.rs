@@ -145,6 +145,7 @@ pub mod cri {
 /// What lies on a node: our programs, and the container runtime's handler that runs them.
 pub mod host {
     pub(crate) mod acts;
+    pub(crate) mod again;
     pub mod check;
     mod commands;
     mod configure;
@@ -153,6 +154,7 @@ pub mod host {
     mod disk;
     mod edit;
     pub mod facts;
+    pub mod fitness;
     mod handler;
     pub mod install;
     pub(crate) mod labels;

@@ -2,6 +2,7 @@
 
 use crate::agent::serving::{self, Setup};
 use crate::host;
+use crate::host::again::Again;
 use crate::kit::error::{Error, chain};
 use crate::process::clients::Clients;
 use crate::process::flags::{AgentFlags, Logging};
@@ -27,6 +28,7 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
         metrics_bind_address,
         health_probe_bind_address,
         garbage_after,
+        check_every,
         peers,
         logging: Logging {
             log_level,
@@ -48,6 +50,14 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
             None
         }
     };
+    let again = Again {
+        node: node.clone(),
+        root: root.clone(),
+        // Nobody could be told.
+        every: Some(check_every).filter(|every| client.is_some() && !every.is_zero()),
+        metrics: telemetry.agent.clone(),
+    };
+    tokio::spawn(again.run(stop.clone()));
     let setup = Setup {
         root,
         health,

@@ -3,6 +3,7 @@
 use crate::cli::table::{Form, answer, columns, lines};
 use crate::host::check::check;
 use crate::host::facts::{Fact, Verdict, is_fine};
+use crate::host::fitness::Unfit;
 use crate::host::install::{Installed, Sources, install};
 use crate::host::labels::tell;
 use crate::host::node::Settings;
@@ -58,6 +59,15 @@ pub struct Place {
     /// Say on this Node of the cluster what was found
     #[arg(long, env = "HOLDFAST_NODE", value_name = "NAME")]
     pub node: Option<String>,
+    /// What keeps new pods, all of them, away from that Node where something has to be changed
+    #[arg(
+        long,
+        env = "HOLDFAST_HOST_UNFIT_TAINT",
+        value_enum,
+        default_value_t,
+        value_name = "EFFECT"
+    )]
+    pub unfit_taint: Unfit,
     /// In which form to answer
     #[arg(long, short, value_enum, default_value_t)]
     pub output: Form,
@@ -118,7 +128,7 @@ async fn run_install(arguments: Install) -> Result<(), Error> {
     let installed = install(&settings, &sources).await?;
     if let (Some(clients), Some(node)) = (clients, &place.node) {
         let facts = check(&settings).await?;
-        tell(&clients, node, Some(&facts)).await?;
+        tell(&clients, node, Some(&facts), place.unfit_taint).await?;
     }
     answer(place.output, &installed, installed_text)
 }
@@ -127,7 +137,7 @@ async fn run_check(place: &Place) -> Result<bool, Error> {
     let clients = clients(place).await?;
     let facts = check(&settings(place)).await?;
     if let (Some(clients), Some(node)) = (clients, &place.node) {
-        tell(&clients, node, Some(&facts)).await?;
+        tell(&clients, node, Some(&facts), place.unfit_taint).await?;
     }
     answer(place.output, &facts, |facts| facts_text(facts))?;
     Ok(is_fine(&facts))
@@ -137,7 +147,7 @@ async fn run_uninstall(place: &Place) -> Result<(), Error> {
     let clients = clients(place).await?;
     let gone = uninstall(&settings(place)).await?;
     if let (Some(clients), Some(node)) = (clients, &place.node) {
-        tell(&clients, node, None).await?;
+        tell(&clients, node, None, place.unfit_taint).await?;
     }
     answer(place.output, &gone, uninstalled_text)
 }

@@ -25,6 +25,8 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 pub(crate) struct Said {
     /// Whether it ended with success.
     pub(crate) is_fine: bool,
+    /// What it exited with; none where it was killed.
+    pub(crate) code: Option<i32>,
     /// On its standard output.
     pub(crate) out: String,
     /// On its standard error.
@@ -67,11 +69,6 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 /// # Errors
 /// It cannot be run, or took too long and was ended.
 pub(crate) async fn run(program: &Path, words: &[&str], limit: Duration) -> Result<Said, Error> {
-    let object = || {
-        format!("{} {}", program.display(), words.join(" "))
-            .trim()
-            .to_owned()
-    };
     let mut command = Command::new(program);
     command
         .args(words)
@@ -79,19 +76,31 @@ pub(crate) async fn run(program: &Path, words: &[&str], limit: Duration) -> Resu
         .env("PATH", FOLDERS.join(":"))
         .env("LC_ALL", "C")
         // From a container the host's root is another one than ours; systemctl would take that for a chroot and do nothing.
-        .env("SYSTEMD_IGNORE_CHROOT", "1")
-        .stdin(Stdio::null())
-        .kill_on_drop(true);
+        .env("SYSTEMD_IGNORE_CHROOT", "1");
+    to_its_end(command, limit).await
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// It cannot be run, or took too long and was ended.
+pub(crate) async fn to_its_end(mut command: Command, limit: Duration) -> Result<Said, Error> {
+    command.stdin(Stdio::null()).kill_on_drop(true);
+    let inner = command.as_std();
+    let words = std::iter::once(inner.get_program()).chain(inner.get_args());
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    let object = words.join(" ");
     let done = tokio::time::timeout(limit, command.output()).await;
     let done = done.map_err(|_elapsed| Error::TimedOut {
         verb: "run",
-        object: object(),
+        object: object.clone(),
         limit,
     })?;
-    let output = done.map_err(|source| Error::io("run", object(), source))?;
+    let output = done.map_err(|source| Error::io("run", object, source))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Said {
         is_fine: output.status.success(),
+        code: output.status.code(),
         out: text(&output.stdout),
         errors: text(&output.stderr),
     })

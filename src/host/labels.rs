@@ -1,19 +1,26 @@
-//! What a node's object says of an installation: the label that the `RuntimeClass` selects by, and facts as annotations.
+//! What a node's object says of an installation: the label that the `RuntimeClass` selects by, facts as annotations, and how fit it is.
 
 use super::facts::{Fact, annotations};
+use super::fitness::{self, Unfit};
 use crate::kit::error::Error;
 use crate::kit::names::{FACTS, HOLDS_ANNOTATION, RUNTIME_LABEL};
 use crate::process::clients::Clients;
-use crate::process::writes::{CALL_LIMIT, bounded, merge};
+use crate::process::clock;
+use crate::process::writes::{CALL_LIMIT, apply_status, bounded, merge};
 use crate::write_steps;
 use k8s_openapi::api::core::v1::Node;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
 write_steps! {
-    /// A node's label and annotations.
+    /// A node's label, annotations and taint.
     TELL,
+    /// Its condition.
+    CONDITION,
 }
+
+/// Who owns the condition.
+const MANAGER: &str = "holdfast.dev/host";
 
 /// So often a write is decided anew when others write to the node, which its kubelet does all the time.
 const TRIES: u32 = 8;
@@ -26,24 +33,41 @@ pub(crate) async fn tell(
     clients: &Clients,
     name: &str,
     facts: Option<&[Fact]>,
+    unfit: Unfit,
 ) -> Result<(), Error> {
     let nodes: Api<Node> = Api::all(clients.once.clone());
+    let node = describe(&nodes, name, facts, unfit).await?;
+    let Some(conditions) = fitness::conditions(&node, facts, clock::now()) else {
+        return Ok(());
+    };
+    let status = json!({ "conditions": conditions });
+    let written = apply_status(&nodes, (&CONDITION).into(), MANAGER, name, status).await;
+    written.map(drop)
+}
+
+/// All but its status; hands out the node as it is then.
+async fn describe(
+    nodes: &Api<Node>,
+    name: &str,
+    facts: Option<&[Fact]>,
+    unfit: Unfit,
+) -> Result<Node, Error> {
     let mut tries = TRIES;
     loop {
         let node = bounded(CALL_LIMIT, "get", format!("node {name}"), nodes.get(name)).await?;
-        let Some(fields) = difference(&node, facts) else {
-            return Ok(());
+        let Some(fields) = difference(&node, facts, unfit) else {
+            return Ok(node);
         };
         tries = tries.saturating_sub(1);
-        match merge(&nodes, (&TELL).into(), &node, fields).await {
+        match merge(nodes, (&TELL).into(), &node, fields).await {
             Err(error) if error.is_conflict() && tries > 0 => {}
-            written => return written.map(drop),
+            written => return written,
         }
     }
 }
 
 /// What has to be merged into the node, if anything.
-fn difference(node: &Node, facts: Option<&[Fact]>) -> Option<Value> {
+fn difference(node: &Node, facts: Option<&[Fact]>, unfit: Unfit) -> Option<Value> {
     let told = facts.map(annotations).unwrap_or_default();
     let label = facts.map(|_| "installed");
     let is_labelled = node.labels().get(RUNTIME_LABEL).map(String::as_str) == label;
@@ -61,7 +85,8 @@ fn difference(node: &Node, facts: Option<&[Fact]>) -> Option<Value> {
     let is_told = told
         .iter()
         .all(|(key, value)| node.annotations().get(key) == Some(value));
-    if is_labelled && is_told && stale.is_empty() {
+    let taints = fitness::taints(node, facts, unfit);
+    if is_labelled && is_told && stale.is_empty() && taints.is_none() {
         return None;
     }
     let mut all: serde_json::Map<String, Value> = told
@@ -69,7 +94,11 @@ fn difference(node: &Node, facts: Option<&[Fact]>) -> Option<Value> {
         .map(|(key, value)| (key, json!(value)))
         .collect();
     all.extend(stale.into_iter().map(|key| (key.clone(), Value::Null)));
-    Some(json!({"metadata": {"labels": {RUNTIME_LABEL: label}, "annotations": all}}))
+    let metadata = json!({"labels": {RUNTIME_LABEL: label}, "annotations": all});
+    Some(match taints {
+        Some(taints) => json!({"metadata": metadata, "spec": {"taints": taints}}),
+        None => json!({"metadata": metadata}),
+    })
 }
 
 #[cfg(test)]
@@ -105,13 +134,21 @@ mod tests {
             ("other.dev/x", "y"),
         ];
         assert_eq!(
-            difference(&node(Some("installed"), &told), Some(&facts())),
+            difference(
+                &node(Some("installed"), &told),
+                Some(&facts()),
+                Unfit::Avoided
+            ),
             None
         );
-        assert_eq!(difference(&node(None, &[("other.dev/x", "y")]), None), None);
+        assert_eq!(
+            difference(&node(None, &[("other.dev/x", "y")]), None, Unfit::Avoided),
+            None
+        );
         let fields = difference(
             &node(None, &[("node.holdfast.dev/gone", "1")]),
             Some(&facts()),
+            Unfit::Avoided,
         )
         .unwrap();
         assert_eq!(
@@ -129,6 +166,7 @@ mod tests {
                 &[("node.holdfast.dev/cpu", "abc"), ("other.dev/x", "y")],
             ),
             None,
+            Unfit::Avoided,
         )
         .unwrap();
         assert_eq!(

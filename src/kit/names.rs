@@ -104,6 +104,12 @@ pub const RUNTIME_LABEL: &str = "holdfast.dev/runtime";
 /// On a node, by prefix: what an installation has found out about it.
 pub const FACTS: &str = "node.holdfast.dev/";
 
+/// A node's condition: whether pods can be checkpointed and restored there, as far as `holdfast host check` sees.
+pub const FIT_CONDITION: &str = "HoldfastReady";
+
+/// A node's taint: its check has failed.
+pub const UNFIT_TAINT: &str = "holdfast.dev/unfit";
+
 /// On a node: what its agent holds there that nobody orders any more.
 pub const HOLDS_ANNOTATION: &str = "node.holdfast.dev/holds";
 

@@ -2,9 +2,9 @@
 //! as it keeps a pod from a node: the pod is bound to the one that is chosen, and would wait there for ever if it did not fit.
 
 use super::fits;
-use crate::kit::names::{FACTS, RUNTIME_LABEL};
+use crate::kit::names::{FACTS, FIT_CONDITION, RUNTIME_LABEL};
 use crate::process::flags::duration;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, NodeCondition, Pod};
 use kube::ResourceExt;
 use std::time::Duration;
 
@@ -81,16 +81,23 @@ fn is_not_available(node: &Node) -> Option<String> {
     if is_out_of_service(node) {
         return Some("is out of service, its taint says: take that away if it is back".into());
     }
-    (!is_ready(node)).then(|| "is not Ready".to_owned())
+    if !is_ready(node) {
+        return Some("is not Ready".into());
+    }
+    let unfit = condition(node, FIT_CONDITION).filter(|one| one.status == "False")?;
+    let why = unfit.message.as_deref().unwrap_or("it does not say why");
+    Some(format!("is not fit for states: {why}"))
+}
+
+fn condition<'a>(node: &'a Node, name: &str) -> Option<&'a NodeCondition> {
+    let conditions = node.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|one| one.type_ == name)
 }
 
 /// Its kubelet answers, and is well.
 #[must_use]
 pub fn is_ready(node: &Node) -> bool {
-    let status = node.status.as_ref();
-    let conditions = status.and_then(|status| status.conditions.as_ref());
-    let mut conditions = conditions.into_iter().flatten();
-    conditions.any(|one| one.type_ == "Ready" && one.status == "True")
+    condition(node, "Ready").is_some_and(|one| one.status == "True")
 }
 
 /// Somebody has said that it is off. The taint stays until somebody takes it away.

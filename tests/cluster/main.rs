@@ -13,6 +13,7 @@
 
 mod certificates;
 mod checkpointing;
+mod emulated;
 mod explaining;
 mod faults;
 mod going;

@@ -1,5 +1,7 @@
 //! Protected pods on real nodes: the chart installs agents and the runtime, and nothing of a protected pod starts without their word.
 
+mod fitness;
+
 use crate::world::{IMAGE, World, eventually, root};
 use serde_json::Value;
 use std::future::ready;
@@ -32,6 +34,12 @@ pub(crate) fn protected(name: &str) -> World {
 /// The same, of what these words for the world's command say.
 pub(crate) fn protected_on(name: &str, words: &[&str]) -> World {
     let world = World::apart(name, &[&["--nodes", "2"], words].concat());
+    protect(&world, 180);
+    world
+}
+
+/// Installs what protects pods, on every node that there is.
+pub(crate) fn protect(world: &World, seconds: u64) {
     world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
     world.make(&[
         "deploy",
@@ -39,8 +47,9 @@ pub(crate) fn protected_on(name: &str, words: &[&str]) -> World {
         // Its nodes share the disk of this machine, which may be as full as it likes.
         "ARGS=--set agent.enabled=true --set agent.peers.diskReserve=1",
     ]);
-    world.kubectl("rollout status daemonset/holdfast-agent -n holdfast-system --timeout=180s");
-    world
+    world.kubectl(&format!(
+        "rollout status daemonset/holdfast-agent -n holdfast-system --timeout={seconds}s"
+    ));
 }
 
 fn json(world: &World, line: &str) -> Value {
@@ -95,6 +104,7 @@ async fn a_protected_pod_starts_waits_and_restarts_as_it_should() {
     goes_on_without_an_agent(&world).await;
     waits_for_an_agent_that_comes(&world).await;
     leaves_nothing(&world).await;
+    fitness::takes_nothing_away(&world).await;
     world.end();
 }
 

@@ -1,6 +1,8 @@
 //! What is reserved to Holdfast, on a real API server: keys on pods and in templates, the gate, and the orders to nodes. Whoever runs these
 //! tests may do everything in the cluster; the policies hold all the same. Nothing of Holdfast runs for them.
 
+mod nodes;
+
 use crate::world::{World, eventually, root, text, world};
 use holdfast::kit::names::RESERVED;
 use serde_json::{Value, json};
@@ -119,6 +121,7 @@ fn answer(output: &std::process::Output) -> Result<(), String> {
 }
 
 /// By a policy of ours, in words that say what to do.
+#[track_caller]
 fn is_denied(said: Result<(), String>, says: &str) {
     let told = said.expect_err("it was allowed");
     assert!(
@@ -138,6 +141,7 @@ async fn what_is_reserved_is_written_by_holdfast_alone() {
     templates_that_were_there(&world);
     orders(&world);
     migrations(&world).await;
+    nodes::are_described_by_their_own_agents(&world);
     kubelets(&world);
     world.kubectl(&format!("delete {BINDING}"));
     let gone = world.send("delete -f -", &policies());

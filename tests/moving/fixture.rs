@@ -58,13 +58,14 @@ impl Node {
         node
     }
 
-    /// From now on this script stands in the place of CRIU.
-    pub(crate) fn break_criu(&self, script: &str) {
+    /// From now on this script stands in the place of CRIU, here.
+    pub(crate) fn break_criu(&self, script: &str) -> PathBuf {
         let criu = self.folder.join("broken/criu");
         std::fs::create_dir_all(self.folder.join("broken")).unwrap();
         std::fs::write(&criu, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&criu, std::fs::Permissions::from_mode(0o755)).unwrap();
         install(&self.folder, &criu);
+        criu
     }
 
     /// Its agent ends, and another one comes.
@@ -211,6 +212,16 @@ impl Node {
         let did = command.args(["state", &whole(id)]).output().unwrap();
         let state: Value = serde_json::from_slice(&did.stdout).ok()?;
         state["status"].as_str().map(str::to_owned)
+    }
+
+    /// Whether what is in a container's cgroups is told to stand still.
+    pub(crate) fn stands_still(id: &str) -> bool {
+        let own = Path::new(&own_name()).join(whole(id));
+        hierarchies().iter().any(|root| {
+            let said = |file| std::fs::read_to_string(root.join(&own).join(file));
+            said("freezer.state").is_ok_and(|state| state.trim() != "THAWED")
+                || said("cgroup.freeze").is_ok_and(|state| state.trim() == "1")
+        })
     }
 
     /// What the log of a `create` says last.

@@ -16,7 +16,17 @@ pub(crate) fn run(test: impl Future<Output = ()>) {
 
 /// A pod that counts, its successor that waits, and a leader who has allowed it to go.
 pub(crate) async fn allowed() -> (Node, Node, Leader, Child) {
-    let (source, target) = (Node::new("a", "uid-a"), Node::new("b", "uid-b"));
+    allowed_on(Node::new("a", "uid-a"), Node::new("b", "uid-b")).await
+}
+
+/// The same once more on this machine: nodes that nothing was done on.
+pub(crate) async fn allowed_as(round: usize) -> (Node, Node, Leader, Child) {
+    let named = |name: &str| -> &'static str { format!("{name}{round}").leak() };
+    let source = Node::new(named("a"), named("uid-a"));
+    allowed_on(source, Node::new(named("b"), named("uid-b"))).await
+}
+
+async fn allowed_on(source: Node, target: Node) -> (Node, Node, Leader, Child) {
     assert!(
         source.create("c1").wait().unwrap().success(),
         "{}",

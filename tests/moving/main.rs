@@ -15,6 +15,7 @@
 mod cut_off;
 mod fixture;
 mod handing_over;
+mod killed;
 mod lab;
 mod leader;
 #[path = "../runtime/parts.rs"]

@@ -107,6 +107,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   valueFrom:
     fieldRef:
       fieldPath: metadata.name
+{{- /* Both containers check the node. */}}
+{{- with .Values.agent.prefix }}
+- name: HOLDFAST_HOST_PREFIX
+  value: {{ . }}
+{{- end }}
+- name: HOLDFAST_HOST_UNFIT_TAINT
+  value: {{ .Values.agent.unfitTaint | quote }}
 {{- end -}}
 
 {{/* What it takes to install on a host, and to freeze and dump any process there. */}}

@@ -127,6 +127,13 @@ fn each_thing_that_keeps_a_pod_from_a_node_has_a_sentence() {
             "n is not Ready",
         ),
         (
+            json!({ "status": { "conditions": [
+                { "type": "Ready", "status": "True" },
+                { "type": "HoldfastReady", "status": "False", "message": "criu check: no ptrace" },
+            ] } }),
+            "n is not fit for states: criu check: no ptrace",
+        ),
+        (
             json!({ "metadata": { "annotations": { "node.holdfast.dev/cpu": "y" } } }),
             "n has another processor (y, and not x)",
         ),

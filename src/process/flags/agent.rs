@@ -27,6 +27,9 @@ pub struct AgentFlags {
     /// How long nobody must have named a state before it is deleted: one of a Checkpoint that is gone, or a part of one
     #[arg(long, env = "HOLDFAST_GARBAGE_AFTER", default_value = "1h", value_parser = duration)]
     pub garbage_after: Duration,
+    /// How often it is looked whether pods can be checkpointed and restored here, as `holdfast host check` does; 0s means never
+    #[arg(long, env = "HOLDFAST_CHECK_EVERY", default_value = "10m", value_parser = duration)]
+    pub check_every: Duration,
     /// How to speak with the agents of other nodes.
     #[command(flatten)]
     pub peers: PeerFlags,

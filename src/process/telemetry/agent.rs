@@ -31,6 +31,7 @@ pub struct AgentMetrics {
     holds: Family<InState, Gauge>,
     states: Family<OfKind, Gauge>,
     state_bytes: Family<OfKind, Gauge>,
+    unfit: Gauge,
 }
 
 impl AgentMetrics {
@@ -66,7 +67,17 @@ impl AgentMetrics {
             "What states of pods take on this node's disk: kept, coming, and those that nobody names",
             metrics.state_bytes.clone(),
         );
+        registry.register(
+            "agent_node_unfit",
+            "1 where the check of this node found something that has to be changed",
+            metrics.unfit.clone(),
+        );
         metrics
+    }
+
+    /// Whether pods can be checkpointed and restored on this node.
+    pub fn fit(&self, is_fit: bool) {
+        self.unfit.set(i64::from(!is_fit));
     }
 
     /// So many states of a kind are on disk, and have so many bytes.

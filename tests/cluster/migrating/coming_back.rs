@@ -1,9 +1,8 @@
 //! Migrations that do not come to their end: the pod runs on where it was, its owner counts it again, and nothing of the move is left.
 
-use super::dying::{leads, manager, manager_dies_at, nothing_is_left};
+use super::dying::{manager_dies_at, nothing_is_left, the_next_leads};
 use super::held::are_of;
 use super::{count, get, is_ready, migrate, name, pods, the_pod};
-use crate::faults::Running;
 use crate::world::{World, eventually};
 use serde_json::{Value, json};
 use std::future::ready;
@@ -11,13 +10,23 @@ use std::future::ready;
 /// Where the pod is detached, and its successor waits behind the gate.
 const IN_BETWEEN: &str = "migration.hands.lift.before";
 
+/// Each way, and each point that a leader passes on it, and dies at.
 pub(super) async fn comes_back(world: &World) {
-    is_cancelled(world).await;
-    is_forgotten(world).await;
+    for point in [
+        "migration.hands.attach.before",
+        "migration.hands.attach.after",
+        "migration.hands.forget.before",
+        "migration.hands.forget.after",
+    ] {
+        is_cancelled(world, point).await;
+    }
+    for point in ["migration.hands.free.before", "migration.hands.free.after"] {
+        is_forgotten(world, point).await;
+    }
 }
 
 /// Deleted by a user while it is under way.
-async fn is_cancelled(world: &World) {
+async fn is_cancelled(world: &World, point: &str) {
     let before = the_pod(world).await;
     manager_dies_at(world, IN_BETWEEN, || {
         migrate(world, "cancelled", &json!({ "podName": name(&before) }));
@@ -25,8 +34,8 @@ async fn is_cancelled(world: &World) {
     .await;
     are_of(world, "cancelled");
     world.kubectl("delete migration cancelled --wait=false");
-    let mut next = Running(manager(world, "next").spawn().unwrap());
-    leads(world, &mut next, "next").await;
+    manager_dies_at(world, point, || {}).await;
+    let next = the_next_leads(world).await;
     eventually("the cancelled migration is gone", 90, || {
         let left = world.kubectl("get migration cancelled --ignore-not-found -o name");
         ready(left.trim().is_empty().then_some(()))
@@ -37,7 +46,7 @@ async fn is_cancelled(world: &World) {
 }
 
 /// Taken away by force: nobody knows any more what was decided.
-async fn is_forgotten(world: &World) {
+async fn is_forgotten(world: &World, point: &str) {
     let before = the_pod(world).await;
     manager_dies_at(world, IN_BETWEEN, || {
         migrate(world, "forgotten", &json!({ "podName": name(&before) }));
@@ -46,8 +55,8 @@ async fn is_forgotten(world: &World) {
     are_of(world, "forgotten");
     world.kubectl("delete migration forgotten --wait=false");
     world.kubectl(r#"patch migration forgotten --type=merge -p {"metadata":{"finalizers":null}}"#);
-    let mut next = Running(manager(world, "next").spawn().unwrap());
-    leads(world, &mut next, "next").await;
+    manager_dies_at(world, point, || {}).await;
+    let next = the_next_leads(world).await;
     runs_on(world, &before).await;
     drop(next);
 }

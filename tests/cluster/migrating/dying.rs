@@ -17,9 +17,9 @@ const ELSEWHERE: [&str; 7] = [
     "migration.hands.forget.",
     // A target that is off: `super::resolving`.
     "migration.hands.drop.",
-    // A pod that nobody owns.
+    // A pod that nobody owns: `super::bare`.
     "migration.hands.again.",
-    // A Migration of many pods.
+    // A Migration of many pods: `super::many`.
     "migration.hands.child.",
     // A node that somebody else uses: `super::held`.
     "node.lease.desk.write.",
@@ -99,6 +99,13 @@ pub(super) async fn manager_dies_at(world: &World, point: &str, ask: impl FnOnce
         said.contains(&format!("fault point {point}: the process ends here")),
         "{point} was never reached:\n{said}"
     );
+}
+
+/// One that begins again under the name of the dead, and so has not to wait until its Lease is over.
+pub(super) async fn the_next_leads(world: &World) -> Running {
+    let mut next = Running(manager(world, "dies").spawn().unwrap());
+    leads(world, &mut next, "dies").await;
+    next
 }
 
 async fn dies_at(world: &World, point: &str, called: &str) {

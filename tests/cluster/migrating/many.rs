@@ -1,5 +1,6 @@
-//! All pods of a Deployment go elsewhere, each with its own memory.
+//! All pods of a Deployment go elsewhere, each with its own memory, whatever becomes of who leads.
 
+use super::dying::{manager_dies_at, the_next_leads};
 use super::{count, ended, get, is_ready, migrate, name, node, pods};
 use crate::world::{World, eventually};
 use serde_json::json;
@@ -8,6 +9,17 @@ use std::future::ready;
 
 pub(super) async fn go_one_after_the_other(world: &World) {
     world.kubectl("scale deployment counter --replicas=2");
+    for point in [
+        "migration.hands.child.before",
+        "migration.hands.child.after",
+    ] {
+        go(world, point).await;
+    }
+    world.kubectl("scale deployment counter --replicas=1");
+}
+
+/// The leader dies over the first of them.
+async fn go(world: &World, point: &str) {
     let before = eventually("two pods count", 90, || {
         let pods = pods(world);
         let both = pods.len() == 2 && pods.iter().all(is_ready);
@@ -20,7 +32,11 @@ pub(super) async fn go_one_after_the_other(world: &World) {
         nodes.sort();
         nodes
     };
-    migrate(world, "all", &json!({ "deploymentName": "counter" }));
+    manager_dies_at(world, point, || {
+        migrate(world, "all", &json!({ "deploymentName": "counter" }));
+    })
+    .await;
+    let next = the_next_leads(world).await;
     let status = ended(world, "all").await;
     assert_eq!(status["phase"], "Succeeded", "{status:#}");
     assert_eq!(status["children"].as_array().unwrap().len(), 2);
@@ -43,5 +59,5 @@ pub(super) async fn go_one_after_the_other(world: &World) {
         ready((!names.any(|name| name.starts_with("all-"))).then_some(()))
     })
     .await;
-    world.kubectl("scale deployment counter --replicas=1");
+    drop(next);
 }

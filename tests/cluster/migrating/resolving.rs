@@ -1,6 +1,8 @@
 //! A target that loses power after the release, and does not come back: the pod stays frozen, whatever the clock says, until a person
 //! with the right to it says that the node is off. Then the same process counts on where it was.
 
+mod booting;
+
 use super::{COUNTER, count, get, migrate, name, node, the_pod};
 use crate::protecting::protected;
 use crate::world::{World, eventually, text};
@@ -34,8 +36,8 @@ async fn a_pod_whose_target_is_off_runs_on_by_the_word_of_whoever_may_say_so() {
     } else {
         "node1"
     };
-    loses_power_after_the_release(&world, &before, target).await;
-    is_undecided(&world, target).await;
+    loses_power_after_the_release(&world, &before, target, MOVE).await;
+    is_undecided(&world, target, MOVE).await;
     is_held(&world, &before);
     let alice = person(&world, "alice", "holdfast-resolver");
     may_not_be_said_by_others(&world, &alice);
@@ -73,16 +75,17 @@ async fn a_pod_whose_target_is_off_runs_on_by_the_word_of_whoever_may_say_so() {
     let last = the_pod(&world).await;
     assert_eq!(last["metadata"]["uid"], before["metadata"]["uid"]);
     assert_eq!(count(&world, name(&last)).0, id);
+    booting::waits_and_comes_back(&world, target).await;
     world.end();
 }
 
 /// Released for certain, restored for certain not.
-async fn loses_power_after_the_release(world: &World, pod: &Value, target: &str) {
+async fn loses_power_after_the_release(world: &World, pod: &Value, target: &str, called: &str) {
     let stuck = world.on_node(target, STUCK);
     assert!(stuck.status.success(), "{}", text(&stuck.stderr));
     migrate(
         world,
-        MOVE,
+        called,
         &json!({ "podName": name(pod), "destinationNode": target }),
     );
     eventually("it is released, and claimed there", 120, || {
@@ -96,16 +99,16 @@ async fn loses_power_after_the_release(world: &World, pod: &Value, target: &str)
         ready((all.iter().any(is_released) && all.iter().any(is_claimed)).then_some(()))
     })
     .await;
-    assert_eq!(condition(world, "Undecided")["status"], "False");
+    assert_eq!(condition(world, called, "Undecided")["status"], "False");
     world.command(&["node", "kill", target.trim_start_matches("node")]);
 }
 
-fn status(world: &World) -> Value {
-    get(world, &format!("get migration {MOVE}"))["status"].clone()
+fn status(world: &World, called: &str) -> Value {
+    get(world, &format!("get migration {called}"))["status"].clone()
 }
 
-fn condition(world: &World, kind: &str) -> Value {
-    let status = status(world);
+fn condition(world: &World, called: &str, kind: &str) -> Value {
+    let status = status(world, called);
     let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
     let found = conditions.into_iter().find(|one| one["type"] == kind);
     found.unwrap_or_default()
@@ -119,16 +122,16 @@ fn is_node_ready(world: &World, name: &str) -> bool {
         .any(|one| one["type"] == "Ready" && one["status"] == "True")
 }
 
-async fn is_undecided(world: &World, target: &str) {
+async fn is_undecided(world: &World, target: &str, called: &str) {
     let undecided = eventually("it is undecided", 120, || {
-        let undecided = condition(world, "Undecided");
+        let undecided = condition(world, called, "Undecided");
         ready((undecided["status"] == "True").then_some(undecided))
     })
     .await;
     let message = undecided["message"].as_str().unwrap();
     for says in [
         format!("node {target} does not answer").as_str(),
-        "holdfast resolve default/lost --target-is-off",
+        &format!("holdfast resolve default/{called} --target-is-off"),
     ] {
         assert!(message.contains(says), "{message}");
     }
@@ -191,7 +194,10 @@ fn may_not_be_said_by_others(world: &World, alice: &Path) {
     refused(&holdfast(&mallory, &resolve), "you lack the verb resolve");
     let said = holdfast(alice, &resolve[..3]);
     refused(&said, "say --yes too");
-    let since = status(world)["silentSince"].as_str().unwrap().to_owned();
+    let since = status(world, MOVE)["silentSince"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let patch = |who: &Path, patch: &Value| {
         let mut command = world.kubectl_command(&format!("patch migration {MOVE} --type=merge"));
         let patched = command.arg("-p").arg(patch.to_string());
@@ -207,8 +213,8 @@ fn may_not_be_said_by_others(world: &World, alice: &Path) {
     refused(&patch(alice, &off(later)), "in one's own name");
     let finalizers = json!({ "metadata": { "finalizers": null } });
     refused(&patch(alice, &finalizers), "changes nothing else of it");
-    assert_eq!(condition(world, "Undecided")["status"], "True");
-    assert_eq!(status(world)["decision"]["outcome"], "Allowed");
+    assert_eq!(condition(world, MOVE, "Undecided")["status"], "True");
+    assert_eq!(status(world, MOVE)["decision"]["outcome"], "Allowed");
 }
 
 fn is_said(world: &World, alice: &Path) {
@@ -226,7 +232,7 @@ fn is_said(world: &World, alice: &Path) {
     let by = "system:serviceaccount:default:alice";
     assert_eq!(told["phase"], "RolledBack", "{told:#}");
     assert_eq!(told["resolvedBy"], by, "{told:#}");
-    let status = status(world);
+    let status = status(world, MOVE);
     assert_eq!(
         status["decision"]["proof"],
         json!({ "kind": "TargetIsOff", "by": by })
