@@ -16,6 +16,9 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// After so long it is looked at once more.
+const AGAIN: Duration = Duration::from_secs(3);
+
 /// What to do with the host.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Host {
@@ -127,7 +130,7 @@ async fn run_install(arguments: Install) -> Result<(), Error> {
     let settings = settings(&place);
     let installed = install(&settings, &sources).await?;
     if let (Some(clients), Some(node)) = (clients, &place.node) {
-        let facts = check(&settings).await?;
+        let facts = certain(&settings).await?;
         tell(&clients, node, Some(&facts), place.unfit_taint).await?;
     }
     answer(place.output, &installed, installed_text)
@@ -135,12 +138,22 @@ async fn run_install(arguments: Install) -> Result<(), Error> {
 
 async fn run_check(place: &Place) -> Result<bool, Error> {
     let clients = clients(place).await?;
-    let facts = check(&settings(place)).await?;
+    let facts = certain(&settings(place)).await?;
     if let (Some(clients), Some(node)) = (clients, &place.node) {
         tell(&clients, node, Some(&facts), place.unfit_taint).await?;
     }
     answer(place.output, &facts, |facts| facts_text(facts))?;
     Ok(is_fine(&facts))
+}
+
+/// What is wrong is looked at again: a runtime may just be starting, or a machine be busy.
+async fn certain(settings: &Settings) -> Result<Vec<Fact>, Error> {
+    let facts = check(settings).await?;
+    if is_fine(&facts) {
+        return Ok(facts);
+    }
+    tokio::time::sleep(AGAIN).await;
+    check(settings).await
 }
 
 async fn run_uninstall(place: &Place) -> Result<(), Error> {

@@ -167,6 +167,9 @@ pub struct Hold {
     pub thawing: bool,
     /// The pod's containers.
     pub containers: Vec<Held>,
+    /// Those that had started before and run no more: its init containers. They do not run again where it comes back from its state.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub finished: BTreeSet<String>,
     /// Signals that were asked for meanwhile, delivered after a thaw.
     #[serde(default)]
     pub wishes: Vec<String>,

@@ -75,7 +75,7 @@ fn begin(mut record: Record, operation: &str, beginning: &Beginning, rules: Rule
             record.uid
         ));
     }
-    record.started.clear();
+    let finished = finished(&mut record, beginning);
     record.ended = None;
     record.hold = Some(Hold {
         operation: operation.to_owned(),
@@ -88,10 +88,24 @@ fn begin(mut record: Record, operation: &str, beginning: &Beginning, rules: Rule
         ran: false,
         thawing: false,
         containers: beginning.containers.clone(),
+        finished,
         wishes: Vec::new(),
         damaged: false,
     });
     Ok(record)
+}
+
+/// Nothing of the pod starts without the agent's word from now on. What had started, here or where it came from, and is not held has
+/// ended.
+fn finished(record: &mut Record, beginning: &Beginning) -> BTreeSet<String> {
+    let mut finished = std::mem::take(&mut record.started);
+    if let Some(admission) = &record.admission {
+        finished.extend(admission.finished.iter().cloned());
+    }
+    for held in &beginning.containers {
+        finished.remove(&held.name);
+    }
+    finished
 }
 
 /// Changes the hold of an operation, or refuses.
@@ -246,11 +260,16 @@ fn end(mut record: Record, operation: &str) -> Changed {
         proof: hold.proof.clone(),
         damaged: hold.damaged,
     });
-    let over = record.hold.take();
+    let Some(over) = record.hold.take().filter(|_| record.admission.is_none()) else {
+        return Ok(record);
+    };
+    // Who holds it next has to know them too.
+    record.started.extend(over.finished);
     // It runs as it did before: its containers may start again without an agent.
-    let over = over.filter(|hold| hold.role == Role::Checkpoint && record.admission.is_none());
-    let names = over.into_iter().flat_map(|hold| hold.containers);
-    record.started.extend(names.map(|held| held.name));
+    if over.role == Role::Checkpoint {
+        let names = over.containers.into_iter().map(|held| held.name);
+        record.started.extend(names);
+    }
     Ok(record)
 }
 
@@ -258,6 +277,13 @@ fn home(record: Record, operation: &str, what: &What, containers: &BTreeSet<Stri
     let is_ours = |admission: &&Admission| admission.operation == operation;
     let former = record.admission.as_ref().filter(is_ours);
     let attempt = former.map_or(0, |admission| admission.attempt);
+    let finished = match (record.hold_of(operation), former) {
+        // All of it starts anew.
+        _ if *what == What::Fresh => BTreeSet::new(),
+        (Some(hold), _) => hold.finished.clone(),
+        (None, Some(admission)) => admission.finished.clone(),
+        (None, None) => BTreeSet::new(),
+    };
     if record.hold.is_none() && !(former.is_some() && record.is_failed()) {
         return refuse(format!(
             "pod {} runs here again, or attempt {attempt} to restore it here is not over",
@@ -274,7 +300,7 @@ fn home(record: Record, operation: &str, what: &What, containers: &BTreeSet<Stri
         attempt,
         state: AdmissionState::Claimed,
         what: Some(what.clone()),
-        finished: BTreeSet::new(),
+        finished,
         prepared: false,
         ran: false,
     });

@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-/// How long a check may take: programs of the host are asked one after the other.
-const LIMIT: Duration = Duration::from_secs(120);
+/// How long a check may take: programs of the host and the container runtime are asked one after the other, and where something is
+/// wrong twice.
+const LIMIT: Duration = Duration::from_secs(600);
 /// Whoever installed has looked a moment ago.
 const FIRST: Duration = Duration::from_secs(10);
 /// Where something is wrong it is looked more often: somebody may be mending it.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where kubelets have their configuration.
 const KUBELET: [&str; 5] = [
@@ -27,6 +28,8 @@ const KUBELET: [&str; 5] = [
     "/etc/kubernetes/kubelet/kubelet-config.json",
     "/home/kubernetes/kubelet-config.yaml",
 ];
+/// It tries out what the kernel can do; a machine may be busy.
+const CRIU_CHECK: Duration = Duration::from_secs(60);
 /// A kernel's configuration is some hundred thousand bytes.
 const CONFIG_MAX: u64 = 4 << 20;
 
@@ -168,7 +171,7 @@ fn damage(prefix: Option<&Path>) -> Result<Vec<String>, Error> {
 }
 
 async fn criu_check(criu: &Path) -> Result<(), String> {
-    let said = commands::run(criu, &["check"], commands::ANSWER)
+    let said = commands::run(criu, &["check"], CRIU_CHECK)
         .await
         .map_err(|error| chain(&error))?;
     if said.is_fine {

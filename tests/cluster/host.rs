@@ -301,7 +301,13 @@ fn says_what_it_found_on_the_node_object(world: &World) {
     );
     let cpu = &told["metadata"]["annotations"]["node.holdfast.dev/cpu"];
     assert_eq!(cpu.as_str().map(str::len), Some(16), "{told}");
+    let conditions = told["status"]["conditions"].as_array().unwrap();
+    let fit = conditions.iter().find(|one| one["type"] == "HoldfastReady");
+    assert_eq!(fit.unwrap()["status"], "False", "{told}");
+    let taint = told.pointer("/spec/taints/0/key");
+    assert_eq!(taint, Some(&Value::from("holdfast.dev/unfit")), "{told}");
     world.kubectl(&format!("label node {NODE} holdfast.dev/runtime-"));
+    world.kubectl(&format!("taint node {NODE} holdfast.dev/unfit-"));
 }
 
 /// Dies at each of its points; the next run finishes, and an uninstallation gives the former configuration back.

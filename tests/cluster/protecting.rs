@@ -34,13 +34,18 @@ pub(crate) fn protected(name: &str) -> World {
 /// The same, of what these words for the world's command say.
 pub(crate) fn protected_on(name: &str, words: &[&str]) -> World {
     let world = World::apart(name, &[&["--nodes", "2"], words].concat());
+    load(&world);
     protect(&world, 180);
     world
 }
 
+/// The program comes to every node, and to those that come later.
+pub(crate) fn load(world: &World) {
+    world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
+}
+
 /// Installs what protects pods, on every node that there is.
 pub(crate) fn protect(world: &World, seconds: u64) {
-    world.command(&["load", root().join("dist/holdfast.tar").to_str().unwrap()]);
     world.make(&[
         "deploy",
         &format!("IMG={IMAGE}"),

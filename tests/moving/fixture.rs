@@ -217,11 +217,15 @@ impl Node {
     /// Whether what is in a container's cgroups is told to stand still.
     pub(crate) fn stands_still(id: &str) -> bool {
         let own = Path::new(&own_name()).join(whole(id));
-        hierarchies().iter().any(|root| {
-            let said = |file| std::fs::read_to_string(root.join(&own).join(file));
-            said("freezer.state").is_ok_and(|state| state.trim() != "THAWED")
-                || said("cgroup.freeze").is_ok_and(|state| state.trim() == "1")
-        })
+        let files = hierarchies().into_iter().flat_map(|root| {
+            [("freezer.state", "THAWED"), ("cgroup.freeze", "0")]
+                .map(|(file, runs)| (root.join(&own).join(file), runs))
+        });
+        let said: Vec<_> = files
+            .filter_map(|(file, runs)| Some(std::fs::read_to_string(file).ok()?.trim() != runs))
+            .collect();
+        assert!(!said.is_empty(), "no cgroup of {id} says so");
+        said.contains(&true)
     }
 
     /// What the log of a `create` says last.

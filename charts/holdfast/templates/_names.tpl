@@ -113,7 +113,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   value: {{ . }}
 {{- end }}
 - name: HOLDFAST_HOST_UNFIT_TAINT
-  value: {{ .Values.agent.unfitTaint | quote }}
+  value: {{ .Values.agent.unfitTaint | default "PreferNoSchedule" | quote }}
 {{- end -}}
 
 {{/* What it takes to install on a host, and to freeze and dump any process there. */}}

@@ -3,6 +3,7 @@
 mod properties;
 
 use super::*;
+use crate::hold::answer::{Agent, Answer, Asked, answer};
 
 fn uid(name: &str) -> Uid {
     Uid::try_from(name).unwrap()
@@ -223,6 +224,38 @@ fn what_comes_home_begins_as_a_whole_and_again_when_it_failed() {
     let record = hold_all(record, [home()]).unwrap();
     assert_eq!(record.admission.as_ref().unwrap().attempt, 2);
     assert!(admit_all(record, [begin(2, "a"), done(2, "a")]).is_ok());
+}
+
+/// Its sandbox may have died with it: then the kubelet begins with the init containers, and makes no other before they have ended.
+#[test]
+fn what_comes_home_does_not_run_again_what_had_finished() {
+    let mut started = blank();
+    started.started = ["a", "init"].map(str::to_owned).into();
+    let home = |what| HoldStep::Home {
+        what,
+        containers: ["a".to_owned()].into(),
+    };
+    let steps = |last| [beginning(target(Some("t1"))), HoldStep::Withdraw, last];
+    let record = hold_all(started.clone(), steps(home(generation()))).unwrap();
+    let init: BTreeSet<_> = ["init".to_owned()].into();
+    assert_eq!(record.admission.as_ref().unwrap().finished, init);
+    let asked = Asked {
+        container: Some("init"),
+        expects: None,
+    };
+    let told = answer(&record, asked, Agent::Here, Rules::ALL);
+    assert_eq!(told, Answer::NoOp);
+    let failed = [begin(1, "a"), fail(1, "boot", &[("a", End::NeverRan)])];
+    let failed = admit_all(record, failed).unwrap();
+    let again = hold_all(failed.clone(), [home(generation())]).unwrap();
+    assert_eq!(again.admission.unwrap().finished, init);
+    // Fresh is all of it.
+    let fresh = hold_all(failed, [home(What::Fresh)]).unwrap();
+    assert!(fresh.admission.unwrap().finished.is_empty());
+    // One that went on has still had it.
+    let over = hold_all(started, steps(HoldStep::End)).unwrap();
+    assert!(over.hold.is_none());
+    assert!(over.started.contains("init"));
 }
 
 #[test]

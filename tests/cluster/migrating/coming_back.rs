@@ -15,12 +15,15 @@ pub(super) async fn comes_back(world: &World) {
     for point in [
         "migration.hands.attach.before",
         "migration.hands.attach.after",
-        "migration.hands.forget.before",
-        "migration.hands.forget.after",
     ] {
         is_cancelled(world, point).await;
     }
-    for point in ["migration.hands.free.before", "migration.hands.free.after"] {
+    for point in [
+        "migration.hands.free.before",
+        "migration.hands.free.after",
+        "migration.hands.forget.before",
+        "migration.hands.forget.after",
+    ] {
         is_forgotten(world, point).await;
     }
 }

@@ -14,6 +14,7 @@ use std::process::{Command, Output};
 /// The runtime of a node takes for ever to restore.
 const STUCK: &str = r##"
 real=$(sed -n 's/.*"real": "\(.*\)".*/\1/p' /opt/holdfast/runtime.json)
+case $real in */stuck) echo "it is stuck already" >&2; exit 1 ;; esac
 printf '#!/bin/sh\ncase " $* " in *" restore "*) sleep 100000;; esac\nexec %s "$@"\n' "$real" >/opt/holdfast/bin/stuck
 chmod 755 /opt/holdfast/bin/stuck
 sed -i 's#"real": ".*"#"real": "/opt/holdfast/bin/stuck"#' /opt/holdfast/runtime.json

@@ -120,7 +120,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "hold.shelf.wish.",
         "a signal for what is held; the tests of the runtime",
     ),
-    ("hold.shelf.damage.", "CRIU is killed; the model"),
+    (
+        "hold.shelf.damage.",
+        "CRIU is killed: `tests/moving/killed.rs`; the model",
+    ),
     (
         "hold.shelf.home.",
         "it died frozen, and starts again from what was dumped; the model",

@@ -3,7 +3,8 @@
 //! dumped.
 
 use super::{count, get, holdfast, holds, is_undecided, loses_power_after_the_release, the_pod};
-use crate::migrating::{name, node, pods};
+use crate::migrating::{is_ready, name, node, pods};
+use crate::protecting::AGENTS;
 use crate::world::{World, eventually, text};
 use serde_json::Value;
 use std::future::ready;
@@ -13,16 +14,19 @@ const MOVE: &str = "lost-too";
 pub(super) async fn waits_and_comes_back(world: &World, target: &str) {
     let before = the_pod(world).await;
     let (id, counted) = count(world, name(&before));
+    // It installs again when its node has come back, and what is broken before is whole again then.
+    eventually("the target's agent is ready", 90, || {
+        ready(has_agent(world, target).then_some(()))
+    })
+    .await;
     loses_power_after_the_release(world, &before, target, MOVE).await;
     let source = node(&before);
     world.command(&["node", "reboot", source.trim_start_matches("node")]);
     is_undecided(world, target, MOVE).await;
     asks_and_waits(world, source, &before).await;
-    let resolve = ["resolve", &format!("default/{MOVE}"), "--target-is-off"];
-    let said = holdfast(
-        &world.kubeconfig,
-        &[&resolve[..], &["--yes", "-o", "json"]].concat(),
-    );
+    let called = format!("default/{MOVE}");
+    let resolve = ["resolve", &called, "--target-is-off", "--yes", "--no-wait"];
+    let said = holdfast(&world.kubeconfig, &resolve);
     assert!(said.status.success(), "{}", text(&said.stderr));
 
     let after = the_pod(world).await;
@@ -40,21 +44,26 @@ pub(super) async fn waits_and_comes_back(world: &World, target: &str) {
 async fn asks_and_waits(world: &World, source: &str, pod: &Value) {
     eventually("its agent answers, and it asks", 180, || {
         let asked = world.on_node(source, "ls /run/holdfast/containers");
-        let agents = get(
-            world,
-            &format!(
-                "get pods -n holdfast-system -l app.kubernetes.io/component=agent --field-selector spec.nodeName={source}"
-            ),
-        );
-        let mut agents = agents["items"].as_array().unwrap().iter();
-        let is_there = agents.any(crate::migrating::is_ready) && !asked.stdout.is_empty();
-        ready(is_there.then_some(()))
+        ready((has_agent(world, source) && !asked.stdout.is_empty()).then_some(()))
     })
     .await;
     let all = pods(world);
     let same = all.iter().find(|one| name(one) == name(pod)).unwrap();
-    let state = &same["status"]["containerStatuses"][0]["state"];
-    assert!(state["running"].is_null(), "{same:#}");
+    let state = same["status"]["containerStatuses"][0]["state"].as_object();
+    assert!(!state.unwrap().contains_key("running"), "{same:#}");
     let held = holds(world);
-    assert!(held.to_string().contains("released"), "{held:#}");
+    let rows = held["holds"].as_array().unwrap();
+    let row = rows
+        .iter()
+        .find(|row| row["pod"] == name(pod) && row["node"] == source);
+    assert_eq!(row.unwrap()["phase"], "released", "{held:#}");
+}
+
+fn has_agent(world: &World, node: &str) -> bool {
+    let agents = get(
+        world,
+        &format!("get pods {AGENTS} --field-selector spec.nodeName={node}"),
+    );
+    let mut agents = agents["items"].as_array().unwrap().iter();
+    agents.any(is_ready)
 }
