@@ -123,6 +123,9 @@ pub const CRIU: &str = "criu";
 /// In the environment of a runtime that dumps: a PATH by which the gate finds the real CRIU.
 pub const CRIU_PATH_VARIABLE: &str = "HOLDFAST_PROGRAMS";
 
+/// In the environment of a runtime that restores: whatever CRIU restores is to see its own cgroup as the root of all.
+pub const CGROUP_NAMESPACE_VARIABLE: &str = "HOLDFAST_CGROUP_NAMESPACE";
+
 /// Is this finalizer one of ours?
 #[must_use]
 pub fn is_our_finalizer(finalizer: &str) -> bool {

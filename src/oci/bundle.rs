@@ -42,6 +42,16 @@ impl<'a> Annotations<'a> {
     }
 }
 
+/// Whether the container is to see its own cgroup as the root of all.
+#[must_use]
+pub fn has_cgroup_namespace(config: &[u8]) -> bool {
+    let config: serde_json::Value = serde_json::from_slice(config).unwrap_or_default();
+    let namespaces = config.pointer("/linux/namespaces");
+    let namespaces = namespaces.and_then(serde_json::Value::as_array);
+    let mut namespaces = namespaces.into_iter().flatten();
+    namespaces.any(|one| one.get("type").is_some_and(|kind| kind == "cgroup"))
+}
+
 #[derive(Deserialize)]
 struct Config<'a> {
     #[serde(borrow, default)]

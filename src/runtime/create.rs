@@ -14,14 +14,16 @@ use super::asking::{self, Lost, Sign};
 use super::call::Call;
 use super::parent::Parent;
 use super::records::Records;
-use super::{no_op, ticket};
+use super::{gate, no_op, ticket};
+use crate::engine::dump::PROGRAMS;
 use crate::kit::faults::around;
-use crate::oci::bundle::Annotations;
+use crate::kit::names;
+use crate::oci::bundle::{Annotations, has_cgroup_namespace, read};
 use crate::oci::command_line::Dialect;
 use crate::oci::failure::Failure;
 use crate::oci::place::Place;
 use crate::write_steps;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -149,8 +151,16 @@ fn become_restore(call: &Call, place: &Place, restore: &Restore) -> Result<Failu
     }
     around(&TICKET, || ticket::put(&call.settings.run, &place.id))?;
     let mut command = call.real.command(&restore_arguments(call, place, restore));
-    if let Some(criu) = &call.settings.criu {
-        command.env("PATH", path_with(criu));
+    let programs = path_with(call.settings.criu.as_deref());
+    let config = read(&place.bundle)?;
+    if call.dialect == Dialect::Runc && has_cgroup_namespace(&config) {
+        let folder = restore.work.join("gate");
+        gate::lay(&folder, &call.program)?;
+        command.env("PATH", before(folder.as_os_str(), Some(&programs)));
+        command.env(names::CRIU_PATH_VARIABLE, &programs);
+        command.env(names::CGROUP_NAMESPACE_VARIABLE, "1");
+    } else {
+        command.env("PATH", &programs);
     }
     if let Some(config) = &restore.config {
         command.env("CRIU_CONFIG_FILE", config);
@@ -181,15 +191,19 @@ fn restore_arguments(call: &Call, place: &Place, restore: &Restore) -> Vec<OsStr
 }
 
 /// The runtime finds CRIU by the PATH.
-fn path_with(criu: &Path) -> OsString {
-    let mut path = criu
-        .parent()
-        .unwrap_or(Path::new("/"))
-        .as_os_str()
-        .to_owned();
-    if let Some(rest) = std::env::var_os("PATH") {
-        path.push(":");
-        path.push(rest);
+fn path_with(criu: Option<&Path>) -> OsString {
+    let path = std::env::var_os("PATH");
+    match criu.and_then(Path::parent) {
+        Some(folder) => before(folder.as_os_str(), path.as_deref()),
+        None => path.unwrap_or_else(|| PROGRAMS.into()),
     }
-    path
+}
+
+fn before(folder: &OsStr, path: Option<&OsStr>) -> OsString {
+    let mut all = folder.to_owned();
+    if let Some(path) = path {
+        all.push(":");
+        all.push(path);
+    }
+    all
 }

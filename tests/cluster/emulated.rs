@@ -170,6 +170,9 @@ async fn goes(world: &World, called: &str, before: &Value) -> Value {
         name(&after)
     ));
     assert_eq!(limit.trim(), (64_u64 << 20).to_string());
+    // It sees itself, and nobody else's.
+    let seen = world.kubectl(&format!("exec {} -c c -- cat /proc/1/cgroup", name(&after)));
+    assert_eq!(seen.trim(), "0::/");
     // The source is killed by its cgroup, and nobody is left of it.
     // Who searches does not find itself by these brackets.
     let left = "grep -l 'mv /new [/]own' /proc/[0-9]*/cmdline 2>/dev/null; echo that is all";

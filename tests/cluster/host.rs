@@ -2,6 +2,7 @@
 //! is one of their own, since containerd is started again and again.
 
 mod passing;
+mod telling;
 
 use crate::world::{World, eventually, root, succeed, text};
 use passing::{NODE, Node, PASSING};
@@ -154,7 +155,7 @@ async fn containerd_1_7_gets_a_handler_and_its_former_configuration_back() {
     others_may_write_meanwhile(&world);
     a_runtime_that_does_not_come_back_gets_its_former_configuration(&world);
     from_a_pod(&world).await;
-    says_what_it_found_on_the_node_object(&world);
+    telling::says_what_it_found_on_the_node_object(&world);
     whoever_comes_after_a_death_finishes(&world);
     a_node_without_criu_gets_one(&world);
     world.end();
@@ -277,37 +278,6 @@ spec:
     world.kubectl("delete pod installer --wait=true");
     node.uninstall();
     assert_eq!(node.configuration(), former);
-}
-
-fn says_what_it_found_on_the_node_object(world: &World) {
-    let check = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-        command.args(["host", "check", "--node", NODE, "--cri-socket", "/nowhere"]);
-        let done = command
-            .env("KUBECONFIG", &world.kubeconfig)
-            .output()
-            .unwrap();
-        assert_eq!(done.status.code(), Some(1), "{}", text(&done.stderr));
-        text(&done.stdout)
-    };
-    assert!(check().contains("run `holdfast host install`"));
-    let node = || {
-        serde_json::from_str::<Value>(&world.kubectl(&format!("get node {NODE} -o json"))).unwrap()
-    };
-    let told = node();
-    assert_eq!(
-        told["metadata"]["labels"]["holdfast.dev/runtime"],
-        "installed"
-    );
-    let cpu = &told["metadata"]["annotations"]["node.holdfast.dev/cpu"];
-    assert_eq!(cpu.as_str().map(str::len), Some(16), "{told}");
-    let conditions = told["status"]["conditions"].as_array().unwrap();
-    let fit = conditions.iter().find(|one| one["type"] == "HoldfastReady");
-    assert_eq!(fit.unwrap()["status"], "False", "{told}");
-    let taint = told.pointer("/spec/taints/0/key");
-    assert_eq!(taint, Some(&Value::from("holdfast.dev/unfit")), "{told}");
-    world.kubectl(&format!("label node {NODE} holdfast.dev/runtime-"));
-    world.kubectl(&format!("taint node {NODE} holdfast.dev/unfit-"));
 }
 
 /// Dies at each of its points; the next run finishes, and an uninstallation gives the former configuration back.

@@ -65,13 +65,26 @@ pub(super) fn free_lease(world: &World) {
     );
 }
 
-/// An installed one may be quicker: then it is to lead no more, and all try again.
 pub(super) async fn leads(world: &World, manager: &mut Running, identity: &str) {
+    leads_anew(world, manager, identity, None).await;
+}
+
+/// So often somebody has begun to lead.
+fn terms(world: &World) -> u64 {
+    let said =
+        world.kubectl("get lease holdfast -n holdfast-system -o jsonpath={.spec.leaseTransitions}");
+    said.trim().parse().unwrap_or_default()
+}
+
+/// An installed one may be quicker: then it is to lead no more, and all try again. Where the dead led under the same name, it is not over
+/// before another term has begun.
+async fn leads_anew(world: &World, manager: &mut Running, identity: &str, before: Option<u64>) {
     eventually(&format!("{identity} leads"), 60, || {
         let holder = world
             .kubectl("get lease holdfast -n holdfast-system -o jsonpath={.spec.holderIdentity}");
         let is_dead = manager.0.try_wait().unwrap().is_some();
-        if holder == identity || is_dead {
+        let is_new = || before.is_none_or(|before| terms(world) > before);
+        if is_dead || (holder == identity && is_new()) {
             return ready(Some(()));
         }
         if holder.starts_with("holdfast-") {
@@ -82,27 +95,10 @@ pub(super) async fn leads(world: &World, manager: &mut Running, identity: &str) 
     .await;
 }
 
-/// So often another has begun to lead, or the same anew.
-fn terms(world: &World) -> u64 {
-    let said =
-        world.kubectl("get lease holdfast -n holdfast-system -o jsonpath={.spec.leaseTransitions}");
-    said.trim().parse().unwrap_or_default()
-}
-
-/// The same where the dead may have led under that name.
-async fn leads_anew(world: &World, manager: &mut Running, identity: &str, before: u64) {
-    eventually("it has begun to lead", 60, || {
-        let is_dead = manager.0.try_wait().unwrap().is_some();
-        ready((is_dead || terms(world) > before).then_some(()))
-    })
-    .await;
-    leads(world, manager, identity).await;
-}
-
 /// A leader that dies at a point, for which something is asked of it.
 pub(super) async fn manager_dies_at(world: &World, point: &str, ask: impl FnOnce()) {
     let mut command = manager(world, "dies");
-    let before = terms(world);
+    let before = Some(terms(world));
     let mut dying = Running(command.env("HOLDFAST_DIE_AT", point).spawn().unwrap());
     leads_anew(world, &mut dying, "dies", before).await;
     ask();
@@ -121,7 +117,7 @@ pub(super) async fn manager_dies_at(world: &World, point: &str, ask: impl FnOnce
 
 /// One that begins again under the name of the dead, and so has not to wait until its Lease is over.
 pub(super) async fn the_next_leads(world: &World) -> Running {
-    let before = terms(world);
+    let before = Some(terms(world));
     let mut next = Running(manager(world, "dies").spawn().unwrap());
     leads_anew(world, &mut next, "dies", before).await;
     next
