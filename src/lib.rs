@@ -104,6 +104,7 @@ pub mod oci {
     pub mod failure;
     pub mod files;
     mod flags;
+    pub mod gate;
     pub mod log;
     pub mod pause;
     pub mod place;

@@ -4,7 +4,7 @@ use crate::agent::api::ContainerReport;
 use crate::agent::host::{self, Host};
 use crate::agent::marks::Mark;
 use crate::agent::pods::Living;
-use crate::agent::poised::{Poised, lay_gate, on_host, tail};
+use crate::agent::poised::{Poised, on_host, tail};
 use crate::agent::store::Generation;
 use crate::agent::store::manifest::{Manifest, VolumeNote};
 use crate::agent::store::{VOLUMES, make_folder};
@@ -13,6 +13,7 @@ use crate::engine::{criu, mounts, timers, volumes};
 use crate::oci::bundle;
 use crate::oci::failure::Failure;
 use crate::oci::files;
+use crate::oci::gate;
 use crate::oci::settings::Settings;
 use crate::tree::{Kind, pack};
 use std::collections::BTreeMap;
@@ -149,8 +150,7 @@ impl Engine {
     /// A folder of the node in which whoever dumps meets our runtime as CRIU.
     fn gate(&self, who: &str) -> Result<PathBuf, Failure> {
         let folder = self.host.run().join("gate");
-        make_folder(&folder)?;
-        lay_gate(&folder, &self.runtime, who)?;
+        gate::lay(&folder, &self.runtime, who)?;
         Ok(self.host.without(&folder))
     }
 

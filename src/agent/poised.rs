@@ -2,12 +2,9 @@
 //! anything is frozen.
 
 use crate::engine::dump::PROGRAMS;
-use crate::kit::names;
 use crate::oci::failure::Failure;
-use crate::oci::files;
 use std::ffi::OsString;
 use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
@@ -106,19 +103,6 @@ impl Poised {
     }
 }
 
-/// Lays our runtime into this folder, to be called there as CRIU is. Several may do that at once, each in its own name: there is no moment
-/// in which a runtime that begins finds none.
-pub(crate) fn lay_gate(folder: &Path, runtime: &Path, who: &str) -> Result<(), Failure> {
-    let link = folder.join(names::CRIU);
-    if std::fs::read_link(&link).is_ok_and(|to| to == runtime) {
-        return Ok(());
-    }
-    let aside = folder.join(format!(".{who}"));
-    files::remove(&aside)?;
-    let laid = symlink(runtime, &aside).and_then(|()| std::fs::rename(&aside, &link));
-    laid.map_err(|error| Failure::at("make", &link, error))
-}
-
 impl Drop for Poised {
     fn drop(&mut self) {
         if let Some(mut untold) = self.0.take() {
@@ -137,36 +121,4 @@ pub(crate) fn tail(text: &str) -> &str {
         from = from.saturating_add(1);
     }
     text.get(from..).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testkit::folder::Folder;
-
-    #[test]
-    fn whoever_lays_the_gate_beside_others_finds_it_there() {
-        for _round in 0..50 {
-            let folder = Folder::new();
-            let place = folder.path();
-            symlink("/opt/before", place.join(names::CRIU)).unwrap();
-            let runtime = Path::new("/opt/holdfast/bin/holdfast-runtime");
-            std::thread::scope(|scope| {
-                for number in 0..8 {
-                    scope.spawn(move || {
-                        lay_gate(place, runtime, &format!("g{number}")).unwrap();
-                        assert_eq!(
-                            std::fs::read_link(place.join(names::CRIU)).unwrap(),
-                            runtime
-                        );
-                    });
-                }
-            });
-            assert_eq!(
-                std::fs::read_dir(place).unwrap().count(),
-                1,
-                "nothing else is left"
-            );
-        }
-    }
 }

@@ -50,14 +50,16 @@ pub async fn agent(flags: AgentFlags) -> Result<(), Error> {
             None
         }
     };
-    let again = Again {
-        node: node.clone(),
-        root: root.clone(),
-        // Nobody could be told.
-        every: Some(check_every).filter(|every| client.is_some() && !every.is_zero()),
-        metrics: telemetry.agent.clone(),
-    };
-    tokio::spawn(again.run(stop.clone()));
+    // Without a client nobody could be told.
+    if client.is_some() && !check_every.is_zero() {
+        let again = Again {
+            node: node.clone(),
+            root: root.clone(),
+            every: check_every,
+            metrics: telemetry.agent.clone(),
+        };
+        tokio::spawn(again.run(stop.clone()));
+    }
     let setup = Setup {
         root,
         health,

@@ -3,6 +3,7 @@
 use crate::agent::api::StateTask;
 use crate::checkpoint::plan::Seat;
 use crate::node::agents::agent;
+use crate::node::select::condition;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::ResourceExt;
 use std::collections::BTreeMap;
@@ -33,14 +34,7 @@ pub(super) fn seats(pods: &[Pod], nodes: &[Node], tasks: &[StateTask], account: 
 
 fn takes_pods(node: &Node) -> bool {
     let is_cordoned = node.spec.as_ref().and_then(|spec| spec.unschedulable);
-    let conditions = node
-        .status
-        .as_ref()
-        .and_then(|status| status.conditions.as_deref());
-    let is = |kind: &str| {
-        let mut conditions = conditions.unwrap_or_default().iter();
-        conditions.any(|one| one.type_ == kind && one.status == "True")
-    };
+    let is = |kind: &str| condition(node, kind).is_some_and(|one| one.status == "True");
     // Pods are driven away there, and images collected: no place for more.
     let is_ready = is("Ready") && !is("DiskPressure");
     is_ready && is_cordoned != Some(true) && node.metadata.deletion_timestamp.is_none()

@@ -23,19 +23,15 @@ const CHANGE: i32 = 1;
 pub(crate) struct Again {
     pub(crate) node: String,
     pub(crate) root: PathBuf,
-    /// None: it is not looked again.
-    pub(crate) every: Option<Duration>,
+    pub(crate) every: Duration,
     pub(crate) metrics: AgentMetrics,
 }
 
 impl Again {
     /// Looks until the stop.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let Some(every) = self.every else {
-            return;
-        };
         let mut before = None;
-        let mut wait = FIRST.min(every);
+        let mut wait = FIRST.min(self.every);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -46,9 +42,9 @@ impl Again {
                 found = self.look() => found,
             };
             wait = if found == Ok(true) {
-                every
+                self.every
             } else {
-                every.min(SOON)
+                self.every.min(SOON)
             };
             self.tell(&found, before.as_ref());
             before = Some(found);

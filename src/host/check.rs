@@ -174,7 +174,7 @@ async fn criu_check(criu: &Path) -> Result<(), String> {
     let said = commands::run(criu, &["check"], CRIU_CHECK)
         .await
         .map_err(|error| chain(&error))?;
-    if said.is_fine {
+    if said.is_fine() {
         Ok(())
     } else {
         Err(said.last_words().to_owned())

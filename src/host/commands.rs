@@ -23,8 +23,6 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 /// What a program said, and how it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Said {
-    /// Whether it ended with success.
-    pub(crate) is_fine: bool,
     /// What it exited with; none where it was killed.
     pub(crate) code: Option<i32>,
     /// On its standard output.
@@ -34,6 +32,11 @@ pub(crate) struct Said {
 }
 
 impl Said {
+    /// Whether it ended with success.
+    pub(crate) fn is_fine(&self) -> bool {
+        self.code == Some(0)
+    }
+
     /// The last words of a failure.
     pub(crate) fn last_words(&self) -> &str {
         let all = if self.errors.trim().is_empty() {
@@ -99,7 +102,6 @@ pub(crate) async fn to_its_end(mut command: Command, limit: Duration) -> Result<
     let output = done.map_err(|source| Error::io("run", object, source))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Said {
-        is_fine: output.status.success(),
         code: output.status.code(),
         out: text(&output.stdout),
         errors: text(&output.stderr),
@@ -112,7 +114,7 @@ pub(crate) async fn to_its_end(mut command: Command, limit: Duration) -> Result<
 /// It cannot be run, or failed: with its last words.
 pub(crate) async fn ask(program: &Path, words: &[&str]) -> Result<String, Error> {
     let said = run(program, words, ANSWER).await?;
-    if said.is_fine {
+    if said.is_fine() {
         return Ok(said.out);
     }
     Err(Error::io(
@@ -141,7 +143,7 @@ mod tests {
             "{error:?}"
         );
         let said = run(&shell, &["-c", "exit 1"], ANSWER).await.unwrap();
-        assert!(!said.is_fine && said.last_words() == "it said nothing");
+        assert!(!said.is_fine() && said.last_words() == "it said nothing");
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 use super::facts::{Fact, Verdict, is_fine};
 use crate::kit::names::{FIT_CONDITION, UNFIT_TAINT};
+use crate::node::select::condition;
 use clap::ValueEnum;
 use k8s_openapi::api::core::v1::{Node, NodeCondition, Taint};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -69,7 +70,7 @@ pub(super) fn conditions(
     facts: Option<&[Fact]>,
     now: Timestamp,
 ) -> Option<Vec<NodeCondition>> {
-    let present = present(node);
+    let present = condition(node, FIT_CONDITION);
     let Some(facts) = facts else {
         return present.map(|_| Vec::new());
     };
@@ -82,11 +83,6 @@ pub(super) fn conditions(
     wanted.last_transition_time = since.or(Some(Time(now)));
     wanted.last_heartbeat_time = Some(Time(now));
     Some(vec![wanted])
-}
-
-fn present(node: &Node) -> Option<&NodeCondition> {
-    let conditions = node.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|one| one.type_ == FIT_CONDITION)
 }
 
 fn is_same(old: &NodeCondition, new: &NodeCondition) -> bool {

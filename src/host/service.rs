@@ -40,7 +40,7 @@ impl Service {
             None => "this host has no systemctl".to_owned(),
             Some(systemctl) => {
                 match commands::run(&systemctl, &["is-active", unit], commands::ANSWER).await {
-                    Ok(said) if said.is_fine => return Ok(()),
+                    Ok(said) if said.is_fine() => return Ok(()),
                     Ok(said) => format!("`systemctl is-active {unit}` says {}", said.last_words()),
                     Err(error) => chain(&error),
                 }
@@ -65,7 +65,7 @@ impl Service {
         };
         let path = commands::find(program).unwrap_or_else(|| Path::new(program).to_owned());
         let said = commands::run(&path, &words, COMMAND).await?;
-        if said.is_fine {
+        if said.is_fine() {
             return Ok(());
         }
         Err(Error::io(

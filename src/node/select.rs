@@ -89,7 +89,9 @@ fn is_not_available(node: &Node) -> Option<String> {
     Some(format!("is not fit for states: {why}"))
 }
 
-fn condition<'a>(node: &'a Node, name: &str) -> Option<&'a NodeCondition> {
+/// What a node says of itself under this name.
+#[must_use]
+pub fn condition<'a>(node: &'a Node, name: &str) -> Option<&'a NodeCondition> {
     let conditions = node.status.as_ref()?.conditions.as_ref()?;
     conditions.iter().find(|one| one.type_ == name)
 }

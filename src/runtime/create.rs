@@ -14,13 +14,14 @@ use super::asking::{self, Lost, Sign};
 use super::call::Call;
 use super::parent::Parent;
 use super::records::Records;
-use super::{gate, no_op, ticket};
+use super::{no_op, ticket};
 use crate::engine::dump::PROGRAMS;
 use crate::kit::faults::around;
 use crate::kit::names;
 use crate::oci::bundle::{Annotations, has_cgroup_namespace, read};
 use crate::oci::command_line::Dialect;
 use crate::oci::failure::Failure;
+use crate::oci::gate;
 use crate::oci::place::Place;
 use crate::write_steps;
 use std::ffi::{OsStr, OsString};
@@ -149,13 +150,13 @@ fn become_restore(call: &Call, place: &Place, restore: &Restore) -> Result<Failu
             )));
         }
     }
+    let config = read(&place.bundle)?;
     around(&TICKET, || ticket::put(&call.settings.run, &place.id))?;
     let mut command = call.real.command(&restore_arguments(call, place, restore));
     let programs = path_with(call.settings.criu.as_deref());
-    let config = read(&place.bundle)?;
     if call.dialect == Dialect::Runc && has_cgroup_namespace(&config) {
         let folder = restore.work.join("gate");
-        gate::lay(&folder, &call.program)?;
+        gate::lay(&folder, &call.program, &place.id)?;
         command.env("PATH", before(folder.as_os_str(), Some(&programs)));
         command.env(names::CRIU_PATH_VARIABLE, &programs);
         command.env(names::CGROUP_NAMESPACE_VARIABLE, "1");

@@ -17,10 +17,9 @@ use rustix::process::getppid;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Write};
-use std::os::unix::fs::symlink;
+use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Under this name this program is the gate.
@@ -88,16 +87,6 @@ fn own_cgroups() -> Result<(), Failure> {
     // SAFETY: see above; this process has one thread.
     let parted = unsafe { unshare_unsafe(UnshareFlags::NEWCGROUP) };
     parted.map_err(|error| Failure::new(format!("no namespace of cgroups is to be had: {error}")))
-}
-
-/// Lays this program into a folder, to be called there as CRIU is.
-pub(super) fn lay(folder: &Path, program: &Path) -> Result<(), Failure> {
-    let link = folder.join(NAME);
-    let laid = std::fs::create_dir_all(folder).and_then(|()| match symlink(program, &link) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        laid => laid,
-    });
-    laid.map_err(|error| Failure::at("make", &link, error))
 }
 
 fn wait() -> Result<(), Failure> {

@@ -1,7 +1,7 @@
 //! Nodes as most are: systemd, cgroup v2, and a kernel of their own, in emulated machines. A pod is kept, goes from one to the other with its
 //! memory and back, and is what it was; others are passed on to the real runtime as they are. Slow: nothing here is timed.
 
-use crate::migrating::{get, is_ready, migrate, name, node, why};
+use crate::migrating::{count, ended_within, get, is_ready, migrate, name, node, pods, why};
 use crate::protecting::{load, protect, restarts};
 use crate::world::{World, eventually, text};
 use serde_json::{Value, json};
@@ -99,9 +99,7 @@ async fn ends_with_its_own_code(world: &World) {
 
 async fn the_pod(world: &World) -> Value {
     let pod = eventually("there is one pod, and it is ready", PATIENCE, || {
-        let listed = get(world, "get pods -l app=counter");
-        let mut all = listed["items"].as_array().unwrap().clone();
-        all.retain(|pod| pod["metadata"]["deletionTimestamp"].is_null());
+        let all = pods(world);
         ready((all.len() == 1 && is_ready(&all[0])).then(|| all[0].clone()))
     })
     .await;
@@ -110,12 +108,6 @@ async fn the_pod(world: &World) -> Value {
     })
     .await;
     pod
-}
-
-fn count(world: &World, pod: &str) -> (String, u64) {
-    let said = world.kubectl(&format!("exec {pod} -c c -- cat /own"));
-    let (id, count) = said.trim().split_once(' ').unwrap_or_default();
-    (id.to_owned(), count.parse().unwrap_or_default())
 }
 
 async fn counts_on(world: &World, pod: &str, from: u64) {
@@ -153,11 +145,7 @@ async fn is_kept(world: &World, pod: &Value) {
 async fn goes(world: &World, called: &str, before: &Value) -> Value {
     let (id, counted) = count(world, name(before));
     migrate(world, called, &json!({ "podName": name(before) }));
-    let status = eventually(&format!("migration {called} ends"), PATIENCE, || {
-        let status = get(world, &format!("get migration {called}"))["status"].clone();
-        ready((status["stage"] == "Closed").then_some(status))
-    })
-    .await;
+    let status = ended_within(world, called, PATIENCE).await;
     assert_eq!(status["phase"], "Succeeded", "{}: {status:#}", why(&status));
     let after = the_pod(world).await;
     assert_ne!(node(&after), node(before));

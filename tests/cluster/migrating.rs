@@ -45,7 +45,7 @@ pub(crate) fn get(world: &World, line: &str) -> Value {
 }
 
 /// The Deployment's pods that are not being deleted.
-fn pods(world: &World) -> Vec<Value> {
+pub(crate) fn pods(world: &World) -> Vec<Value> {
     let listed = get(world, "get pods -l app=counter");
     let all = listed["items"].as_array().unwrap().iter();
     all.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null())
@@ -78,7 +78,7 @@ async fn the_pod(world: &World) -> Value {
 }
 
 /// Its name for itself, and how far it has counted.
-fn count(world: &World, pod: &str) -> (String, u64) {
+pub(crate) fn count(world: &World, pod: &str) -> (String, u64) {
     let said = world.kubectl(&format!("exec {pod} -c c -- cat /own"));
     let (id, count) = said.trim().split_once(' ').unwrap_or_default();
     (id.to_owned(), count.parse().unwrap_or_default())
@@ -94,7 +94,12 @@ pub(crate) fn migrate(world: &World, called: &str, spec: &Value) {
 
 /// The status of a Migration that came to an end.
 pub(crate) async fn ended(world: &World, called: &str) -> Value {
-    eventually(&format!("migration {called} ends"), 120, || {
+    ended_within(world, called, 120).await
+}
+
+/// The same of one that may take so long.
+pub(crate) async fn ended_within(world: &World, called: &str, seconds: u64) -> Value {
+    eventually(&format!("migration {called} ends"), seconds, || {
         let status = get(world, &format!("get migration {called}"))["status"].clone();
         ready((status["stage"] == "Closed").then_some(status.clone()))
     })

@@ -3,7 +3,7 @@
 use crate::fixture::{OPERATION, eventually};
 use crate::handing_over::{allowed, run};
 use crate::lab::inside;
-use crate::leader::{pod, until};
+use crate::leader::{is_over, is_void, pod, until};
 use holdfast::agent::api::{SourceStanding, TargetStanding};
 use holdfast::hold::record::HoldState;
 use holdfast::migration::api::Outcome;
@@ -23,17 +23,11 @@ fn before_the_release_the_source_comes_back_by_itself() {
                 assert_eq!(record.hold.unwrap().state, HoldState::Frozen);
                 leader.decide(Outcome::RolledBack);
                 leader.tell(&source, &target);
-                let over = until(&source, &target, "it is over", |stands| {
-                    stands.source.as_ref().is_some_and(|report| report.is_over)
-                });
-                let stands = over.await;
+                let stands = is_over(&source, &target).await;
                 let standing = stands.source.map(|report| report.standing);
                 assert_eq!(standing, Some(SourceStanding::Withdrawn));
                 source.counts_on();
-                let voided = until(&target, &source, "it is void", |stands| {
-                    pod(stands) == Some(TargetStanding::Revoked)
-                });
-                voided.await;
+                is_void(&target, &source).await;
                 assert!(!waiting.wait().unwrap().success());
             });
         },

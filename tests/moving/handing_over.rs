@@ -2,7 +2,7 @@
 
 use crate::fixture::{GENERATION, NAMESPACE, Node, OPERATION, eventually, processes};
 use crate::lab::inside;
-use crate::leader::{Leader, pod, until};
+use crate::leader::{Leader, is_over, is_void, pod, until};
 use holdfast::agent::api::{SourceStanding, TargetStanding};
 use holdfast::hold::record::HoldState;
 use holdfast::migration::api::Outcome;
@@ -167,14 +167,8 @@ fn a_restore_that_fails_leaves_nothing_and_the_source_runs_on() {
                 leader.decide(Outcome::RolledBack);
                 leader.revoke.push(target.uid.into());
                 leader.tell(&source, &target);
-                until(&target, &source, "it is void", |stands| {
-                    pod(stands) == Some(TargetStanding::Revoked)
-                })
-                .await;
-                until(&source, &target, "it is over", |stands| {
-                    stands.source.as_ref().is_some_and(|report| report.is_over)
-                })
-                .await;
+                is_void(&target, &source).await;
+                is_over(&source, &target).await;
                 source.counts_on();
                 let record = source.agent.record(source.uid).await.unwrap().unwrap();
                 assert_eq!(record.ended.unwrap().state, HoldState::Returned);
@@ -208,17 +202,11 @@ fn a_restore_that_hangs_is_killed_with_all_that_it_began() {
             leader.decide(Outcome::RolledBack);
             leader.revoke.push(target.uid.into());
             leader.tell(&source, &target);
-            let voided = until(&target, &source, "it is void", |stands| {
-                pod(stands) == Some(TargetStanding::Revoked)
-            });
-            voided.await;
+            is_void(&target, &source).await;
             assert_eq!(processes("c2"), "");
             assert!(!waiting.wait().unwrap().success());
             assert_eq!(source.counts().len(), last, "it does not stand still");
-            let over = until(&source, &target, "it is over", |stands| {
-                stands.source.as_ref().is_some_and(|report| report.is_over)
-            });
-            over.await;
+            is_over(&source, &target).await;
             source.counts_on();
             source.well(&["kill", "c1", "KILL"]);
         });
@@ -249,10 +237,7 @@ async fn dump_fails(script: &str, says: &str) {
     );
     leader.decide(Outcome::RolledBack);
     leader.tell(&source, &target);
-    let voided = until(&target, &source, "it is void", |stands| {
-        pod(stands) == Some(TargetStanding::Revoked)
-    });
-    voided.await;
+    is_void(&target, &source).await;
     assert!(!waiting.wait().unwrap().success());
     source.well(&["kill", "c1", "KILL"]);
 }

@@ -4,8 +4,9 @@
 use crate::fixture::{GENERATION, NAMESPACE, Node, OPERATION, eventually};
 use crate::handing_over::{allowed_as, run};
 use crate::lab::inside;
-use crate::leader::{pod, until};
-use holdfast::agent::api::{SourceStanding, TargetStanding};
+use crate::leader::{is_over, is_void};
+use holdfast::agent::api::SourceStanding;
+use holdfast::engine::dump;
 use holdfast::migration::api::Outcome;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
@@ -69,11 +70,11 @@ async fn dumped(round: usize, after: usize) -> Found {
     let noted = source.break_criu(NOTES).with_extension("pid");
     let generation = source.agent.generation((NAMESPACE, source.uid), GENERATION);
     let part = generation.unwrap().with_extension("part");
-    let log = part.join("containers/app/work/dump.log");
-    let is_over = Arc::new(AtomicBool::new(false));
-    let killer = killer(log, noted, after, Arc::clone(&is_over));
+    let log = dump::folder(&part, "app").join("work").join(dump::LOG);
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let killer = killer(log, noted, after, Arc::clone(&has_ended));
     let stands = source.agent.work(OPERATION, &target.agent).await.unwrap();
-    is_over.store(true, Ordering::Relaxed);
+    has_ended.store(true, Ordering::Relaxed);
     let log = killer.join().unwrap();
     let report = stands.source.as_ref().unwrap();
     let is_killed = report.standing != SourceStanding::Released;
@@ -86,15 +87,9 @@ async fn dumped(round: usize, after: usize) -> Found {
     leader.decide(Outcome::RolledBack);
     leader.revoke.push(target.uid.into());
     leader.tell(&source, &target);
-    let voided = until(&target, &source, "it is void", |stands| {
-        pod(stands) == Some(TargetStanding::Revoked)
-    });
-    voided.await;
+    is_void(&target, &source).await;
     assert!(!waiting.wait().unwrap().success());
-    let over = until(&source, &target, "it is over", |stands| {
-        stands.source.as_ref().is_some_and(|report| report.is_over)
-    });
-    over.await;
+    is_over(&source, &target).await;
     let is_dead = runs_on_or_is_dead(&source);
     Found {
         is_killed,
@@ -123,12 +118,12 @@ fn killer(
     log: PathBuf,
     noted: PathBuf,
     after: usize,
-    is_over: Arc<AtomicBool>,
+    has_ended: Arc<AtomicBool>,
 ) -> JoinHandle<String> {
     std::thread::spawn(move || {
         let mut file = None;
         let mut is_killed = false;
-        while !is_over.load(Ordering::Relaxed) {
+        while !has_ended.load(Ordering::Relaxed) {
             if file.is_none() {
                 file = File::open(&log).ok();
             }

@@ -116,3 +116,15 @@ pub(crate) fn pod(stands: &Stands) -> Option<TargetStanding> {
     let pods = &stands.target.as_ref()?.pods;
     pods.first().map(|pod| pod.standing)
 }
+
+/// Works at the target until nothing will ever run in its pod.
+pub(crate) async fn is_void(target: &Node, source: &Node) {
+    let is_so = |stands: &Stands| pod(stands) == Some(TargetStanding::Revoked);
+    until(target, source, "it is void", is_so).await;
+}
+
+/// Works at the source until it holds nothing any more.
+pub(crate) async fn is_over(source: &Node, target: &Node) -> Stands {
+    let report = |stands: &Stands| stands.source.as_ref().is_some_and(|report| report.is_over);
+    until(source, target, "it is over", report).await
+}

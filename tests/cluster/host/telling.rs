@@ -17,10 +17,8 @@ pub(super) fn says_what_it_found_on_the_node_object(world: &World) {
         text(&done.stdout)
     };
     assert!(check().contains("run `holdfast host install`"));
-    let node = || {
-        serde_json::from_str::<Value>(&world.kubectl(&format!("get node {NODE} -o json"))).unwrap()
-    };
-    let told = node();
+    let told = world.kubectl(&format!("get node {NODE} -o json"));
+    let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!(
         told["metadata"]["labels"]["holdfast.dev/runtime"],
         "installed"
