@@ -49,8 +49,10 @@ pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
     let index = Index::of(text)?;
     let mut cursor = Cursor::new(text, &index, Way::New(Vec::new()));
     let read = T::quick(&mut cursor)?;
-    if let Way::New(marks) = cursor.way {
-        shapes.learn(text, index, Tape::of::<T>(marks));
+    if let Way::New(marks) = cursor.way
+        && let Some(tape) = Tape::of::<T>(&marks)
+    {
+        shapes.learn(text, index, tape);
     }
     Some(read)
 }

@@ -154,11 +154,8 @@ impl<K: Kind> Feed<K> {
 }
 
 fn key<K: Kind>(object: &Partial<K>) -> (&str, &str) {
-    let meta = &object.metadata;
-    (
-        meta.namespace.as_deref().unwrap_or(NOWHERE),
-        meta.name.as_deref().unwrap_or_default(),
-    )
+    let namespace = object.metadata.namespace.as_deref();
+    (namespace.unwrap_or(NOWHERE), object.name())
 }
 
 fn story(plural: &'static str, error: watcher::Error) -> String {

@@ -67,6 +67,10 @@ impl<K: Kind> Partial<K> {
         labels.get(key).map(String::as_str)
     }
 
+    pub(crate) fn name(&self) -> &str {
+        self.metadata.name.as_deref().unwrap_or_default()
+    }
+
     fn uid(&self) -> &str {
         self.metadata.uid.as_deref().unwrap_or_default()
     }

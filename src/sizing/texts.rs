@@ -16,6 +16,7 @@ const LEAST_LISTS: usize = 64;
 pub(crate) struct Texts {
     texts: Mutex<Known<str>>,
     lists: Mutex<Known<[Arc<str>]>>,
+    values: Mutex<Known<[Option<Arc<str>>]>>,
 }
 
 struct Known<T: ?Sized> {
@@ -34,6 +35,12 @@ impl Texts {
     pub(crate) fn share_list(&self, list: &[Arc<str>]) -> Arc<[Arc<str>]> {
         let mut lists = locked(&self.lists);
         lists.share(list, LEAST_LISTS, |list| list.into())
+    }
+
+    /// The same of texts of which some may be missing.
+    pub(crate) fn share_values(&self, list: &[Option<Arc<str>>]) -> Arc<[Option<Arc<str>>]> {
+        let mut values = locked(&self.values);
+        values.share(list, LEAST_LISTS, |list| list.into())
     }
 
     #[cfg(test)]

@@ -6,37 +6,49 @@ use crate::sizing::amounts::{Amounts, Each};
 use crate::sizing::recipe::Recipe;
 use std::sync::Arc;
 
-/// Labels, sorted by key. The texts are shared, and so is the list of the keys: nodes of one kind have the same.
+/// Labels, sorted by key. The texts are shared, and so are both lists: nodes of one kind have the same, but for what tells them apart,
+/// which is hardly ever more than their name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Labels {
     keys: Arc<[Arc<str>]>,
-    values: Box<[Arc<str>]>,
+    /// None: the name of whom they are of.
+    values: Arc<[Option<Arc<str>>]>,
+    name: Arc<str>,
 }
 
 impl Labels {
     #[cfg(test)]
     pub(crate) fn new(mut labels: Vec<(Arc<str>, Arc<str>)>) -> Self {
         labels.sort();
-        let (keys, values): (Vec<_>, Vec<_>) = labels.into_iter().unzip();
-        Self::of(keys.into(), values)
+        let shared = labels.into_iter().map(|(key, value)| (key, Some(value)));
+        let (keys, values): (Vec<_>, Vec<_>) = shared.unzip();
+        Self::of(keys.into(), values.into(), Arc::default())
     }
 
-    /// Of sorted keys, and the value of each.
-    pub(crate) fn of(keys: Arc<[Arc<str>]>, values: Vec<Arc<str>>) -> Self {
-        let values = values.into();
-        Self { keys, values }
+    /// Of sorted keys, and the value of each; none where it is the name of whom they are of.
+    pub(crate) fn of(
+        keys: Arc<[Arc<str>]>,
+        values: Arc<[Option<Arc<str>>]>,
+        name: Arc<str>,
+    ) -> Self {
+        Self { keys, values, name }
+    }
+
+    /// Whether both lists are the very same.
+    #[cfg(test)]
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.keys, &other.keys) && Arc::ptr_eq(&self.values, &other.values)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.keys.iter().zip(&self.values);
-        pairs.map(|(key, value)| (&**key, &**value))
+        let pairs = self.keys.iter().zip(self.values.iter());
+        pairs.map(|(key, value)| (&**key, value.as_deref().unwrap_or(&self.name)))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&str> {
         let at = self.keys.binary_search_by(|known| (**known).cmp(key));
-        at.ok()
-            .and_then(|at| self.values.get(at))
-            .map(|value| &**value)
+        let value = self.values.get(at.ok()?)?;
+        Some(value.as_deref().unwrap_or(&self.name))
     }
 }
 

@@ -20,29 +20,88 @@ pub(super) struct Place {
     pub(super) bracket: u32,
 }
 
+/// A mark of a text of at most 64 KiB, in half the bytes: it is kept as long as the shape is.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    kind: Kind,
+    first: u16,
+    second: u16,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Field,
+    End,
+    Text,
+    Array,
+    EmptyArray,
+}
+
 /// How a text is gone through.
 #[derive(Debug)]
 pub(super) enum Way<'i> {
     /// Field by field, and what is read is noted.
     New(Vec<Mark>),
     /// As another one before.
-    Known(std::slice::Iter<'i, Mark>),
+    Known(KnownWay<'i>),
 }
+
+/// What is left of a way that is known.
+#[derive(Debug)]
+pub(super) struct KnownWay<'i>(std::slice::Iter<'i, Kept>);
 
 /// A way that was gone.
 #[derive(Debug)]
 pub(super) struct Tape {
     /// By whom: another reader reads other fields.
     reader: &'static str,
-    marks: Box<[Mark]>,
+    marks: Box<[Kept]>,
+}
+
+impl Kept {
+    /// None: too far behind.
+    fn of(mark: Mark) -> Option<Self> {
+        let (kind, first, second) = match mark {
+            Mark::Field(place) => (Kind::Field, place.at, place.bracket),
+            Mark::End(place) => (Kind::End, place.at, place.bracket),
+            Mark::Text { at, end } => (Kind::Text, at, end),
+            Mark::Array { is_empty: false } => (Kind::Array, 0, 0),
+            Mark::Array { is_empty: true } => (Kind::EmptyArray, 0, 0),
+        };
+        Some(Self {
+            kind,
+            first: first.try_into().ok()?,
+            second: second.try_into().ok()?,
+        })
+    }
+
+    fn mark(self) -> Mark {
+        let (first, second) = (u32::from(self.first), u32::from(self.second));
+        let place = Place {
+            at: first,
+            bracket: second,
+        };
+        match self.kind {
+            Kind::Field => Mark::Field(place),
+            Kind::End => Mark::End(place),
+            Kind::Text => Mark::Text {
+                at: first,
+                end: second,
+            },
+            Kind::Array => Mark::Array { is_empty: false },
+            Kind::EmptyArray => Mark::Array { is_empty: true },
+        }
+    }
 }
 
 impl Tape {
-    pub(super) fn of<T>(marks: Vec<Mark>) -> Self {
-        Self {
+    /// None where the text is too long for a way to be kept.
+    pub(super) fn of<T>(marks: &[Mark]) -> Option<Self> {
+        let marks: Option<_> = marks.iter().copied().map(Kept::of).collect();
+        Some(Self {
             reader: std::any::type_name::<T>(),
-            marks: marks.into(),
-        }
+            marks: marks?,
+        })
     }
 
     /// Whether it is this reader's.
@@ -51,7 +110,7 @@ impl Tape {
     }
 
     pub(super) fn way(&self) -> Way<'_> {
-        Way::Known(self.marks.iter())
+        Way::Known(KnownWay(self.marks.iter()))
     }
 
     /// How much it takes.
@@ -73,7 +132,7 @@ impl Way<'_> {
     pub(super) fn next(&mut self) -> Option<Mark> {
         match self {
             Self::New(_) => None,
-            Self::Known(marks) => marks.next().copied(),
+            Self::Known(KnownWay(marks)) => marks.next().copied().map(Kept::mark),
         }
     }
 

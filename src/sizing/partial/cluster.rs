@@ -54,7 +54,7 @@ impl Kind for Nodes {
         });
         Some(NodeView {
             allocatable: object.status.allocatable.unwrap_or_default().amounts,
-            labels: labels(object.metadata.labels.as_ref(), texts),
+            labels: labels(object.metadata.labels.as_ref(), object.name(), texts),
             taints: taints.collect(),
         })
     }

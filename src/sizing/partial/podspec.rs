@@ -129,7 +129,7 @@ impl PodSpec {
         });
         let tolerations = self.tolerations.iter().flatten();
         Landing {
-            node_selector: labels(self.node_selector.as_ref(), texts),
+            node_selector: labels(self.node_selector.as_ref(), "", texts),
             terms: terms.collect(),
             tolerations: tolerations.filter_map(|one| one.view(texts)).collect(),
             is_on_host_network: self.host_network.unwrap_or_default(),
@@ -199,12 +199,24 @@ impl Container {
     }
 }
 
-/// Labels with their texts shared.
-pub(super) fn labels(labels: Option<&BTreeMap<String, String>>, texts: &Texts) -> Labels {
+/// The labels of what has this name, with their texts shared.
+pub(super) fn labels(
+    labels: Option<&BTreeMap<String, String>>,
+    name: &str,
+    texts: &Texts,
+) -> Labels {
     let pairs = labels.into_iter().flatten();
-    let shared = pairs.map(|(key, value)| (texts.share(key), texts.share(value)));
+    let shared = pairs.map(|(key, value)| {
+        let is_its_name = value == name;
+        (texts.share(key), (!is_its_name).then(|| texts.share(value)))
+    });
     let (keys, values): (Vec<_>, Vec<_>) = shared.unzip();
-    Labels::of(texts.share_list(&keys), values)
+    let is_named = values.iter().any(Option::is_none);
+    Labels::of(
+        texts.share_list(&keys),
+        texts.share_values(&values),
+        texts.share(if is_named { name } else { "" }),
+    )
 }
 
 fn requirements(written: Option<&[WrittenRequirement]>, texts: &Texts) -> Vec<Requirement> {
