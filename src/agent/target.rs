@@ -9,6 +9,7 @@
 //! | claimed and begun, and the pod's sandbox is gone | the same |
 //! | over | again, when the leader allows the next attempt |
 //! | anything in which nothing can have run | voided, when the leader or the source asks for it |
+//! | open, or over and never run, and the orders are gone | voided: nobody is left who could ever allow it |
 
 mod replies;
 
@@ -115,7 +116,7 @@ pub fn plan(seen: &Seen<'_>) -> Option<Act> {
         return first(seen);
     };
     match admission.state {
-        AdmissionState::Open if is_called_off(seen, &admission.operation) => {
+        AdmissionState::Open if is_called_off(seen, &admission.operation) || is_abandoned(seen) => {
             change(&admission.operation, AdmissionStep::Revoke)
         }
         AdmissionState::Open => claim(seen, admission),
@@ -149,6 +150,11 @@ fn is_called_off(seen: &Seen<'_>, operation: &str) -> bool {
     let admission = seen.record.admission.as_ref();
     let has_run = admission.is_some_and(|admission| admission.ran);
     is_ordered || (seen.is_asked_to_revoke && !has_run)
+}
+
+/// There were orders, for there is an admission, and they are gone: somebody took the Migration away by force.
+fn is_abandoned(seen: &Seen<'_>) -> bool {
+    matches!(seen.task, Task::Gone)
 }
 
 /// That can be done, and so nothing begins: what has begun goes on, since there is no way but forward for it.
@@ -311,7 +317,7 @@ fn fail(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
 }
 
 fn over(seen: &Seen<'_>, admission: &Admission, is_ending: bool) -> Option<Act> {
-    if is_ending && !admission.ran {
+    if (is_ending || is_abandoned(seen)) && !admission.ran {
         return change(&admission.operation, AdmissionStep::Revoke);
     }
     let (spec, _) = order(seen)?;

@@ -244,6 +244,37 @@ fn without_evidence_and_after_a_reboot_it_counts_as_ran() {
 }
 
 #[test]
+fn what_nobody_can_allow_any_more_is_voided() {
+    let mut prepared = Scene::new();
+    prepared.act();
+    prepared.spec = None;
+    assert_eq!(prepared.act(), AdmissionStep::Revoke);
+    assert!(matches!(prepared.create("a"), Reply::Refuse(_)));
+
+    // It was let run: for that it needs nobody.
+    let mut claimed = Scene::claimed();
+    claimed.spec = None;
+    assert_eq!(claimed.next(), None);
+    assert!(matches!(claimed.create("a"), Reply::Begin(..)));
+
+    // Over, and never run: there is no next attempt.
+    let mut over = Scene::claimed();
+    over.begin("a", Live::Nothing, Evidence::NeverRan);
+    assert!(matches!(over.act(), AdmissionStep::Fail { .. }));
+    over.spec = None;
+    assert_eq!(over.act(), AdmissionStep::Revoke);
+
+    // Over, and it may have run: what was made of it is not to be had again elsewhere.
+    let mut ran = Scene::claimed();
+    ran.begin("a", Live::Nothing, Evidence::Ran);
+    while let Some(Act::Change(change)) = ran.next() {
+        ran.apply(&change);
+    }
+    ran.spec = None;
+    assert_eq!(ran.next(), None);
+}
+
+#[test]
 fn what_is_asked_to_be_voided_is_killed_first_unless_something_ran() {
     let mut scene = Scene::claimed();
     scene.begin("a", Live::Beginning, Evidence::NeverRan);
@@ -296,7 +327,16 @@ fn without_orders_the_record_decides() {
     let mut open = Scene::new();
     open.act();
     open.spec = None;
-    assert_eq!(open.next(), None);
+    // They may be there, and are not seen yet.
+    let unknown = Seen {
+        task: Task::Unknown,
+        ..open.seen()
+    };
+    assert_eq!(plan(&unknown), None);
     open.is_asked = true;
-    assert_eq!(open.act(), AdmissionStep::Revoke);
+    let asked = Seen {
+        task: Task::Unknown,
+        ..open.seen()
+    };
+    assert!(matches!(plan(&asked), Some(Act::Change(_))));
 }

@@ -159,13 +159,17 @@ fn came_back(seen: &Observed<'_>) -> Option<MigrationStatus> {
     }))
 }
 
-/// A pod is bound, and allowed to run the state when it waits. One that dies before that makes room for another.
+/// A pod is bound, and allowed to run the state when it waits. One that dies before that makes room for another, and so does one that its
+/// node has voided, since somebody took its orders away.
 fn choose(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
-    if let Some(target) = &seen.status.target
-        && seen.pod(&target.pod_uid).is_none()
-    {
-        let is_void = seen.standing(&target.pod_uid) == Some(TargetStanding::Revoked);
-        return is_void.then(|| unbound(seen, &target.pod_uid));
+    if let Some(target) = &seen.status.target {
+        let uid = &target.pod_uid;
+        if seen.standing(uid) == Some(TargetStanding::Revoked) {
+            return Some(unbound(seen, uid));
+        }
+        if seen.pod(uid).is_none() {
+            return None;
+        }
     }
     bind(seen).or_else(|| allow(seen, attempt))
 }

@@ -89,4 +89,13 @@ async fn runs_on(world: &World, before: &Value) {
     })
     .await;
     nothing_is_left(world, "it came back", before).await;
+    eventually(
+        "no other pod waits for a state that nobody brings",
+        120,
+        || {
+            let all = get(world, "get pods -l app=counter");
+            ready((all["items"].as_array().unwrap().len() == 1).then_some(()))
+        },
+    )
+    .await;
 }

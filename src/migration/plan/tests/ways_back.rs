@@ -93,6 +93,21 @@ fn before_the_freeze_a_pod_that_is_lost_is_replaced() {
 }
 
 #[test]
+fn a_pod_that_its_node_has_voided_before_anything_was_allowed_is_replaced() {
+    let mut scene = Scene::new(Order::PrepareFirst);
+    scene.source_pod = SourcePod::Here { is_detached: true };
+    scene.pods = vec![candidate("u1")];
+    scene.settle();
+    scene.settle();
+    scene.says("u1", TargetStanding::Revoked, false);
+    assert_eq!(scene.settle(), [Step::DeletePod("u1".into())]);
+    scene.pods = vec![candidate("u2")];
+    scene.settle();
+    assert_eq!(scene.status.target.as_ref().unwrap().pod_uid, "u2");
+    assert_eq!(scene.revoked(), ["u1"]);
+}
+
+#[test]
 fn a_dead_source_has_its_state_on_its_own_node_too() {
     let mut scene = Scene::released(Order::FreezeFirst);
     for _try in 0..2 {
