@@ -286,6 +286,7 @@ pub mod migration {
     pub(crate) mod summary;
     pub mod sweep;
     pub(crate) mod turns;
+    pub(crate) mod wanting;
 }
 
 /// State that is kept: a Checkpoint names a pod, the leader asks the pod's node for it, and says what became of it.

@@ -99,10 +99,12 @@ class Storm:
         self.figures.update(kills=0, kill_failed=0, kill_unsized=0, kill_unsized_ms=0.0, kill_kept_unsized=0)
         while self.figures["kills"] < self.sizes.kills and not self.figures["kill_kept_unsized"]:
             wait("two replicas", 90, self.replicas.are_two)
-            self._kill_one(self.figures["kills"])
+            killed = self._kill_one(self.figures["kills"])
+            # A kubelet starts what was killed a second time later: the next one is another pod.
+            self.replicas.terminate(killed)
 
     def _kill_one(self, at):
-        """Certificates go on changing; the leader's process dies, and around that moment DaemonSets bring pods that stay."""
+        """Certificates go on changing; the leader's process dies, and around that moment DaemonSets bring pods that stay. Which pod it was."""
         leader, _ = wait("a leader to kill", 60, self.replicas.leader)
         wave = f"storm-{at}"
         mark, counter = self._mark(), Counter(self.api, p.PODS, f"wave={wave}", paper.has_share)
@@ -126,6 +128,7 @@ class Storm:
         told.update(kills=at + 1, kill_failed=told["kill_failed"] + outcome.failed, kill_unsized=told["kill_unsized"] + outcome.unsized,
                     kill_unsized_ms=max(told["kill_unsized_ms"], outcome.unsized_ms()), kill_kept_unsized=told["kill_kept_unsized"] + counter.unsized_at_creation)
         self._tell_repair(counter, killed)
+        return leader
 
     def _await_repair(self, counter, killed):
         deadline = killed + REPAIRED_WITHIN_S

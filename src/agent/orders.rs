@@ -60,9 +60,11 @@ impl Orders {
     /// What is known of an operation.
     pub(crate) fn get(&self, operation: &str) -> Ordered {
         let is_it = |task: &Arc<StateTask>| task.spec.operation == operation;
+        // Before they are looked through: they may get whole meanwhile.
+        let are_whole = self.are_whole();
         match self.all().into_iter().find(is_it) {
             Some(task) => Ordered::Known(task),
-            None if self.are_whole() => Ordered::Gone,
+            None if are_whole => Ordered::Gone,
             None => Ordered::Unknown,
         }
     }

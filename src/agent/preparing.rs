@@ -6,11 +6,12 @@
 
 use crate::agent::host::Host;
 use crate::agent::store::manifest::{Manifest, VolumeNote};
-use crate::agent::store::{Found, Generation, make_folder};
+use crate::agent::store::{Found, Generation};
 use crate::engine::volumes::{self, Config, Volume};
 use crate::engine::{dump, restore};
 use crate::kit::faults::around;
 use crate::oci::failure::Failure;
+use crate::oci::files::make_folder;
 use crate::oci::place::Place;
 use crate::oci::{bundle, files};
 use crate::runtime::api::Restore;

@@ -26,12 +26,11 @@ use crate::agent::peers::path::Below;
 use crate::agent::store::ahead::Ahead;
 use crate::agent::store::manifest::{Manifest, VERSION};
 use crate::oci::failure::Failure;
-use crate::oci::files;
+use crate::oci::files::{self, make_folder};
 use crate::oci::place::is_file_name;
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 const CUT: &str = "cut.json";
@@ -318,12 +317,6 @@ pub(crate) fn growing(folder: &Path) -> Result<BTreeMap<String, u64>, Failure> {
 /// A file of a generation that says what it is: of these none comes from elsewhere.
 pub(crate) fn is_reserved(path: &str) -> bool {
     [CUT, MANIFEST].contains(&path)
-}
-
-/// Makes a folder that root alone may enter, and those above it.
-pub(crate) fn make_folder(folder: &Path) -> Result<(), Failure> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| Failure::at("make", folder, error))
 }
 
 fn remove_folder(folder: &Path) -> Result<(), Failure> {

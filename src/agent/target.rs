@@ -9,7 +9,7 @@
 //! | claimed and begun, and the pod's sandbox is gone | the same |
 //! | over | again, when the leader allows the next attempt |
 //! | anything in which nothing can have run | voided, when the leader or the source asks for it |
-//! | open, or over and never run, and the orders are gone | voided: nobody is left who could ever allow it |
+//! | of another node's pod, open, or over and never run, and the orders are gone | voided: nobody is left who could ever allow it |
 
 mod replies;
 
@@ -116,7 +116,9 @@ pub fn plan(seen: &Seen<'_>) -> Option<Act> {
         return first(seen);
     };
     match admission.state {
-        AdmissionState::Open if is_called_off(seen, &admission.operation) || is_abandoned(seen) => {
+        AdmissionState::Open
+            if is_called_off(seen, &admission.operation) || is_abandoned(seen, admission) =>
+        {
             change(&admission.operation, AdmissionStep::Revoke)
         }
         AdmissionState::Open => claim(seen, admission),
@@ -152,9 +154,12 @@ fn is_called_off(seen: &Seen<'_>, operation: &str) -> bool {
     is_ordered || (seen.is_asked_to_revoke && !has_run)
 }
 
-/// There were orders, for there is an admission, and they are gone: somebody took the Migration away by force.
-fn is_abandoned(seen: &Seen<'_>) -> bool {
-    matches!(seen.task, Task::Gone)
+/// It was prepared by orders, and they are gone: somebody took the Migration away by force. A source that came home was prepared by none,
+/// and is tried again.
+fn is_abandoned(seen: &Seen<'_>, admission: &Admission) -> bool {
+    let ended = seen.record.ended.as_ref();
+    let is_home = ended.is_some_and(|ended| ended.operation == admission.operation);
+    matches!(seen.task, Task::Gone) && !is_home
 }
 
 /// That can be done, and so nothing begins: what has begun goes on, since there is no way but forward for it.
@@ -317,7 +322,7 @@ fn fail(seen: &Seen<'_>, admission: &Admission) -> Option<Act> {
 }
 
 fn over(seen: &Seen<'_>, admission: &Admission, is_ending: bool) -> Option<Act> {
-    if (is_ending || is_abandoned(seen)) && !admission.ran {
+    if (is_ending || is_abandoned(seen, admission)) && !admission.ran {
         return change(&admission.operation, AdmissionStep::Revoke);
     }
     let (spec, _) = order(seen)?;

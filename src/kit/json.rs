@@ -15,7 +15,7 @@ pub use shapes::Shapes;
 use block::BLOCK;
 use index::Index;
 use std::borrow::Cow;
-use tape::{Mark, Place, Tape, Way};
+use tape::{Mark, Place, Way};
 
 /// Longer lists are not read quickly.
 const LONGEST_LIST: usize = 1000;
@@ -49,10 +49,8 @@ pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
     let index = Index::of(text)?;
     let mut cursor = Cursor::new(text, &index, Way::New(Vec::new()));
     let read = T::quick(&mut cursor)?;
-    if let Way::New(marks) = cursor.way
-        && let Some(tape) = Tape::of::<T>(&marks)
-    {
-        shapes.learn(text, index, tape);
+    if let Way::New(marks) = cursor.way {
+        shapes.learn::<T>(text, index, &marks);
     }
     Some(read)
 }

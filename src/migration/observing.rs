@@ -3,12 +3,13 @@
 use crate::agent::api::StateTask;
 use crate::kit::digest::Digest;
 use crate::kit::error::Error;
-use crate::migration::api::{Journey, Migration, MigrationStatus, OwnerNote};
+use crate::migration::api::{Binding, Journey, Migration, MigrationStatus, OwnerNote};
 use crate::migration::fetching;
 use crate::migration::images::come_first;
 use crate::migration::journey::{Family, controller};
 use crate::migration::pods::{is_alive, is_source, moved_by, restored_by};
 use crate::migration::sight::Sight;
+use crate::migration::wanting::makes_none;
 use crate::process::writes;
 use crate::process::writes::{CALL_LIMIT, bounded};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
@@ -205,6 +206,7 @@ impl Eyes {
         migration: &Migration,
         journey: &Journey,
     ) -> Result<Sight, Error> {
+        let operation = migration.uid().unwrap_or_default();
         let named: Option<Pod> = self.get(&journey.pod_name).await?;
         let (source, other) = match named {
             Some(pod) if is_source(&pod, journey) => (Some(pod), None),
@@ -213,7 +215,6 @@ impl Eyes {
         let (mut pods, mut has_replica_set, mut is_name_taken) = (Vec::new(), false, false);
         let mut is_unwanted = false;
         if journey.manifest.is_some() {
-            let operation = migration.uid().unwrap_or_default();
             let is_ours = |pod: &Pod| {
                 moved_by(pod) == Some(&operation) || restored_by(pod) == Some(&operation)
             };
@@ -222,19 +223,19 @@ impl Eyes {
         }
         if let Some(owner) = &journey.owner {
             let set: Option<ReplicaSet> = self.get(&owner.replica_set).await?;
-            is_unwanted = set.as_ref().is_none_or(wants_none);
-            has_replica_set =
-                set.is_some_and(|set| set.uid().as_deref() == Some(&owner.replica_set_uid));
+            let set = set.filter(|set| set.uid().as_deref() == Some(&owner.replica_set_uid));
             pods = self
                 .pods_of(&owner.replica_set_uid, &owner.template_hash)
                 .await?;
+            pods.retain(|pod| !is_source(pod, journey));
+            has_replica_set = set.is_some();
+            is_unwanted = set.as_ref().is_none_or(|set| {
+                let bound: Vec<_> = bound(migration).map(|one| one.pod_uid.as_str()).collect();
+                makes_none(set, (source.as_ref(), &operation), &pods, &bound)
+            });
         }
         // One that was bound counts whoever owns it now.
-        for bound in status(migration)
-            .former
-            .iter()
-            .chain(&status(migration).target)
-        {
+        for bound in bound(migration) {
             if pods
                 .iter()
                 .all(|pod| pod.uid().as_deref() != Some(&bound.pod_uid))
@@ -244,7 +245,6 @@ impl Eyes {
             }
         }
         pods.retain(|pod| !is_source(pod, journey));
-        let operation = migration.uid().unwrap_or_default();
         let [source_task, target_task] =
             [&journey.source_node, &journey.target_node].map(|node| task_name(&operation, node));
         let fetcher = fetching::name(&operation);
@@ -280,6 +280,12 @@ pub(crate) fn status(migration: &Migration) -> &MigrationStatus {
     migration.status.as_ref().unwrap_or(&BLANK)
 }
 
+/// Pods that were meant to get the state.
+fn bound(migration: &Migration) -> impl Iterator<Item = &Binding> {
+    let status = status(migration);
+    status.former.iter().chain(&status.target)
+}
+
 /// Name and uid of the owner that controls, if it is of this kind.
 fn above(object: &impl ResourceExt, kind: &str) -> Option<(String, String)> {
     let owner = controller(object.owner_references()).filter(|owner| owner.kind == kind)?;
@@ -291,8 +297,4 @@ pub(crate) fn task_name(operation: &str, node: &str) -> String {
     let digest = Digest::of(node.as_bytes());
     let short: String = digest.text().chars().take(8).collect();
     format!("migration-{operation}-{short}")
-}
-
-fn wants_none(set: &ReplicaSet) -> bool {
-    set.spec.as_ref().and_then(|spec| spec.replicas) == Some(0)
 }

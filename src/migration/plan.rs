@@ -107,7 +107,7 @@ pub struct Course {
 pub enum Stop {
     /// Its time is over.
     Late,
-    /// The pod's owner wants no pods like it any more.
+    /// The pod's owner makes no other one in its place.
     Unwanted,
 }
 

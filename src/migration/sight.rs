@@ -24,7 +24,7 @@ pub(crate) struct Sight {
     pub(crate) fetcher: Option<Pod>,
     pub(crate) target_node: Option<Node>,
     pub(crate) source_node: Option<Node>,
-    /// Its owner wants no pods like it any more.
+    /// Its owner makes no other one in its place.
     pub(crate) is_unwanted: bool,
     pub(crate) has_replica_set: bool,
     /// Somebody else has made a pod of the name that ours is to have.
@@ -112,8 +112,20 @@ impl Sight {
             unlike: unlike.map(|(pod, path)| format!("{pod}: {path}")).next(),
             refused: None,
             pulling: None,
+            unplaced: self.unplaced(status),
             said: self.tasks.iter().flatten().find_map(complaint),
         }
+    }
+
+    /// What a scheduler says of the pod that is to get the state, while it places it nowhere.
+    fn unplaced(&self, status: &MigrationStatus) -> Option<String> {
+        let bound = status.target.as_ref()?;
+        let pod = self.pod(&bound.pod_uid)?;
+        let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+        let placed = conditions.iter().find(|one| one.type_ == "PodScheduled")?;
+        let is_unplaced =
+            placed.status == "False" && placed.reason.as_deref() == Some("Unschedulable");
+        placed.message.clone().filter(|_| is_unplaced)
     }
 
     /// Why the images do not come that the target needs, while nothing stands still for them.

@@ -6,9 +6,9 @@ use crate::agent::api::{Measured, SourceStanding, TargetStanding};
 use crate::kit::conditions::{Finding, merge};
 use crate::kit::events::Notice;
 use crate::kit::times::in_micros;
-use crate::migration::api::{MigrationStatus, Outcome, Phase, PhaseTime, Stage};
+use crate::migration::api::{MigrationStatus, Outcome, Phase, PhaseTime, Stage, reasons};
 use crate::migration::plan::Observed;
-use ending::{can_move, failover, said_before, sentence, untold};
+use ending::{can_move, failover, never_placed, said_before, sentence, untold};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
 
@@ -35,6 +35,8 @@ pub(crate) struct Aside {
     pub(crate) refused: Option<String>,
     /// Why an image has not come yet.
     pub(crate) pulling: Option<String>,
+    /// Why no scheduler places the pod that is to get the state.
+    pub(crate) unplaced: Option<String>,
     /// What a node says of why a state does not go on.
     pub(crate) said: Option<String>,
 }
@@ -215,9 +217,14 @@ fn succeeded(
     let course = seen.course;
     let (pod, to) = (&course.pod_name, &course.target_node);
     let given_up = status.given_up.as_deref();
-    let why = aside.said.clone().or_else(|| given_up.map(sentence));
-    let why = failover(status, to).or(why);
-    let former = why.is_none().then(|| said_before(status, phase)).flatten();
+    let is_late = given_up == Some(reasons::TOO_LATE);
+    let late = aside.unplaced.as_deref().filter(|_| is_late);
+    let known = aside.said.clone().or(late.map(never_placed));
+    let known = failover(status, to).or(known);
+    // What a node or a scheduler said is not to be seen any more soon after.
+    let former = known.is_none() && (given_up.is_none() || is_late);
+    let former = former.then(|| said_before(status, phase)).flatten();
+    let why = known.or_else(|| given_up.map(sentence));
     let why = why.unwrap_or_else(|| untold(seen));
     let (reason, message) = match phase {
         Phase::Succeeded => (
@@ -274,7 +281,9 @@ fn getting_ready(seen: &Observed<'_>, aside: &Aside) -> String {
     } else {
         format!("a pod that is to get the state is being made ready on {to}")
     };
-    match &aside.pulling {
+    let unplaced = aside.unplaced.as_ref();
+    let unplaced = unplaced.map(|why| format!("no scheduler places it: {why}"));
+    match unplaced.as_ref().or(aside.pulling.as_ref()) {
         Some(why) => format!("{what}; so far {why}"),
         None => what,
     }

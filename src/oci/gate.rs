@@ -3,8 +3,7 @@
 use super::failure::Failure;
 use super::files;
 use crate::kit::names;
-use std::fs::DirBuilder;
-use std::os::unix::fs::{DirBuilderExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 /// Lays our runtime into this folder, to be called there as CRIU is. Several may do that at once, each in its own name: there is no moment
@@ -13,8 +12,7 @@ use std::path::Path;
 /// # Errors
 /// The folder or the link cannot be made.
 pub fn lay(folder: &Path, runtime: &Path, who: &str) -> Result<(), Failure> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|error| Failure::at("make", folder, error))?;
+    files::make_folder(folder)?;
     let link = folder.join(names::CRIU);
     if std::fs::read_link(&link).is_ok_and(|to| to == runtime) {
         return Ok(());

@@ -14,7 +14,7 @@ const LEAST_LISTS: usize = 64;
 /// Texts in use, and lists of them, each kept once.
 #[derive(Default)]
 pub(crate) struct Texts {
-    texts: Mutex<Known<str>>,
+    each: Mutex<Known<str>>,
     lists: Mutex<Known<[Arc<str>]>>,
     values: Mutex<Known<[Option<Arc<str>>]>>,
 }
@@ -28,7 +28,7 @@ struct Known<T: ?Sized> {
 impl Texts {
     /// The same text, shared with everybody who asked for it before.
     pub(crate) fn share(&self, text: &str) -> Arc<str> {
-        locked(&self.texts).share(text, LEAST_SWEEP, |text| text.into())
+        locked(&self.each).share(text, LEAST_SWEEP, |text| text.into())
     }
 
     /// The same list of shared texts.
@@ -45,7 +45,7 @@ impl Texts {
 
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        locked(&self.texts).all.len()
+        locked(&self.each).all.len()
     }
 }
 

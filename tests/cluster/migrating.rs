@@ -1,10 +1,12 @@
 //! Migrations on real nodes: a pod of a Deployment goes to the other node with all that it has in memory, and comes back.
 
+mod asking;
 mod bare;
 mod coming_back;
 mod dying;
 mod held;
 mod many;
+mod owning;
 mod resolving;
 
 use crate::protecting::protected;

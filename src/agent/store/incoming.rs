@@ -1,14 +1,14 @@
 //! A generation that comes from another node: its files as they come, then its manifest. What is in the folder counts for nothing until
 //! every file of it was read again and is what the manifest says; then it gets its name, as one that was dumped here does.
 
-use super::{Generation, MANIFEST, make_folder, read, remove_folder, sealing};
+use super::{Generation, MANIFEST, read, remove_folder, sealing};
 use crate::agent::marks::Mark;
 use crate::agent::peers::path::Below;
 use crate::agent::store::ahead::Ahead;
 use crate::agent::store::manifest::{FileNote, Manifest};
 use crate::kit::faults::around;
 use crate::oci::failure::Failure;
-use crate::oci::files;
+use crate::oci::files::{self, make_folder};
 use crate::write_steps;
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, ResolveFlags, mkdirat, open, openat2};

@@ -1,10 +1,10 @@
 //! To whom a generation that came from another node was released: `<generation>.released`, on disk before anybody is told so.
 
-use super::{Found, Generation, make_folder, sealing};
+use super::{Found, Generation, sealing};
 use crate::agent::peer::Released;
 use crate::kit::faults::around;
 use crate::oci::failure::Failure;
-use crate::oci::files;
+use crate::oci::files::{self, make_folder};
 use crate::write_steps;
 use std::path::{Path, PathBuf};
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::agent::api::{TargetPod, TargetStanding};
+use crate::hold::record::{Ended, HoldState};
 use crate::hold::uid::Uid;
 use crate::migration::api::Decision;
 
@@ -263,6 +264,19 @@ fn what_nobody_can_allow_any_more_is_voided() {
     assert!(matches!(over.act(), AdmissionStep::Fail { .. }));
     over.spec = None;
     assert_eq!(over.act(), AdmissionStep::Revoke);
+
+    // At home it was prepared by nobody's orders, and is tried again.
+    let mut home = Scene::claimed();
+    home.record.ended = Some(Ended {
+        operation: "op".into(),
+        state: HoldState::Withdrawn,
+        proof: None,
+        damaged: false,
+    });
+    home.begin("a", Live::Nothing, Evidence::NeverRan);
+    assert!(matches!(home.act(), AdmissionStep::Fail { .. }));
+    home.spec = None;
+    assert_eq!(home.next(), None);
 
     // Over, and it may have run: what was made of it is not to be had again elsewhere.
     let mut ran = Scene::claimed();

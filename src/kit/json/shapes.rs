@@ -7,7 +7,7 @@
 
 use super::block::{BLOCK, different, odd};
 use super::index::Index;
-use super::tape::Tape;
+use super::tape::{Mark, Tape};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -56,11 +56,14 @@ impl Shapes {
         found.map(Arc::clone)
     }
 
-    /// Remembers the shape of a text, if it is worth it.
-    pub(super) fn learn(&self, text: &[u8], index: Index, tape: Tape) {
+    /// Remembers the shape of a text, and the way of this reader through it, if it is worth it.
+    pub(super) fn learn<T>(&self, text: &[u8], index: Index, way: &[Mark]) {
         if text.len() > LONGEST || !self.is_worth_it() {
             return;
         }
+        let Some(tape) = Tape::of::<T>(way) else {
+            return;
+        };
         let shape = Arc::new(Shape {
             text: text.into(),
             index: index.of_a_known_way(),

@@ -20,7 +20,7 @@ pub(super) struct Place {
     pub(super) bracket: u32,
 }
 
-/// A mark of a text of at most 64 KiB, in half the bytes: it is kept as long as the shape is.
+/// A mark in half the bytes, for it is kept as long as the shape is. Longer texts than it can tell of are not remembered (`shapes.rs`).
 #[derive(Debug, Clone, Copy)]
 struct Kept {
     kind: Kind,
@@ -59,7 +59,7 @@ pub(super) struct Tape {
 }
 
 impl Kept {
-    /// None: too far behind.
+    /// None: too far behind for it.
     fn of(mark: Mark) -> Option<Self> {
         let (kind, first, second) = match mark {
             Mark::Field(place) => (Kind::Field, place.at, place.bracket),

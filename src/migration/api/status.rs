@@ -376,7 +376,7 @@ pub mod reasons {
     pub const DAMAGED: &str = "Damaged";
     /// It took too long.
     pub const TOO_LATE: &str = "TooLate";
-    /// Its owner wants no such pod any more.
+    /// Its owner makes no other pod in its place.
     pub const UNWANTED: &str = "Unwanted";
     /// The Migration is being deleted.
     pub const CANCELLED: &str = "Cancelled";

@@ -57,9 +57,7 @@ fn give_up(seen: &Observed<'_>) -> Option<MigrationStatus> {
         reasons::CANCELLED
     } else if seen.stop == Some(Stop::Late) {
         reasons::TOO_LATE
-    } else if seen.stop == Some(Stop::Unwanted)
-        && seen.status.decision.outcome == Outcome::Undecided
-    {
+    } else if seen.stop == Some(Stop::Unwanted) && is_without_successor(seen) {
         reasons::UNWANTED
     } else if is_source_gone {
         reasons::SOURCE_KILLED
@@ -67,6 +65,12 @@ fn give_up(seen: &Observed<'_>) -> Option<MigrationStatus> {
         seen.images.fault?
     };
     Some(with(seen, |status| status.given_up = Some(why.into())))
+}
+
+/// No pod was allowed to get the state, or the one that was is void, and nothing is frozen.
+fn is_without_successor(seen: &Observed<'_>) -> bool {
+    seen.status.decision.outcome == Outcome::Undecided
+        || (seen.status.target.is_none() && is_idle(seen))
 }
 
 /// The source is dead, or about to be: there is no way but forward.
@@ -167,9 +171,7 @@ fn choose(seen: &Observed<'_>, attempt: u32) -> Option<MigrationStatus> {
         if seen.standing(uid) == Some(TargetStanding::Revoked) {
             return Some(unbound(seen, uid));
         }
-        if seen.pod(uid).is_none() {
-            return None;
-        }
+        seen.pod(uid)?;
     }
     bind(seen).or_else(|| allow(seen, attempt))
 }

@@ -38,6 +38,13 @@ pub(super) fn failover(status: &MigrationStatus, node: &str) -> Option<String> {
     ))
 }
 
+/// Late, and that is why.
+pub(super) fn never_placed(why: &str) -> String {
+    format!(
+        "its deadline passed, and no scheduler had placed the pod that was to get its state: {why}"
+    )
+}
+
 /// What a dry run has found.
 pub(super) fn can_move(status: &MigrationStatus) -> String {
     let found = status.preflight.clone().unwrap_or_default();
@@ -56,7 +63,7 @@ pub(super) fn sentence(why: &str) -> String {
         reasons::SOURCE_KILLED => "the pod ended before its state was safe".into(),
         reasons::DAMAGED => "the program that dumps died over a container: look at the agent's log on its node".into(),
         reasons::TOO_LATE => "it took longer than its deadline until the pod could be frozen: see the events of the pod on the target".into(),
-        reasons::UNWANTED => "its ReplicaSet wants no pods any more: it was scaled down, or rolled away".into(),
+        reasons::UNWANTED => "its ReplicaSet makes no other pod in its place: it was scaled down, rolled out anew, or deleted".into(),
         reasons::CANCELLED => "the Migration was deleted".into(),
         reasons::TARGET_GONE => "the pod on the target is gone".into(),
         reasons::RESTORE_FAILED => "the state could not be restored: see the agent's log on the target".into(),

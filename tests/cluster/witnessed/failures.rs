@@ -196,12 +196,37 @@ async fn comes_halfway(this: &Move<'_>) -> Result<(), String> {
     })
 }
 
-pub(super) async fn criu_is_killed_in_a_dump(lab: &Lab) -> Result<(), String> {
+/// What is about to become the CRIU that dumps is killed. Killed in the midst of a dump it is in `tests/moving/killed.rs`, which knows how
+/// far it is.
+pub(super) async fn criu_is_killed_before_a_dump(lab: &Lab) -> Result<(), String> {
     let this = Move::of(lab, "dump-killed").await?;
     kills_first(lab, &this.source, ("criu", "swrk"));
     this.begins();
     was_killed(lab, &this.source).await?;
     this.ends(&back(&[""])).await
+}
+
+pub(super) async fn runc_is_killed_before_a_dump(lab: &Lab) -> Result<(), String> {
+    let this = Move::of(lab, "dumper-killed").await?;
+    kills_first(lab, &this.source, ("runc", "checkpoint"));
+    this.begins();
+    was_killed(lab, &this.source).await?;
+    this.ends(&back(&[""])).await
+}
+
+/// Its node's runtime and kubelet begin anew while the pod stands still and while it waits for its state: both see it as it is.
+pub(super) async fn runtime_and_kubelet_restart(lab: &Lab) -> Result<(), String> {
+    let this = Move::of(lab, "restarted").await?;
+    this.stops_at(&this.source, DUMPED).await?;
+    for node in [this.source.as_str(), this.target] {
+        let script = "systemctl restart containerd && systemctl restart kubelet && echo done";
+        let said = lab.sh(node, script);
+        if !said.trim().ends_with("done") {
+            return Err(said);
+        }
+    }
+    lab.goes_on(&this.source);
+    this.ends(&EITHER).await
 }
 
 pub(super) async fn criu_is_killed_in_a_restore(lab: &Lab) -> Result<(), String> {

@@ -162,6 +162,14 @@ fn a_pod_that_its_owner_does_not_want_any_more_goes_back_and_its_owner_chooses()
     allowed.stop = Some(Stop::Unwanted);
     allowed.settle();
     assert_eq!(allowed.outcome().0, Outcome::Allowed);
+    // It took away the one that was allowed, and makes no other.
+    allowed.source.standing = SourceStanding::Idle;
+    allowed.pods.clear();
+    allowed.settle();
+    allowed.says("u1", TargetStanding::Revoked, false);
+    allowed.settle();
+    assert_eq!(allowed.outcome().0, Outcome::RolledBack);
+    assert_eq!(allowed.status.given_up.as_deref(), Some(reasons::UNWANTED));
 }
 
 #[test]
