@@ -89,7 +89,7 @@ endef
 
 # Fuzzing needs a nightly toolchain, for its instrumentation of the code; cargo-fuzz itself is installed below the cache.
 SECONDS = 60
-TARGETS ?= admission quantity peers request records
+TARGETS ?= admission quantity peers tree request records
 FUZZ_TOOLCHAIN ?= nightly
 CARGO_FUZZ_VERSION := 0.13.2
 CARGO_FUZZ := $(CACHE)/cargo-fuzz/bin/cargo-fuzz

@@ -9,6 +9,8 @@
 //! What comes from another node is not trusted: no name leads out of the directory, no link is followed, nothing is overwritten that
 //! this unpacking did not make, and numbers have bounds.
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod header;
 mod name;
 mod pack;
