@@ -79,7 +79,10 @@ impl Poised {
         if let Some(out) = &mut process.stderr {
             let _as_far_as_it_goes = out.read_to_string(&mut why);
         }
-        let why = tail(&why);
+        let why = match (tail(&why), process.wait()) {
+            ("", Ok(status)) => status.to_string(),
+            (said, _) => said.to_owned(),
+        };
         Err(Failure::new(format!("it ended before it was ready: {why}")))
     }
 

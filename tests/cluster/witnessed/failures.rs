@@ -203,7 +203,7 @@ pub(super) async fn criu_is_killed_before_a_dump(lab: &Lab) -> Result<(), String
     kills_first(lab, &this.source, ("criu", "swrk"));
     this.begins();
     was_killed(lab, &this.source).await?;
-    this.ends(&back(&[""])).await
+    this.ends(&back(&["was not dumped"])).await
 }
 
 pub(super) async fn runc_is_killed_before_a_dump(lab: &Lab) -> Result<(), String> {
@@ -211,7 +211,10 @@ pub(super) async fn runc_is_killed_before_a_dump(lab: &Lab) -> Result<(), String
     kills_first(lab, &this.source, ("runc", "checkpoint"));
     this.begins();
     was_killed(lab, &this.source).await?;
-    this.ends(&back(&[""])).await
+    this.ends(&back(&[
+        "was not dumped: it ended before it was ready: signal: 9",
+    ]))
+    .await
 }
 
 /// Its node's runtime and kubelet begin anew while the pod stands still and while it waits for its state: both see it as it is.
