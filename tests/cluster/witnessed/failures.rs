@@ -208,7 +208,8 @@ pub(super) async fn criu_is_killed_before_a_dump(lab: &Lab) -> Result<(), String
 
 pub(super) async fn runc_is_killed_before_a_dump(lab: &Lab) -> Result<(), String> {
     let this = Move::of(lab, "dumper-killed").await?;
-    kills_first(lab, &this.source, ("runc", "checkpoint"));
+    // Not the one that is only asked what it knows.
+    kills_first(lab, &this.source, ("runc", "--image-path"));
     this.begins();
     was_killed(lab, &this.source).await?;
     this.ends(&back(&[
