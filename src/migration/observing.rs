@@ -244,7 +244,6 @@ impl Eyes {
                 pods.extend(pod.filter(|pod| pod.uid().as_deref() == Some(&bound.pod_uid)));
             }
         }
-        pods.retain(|pod| !is_source(pod, journey));
         let [source_task, target_task] =
             [&journey.source_node, &journey.target_node].map(|node| task_name(&operation, node));
         let fetcher = fetching::name(&operation);

@@ -19,17 +19,17 @@ const BOUNDS: Bounds = Bounds {
 const SECRET: &str = "whoever reads or writes this is out of its directory";
 
 /// A directory of its own, gone at its end.
-struct Place(PathBuf);
+pub(super) struct Place(PathBuf);
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let who = (std::process::id(), std::thread::current().id());
-        let path = std::env::temp_dir().join(format!("holdfast-tree-fuzz-{}-{:?}", who.0, who.1));
+        let path = std::env::temp_dir().join(format!("holdfast-tree-{}-{:?}", who.0, who.1));
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn directory(&self, name: &str) -> PathBuf {
+    pub(super) fn directory(&self, name: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::create_dir_all(&path).unwrap();
         path

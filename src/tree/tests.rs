@@ -1,6 +1,7 @@
 mod hostile;
 mod layer;
 
+use super::fuzzing::Place;
 use super::header::{set_xattr, xattrs};
 use super::*;
 use rustix::fs::{
@@ -63,32 +64,6 @@ fn packed(directory: &Path, kind: Kind) -> Vec<u8> {
     archive
 }
 
-struct Place(PathBuf);
-
-impl Place {
-    fn new(name: &str) -> Self {
-        let number = std::process::id();
-        let path = std::env::temp_dir().join(format!(
-            "holdfast-tree-{number}-{name}-{:?}",
-            std::thread::current().id()
-        ));
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn dir(&self, name: &str) -> PathBuf {
-        let path = self.0.join(name);
-        fs::create_dir_all(&path).unwrap();
-        path
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _gone = fs::remove_dir_all(&self.0);
-    }
-}
-
 fn set_time(path: &Path, seconds: i64, nanos: i64) {
     let time = Timespec {
         tv_sec: seconds,
@@ -107,8 +82,8 @@ fn everything_that_can_be_seen_of_a_tree_goes_along() {
         println!("SKIP root: devices and owners need root");
         return;
     }
-    let place = Place::new("whole");
-    let (from, to) = (place.dir("from"), place.dir("to"));
+    let place = Place::new();
+    let (from, to) = (place.directory("from"), place.directory("to"));
     let deep = "d".repeat(90);
     fs::create_dir_all(from.join(&deep).join(&deep)).unwrap();
     fs::write(from.join(&deep).join(&deep).join("file"), b"deep").unwrap();
@@ -162,8 +137,8 @@ fn everything_that_can_be_seen_of_a_tree_goes_along() {
 
 #[test]
 fn a_socket_is_told_and_left_out() {
-    let place = Place::new("socket");
-    let from = place.dir("from");
+    let place = Place::new();
+    let from = place.directory("from");
     let _listener = std::os::unix::net::UnixListener::bind(from.join("s")).unwrap();
     let packed = pack(&from, &mut Vec::new(), Kind::Volume).unwrap();
     assert_eq!(
@@ -192,8 +167,8 @@ impl std::io::Write for Shortens {
 
 #[test]
 fn what_becomes_shorter_while_it_is_read_is_told() {
-    let place = Place::new("shorter");
-    let from = place.dir("from");
+    let place = Place::new();
+    let from = place.directory("from");
     fs::write(from.join("a"), vec![1; 1 << 20]).unwrap();
     let told = pack(&from, Shortens(from.join("a"), 0), Kind::Volume).unwrap_err();
     assert!(told.to_string().contains("became shorter"), "{told}");

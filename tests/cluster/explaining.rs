@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, ListParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use std::process::{Command, Output};
+use std::process::Output;
 
 const OBJECTS: &str = "apiVersion: flexdaemonsets.xai/v1alpha1
 kind: FlexDaemonsetTemplate
@@ -33,20 +33,14 @@ spec:
       - {name: b, image: 'registry.k8s.io/pause:3.10', resources: {limits: {cpu: 1m}}}
 ";
 
-/// The program itself, against the world.
 fn holdfast(world: &World, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    command.args(arguments).env("KUBECONFIG", &world.kubeconfig);
-    command.output().unwrap()
+    world.holdfast(arguments).output().unwrap()
 }
 
 fn explained(world: &World, node: &str) -> Value {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    command
-        .args(["explain", "daemonset", "default/explained", "--node", node])
-        .args(["-o", "json"])
-        .env("KUBECONFIG", &world.kubeconfig);
-    serde_json::from_str(&succeed(&mut command)).unwrap()
+    let mut command =
+        world.holdfast(&["explain", "daemonset", "default/explained", "--node", node]);
+    serde_json::from_str(&succeed(command.args(["-o", "json"]))).unwrap()
 }
 
 /// What a pod's containers have, as an explanation tells it: by container and resource, request and limit.

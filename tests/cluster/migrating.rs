@@ -59,6 +59,11 @@ pub(crate) fn name(pod: &Value) -> &str {
     pod["metadata"]["name"].as_str().unwrap()
 }
 
+/// The other one of both nodes.
+pub(crate) fn other(node: &str) -> &'static str {
+    if node == "node1" { "node2" } else { "node1" }
+}
+
 pub(crate) fn node(pod: &Value) -> &str {
     pod["spec"]["nodeName"].as_str().unwrap_or_default()
 }
@@ -108,10 +113,14 @@ pub(crate) async fn ended_within(world: &World, called: &str, seconds: u64) -> V
     .await
 }
 
+/// What its status says under this name.
+pub(crate) fn condition<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    conditions.find(|one| one["type"] == kind)
+}
+
 pub(crate) fn why(status: &Value) -> String {
-    let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-    let found = conditions.iter().find(|one| one["type"] == "Succeeded");
-    found.map_or_else(String::new, |one| one["message"].to_string())
+    condition(status, "Succeeded").map_or_else(String::new, |one| one["message"].to_string())
 }
 
 #[tokio::test]

@@ -104,12 +104,8 @@ async fn has_done(world: &World, (pod, container): (&str, &str)) {
 }
 
 fn preflight(world: &World, words: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    command.args(["preflight", "pod"]).args(words.split(' '));
-    command
-        .env("KUBECONFIG", &world.kubeconfig)
-        .output()
-        .unwrap()
+    let mut command = world.holdfast(&["preflight", "pod"]);
+    command.args(words.split(' ')).output().unwrap()
 }
 
 /// What it tells, and its exit code.

@@ -3,7 +3,7 @@
 
 mod registry;
 
-use crate::migrating::{ended, get, is_ready, migrate, name, node, why};
+use crate::migrating::{ended, get, is_ready, migrate, name, node, other, why};
 use crate::protecting::{protected_on, restarts};
 use crate::world::{World, eventually, text};
 use registry::Registry;
@@ -73,14 +73,6 @@ fn count(world: &World, pod: &Value, container: &str) -> (String, u64) {
     (id.to_owned(), count.parse().unwrap_or_default())
 }
 
-fn other(pod: &Value) -> &'static str {
-    if node(pod) == "node1" {
-        "node2"
-    } else {
-        "node1"
-    }
-}
-
 /// It goes to a node that has none of its images, and counts on there.
 async fn goes(world: &World, called: &str, containers: &[&str]) -> Value {
     let before = the_pod(world, called).await;
@@ -92,7 +84,7 @@ async fn goes(world: &World, called: &str, containers: &[&str]) -> Value {
     let status = ended(world, called).await;
     assert_eq!(status["phase"], "Succeeded", "{status:#}");
     let after = the_pod(world, called).await;
-    assert_eq!(node(&after), other(&before));
+    assert_eq!(node(&after), other(node(&before)));
     for (container, (id, counted)) in containers.iter().zip(counted) {
         let (same, more) = count(world, &after, container);
         assert_eq!(same, id, "{container} is the same process");
@@ -173,9 +165,9 @@ async fn one_container(world: &World, registry: &Registry) {
             .success()
     );
     let pod = the_pod(world, "one").await;
-    assert!(!registry.is_on(world, other(&pod), "one:1"));
+    assert!(!registry.is_on(world, other(node(&pod)), "one:1"));
     let status = goes(world, "one", &["c"]).await;
-    assert!(registry.is_on(world, other(&pod), "one:1"));
+    assert!(registry.is_on(world, other(node(&pod)), "one:1"));
     // Its own kubelet gets it, beside the pod that runs: nobody else does.
     assert_eq!(fetched(world), [""; 0]);
     let findings = status["preflight"]["findings"].as_array().unwrap();
@@ -254,7 +246,7 @@ async fn a_tag_that_moves_for_whoever_asks_again(world: &World, registry: &Regis
     assert!(world.apply(&pod.to_string()).status.success());
     let pod = the_pod(world, "again").await;
     let tag = format!("ctr -n k8s.io images tag localhost/busybox:1 {image}");
-    assert!(world.on_node(other(&pod), &tag).status.success());
+    assert!(world.on_node(other(node(&pod)), &tag).status.success());
     registry.push(world, "again:1", "registry.k8s.io/pause:3.10");
     stays(
         world,

@@ -177,6 +177,13 @@ impl World {
         succeed(make_command(words).env("KUBECONFIG", &self.kubeconfig))
     }
 
+    /// The program itself, against this world.
+    pub(crate) fn holdfast(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        command.args(words).env("KUBECONFIG", &self.kubeconfig);
+        command
+    }
+
     /// A line for kubectl, which must succeed; its words have no spaces in them.
     pub(crate) fn kubectl(&self, line: &str) -> String {
         succeed(&mut self.kubectl_command(line))

@@ -22,7 +22,7 @@ pub(super) struct Place {
 
 /// A mark in half the bytes, for it is kept as long as the shape is. Longer texts than it can tell of are not remembered (`shapes.rs`).
 #[derive(Debug, Clone, Copy)]
-struct Kept {
+pub(super) struct Kept {
     kind: Kind,
     first: u16,
     second: u16,
@@ -43,12 +43,8 @@ pub(super) enum Way<'i> {
     /// Field by field, and what is read is noted.
     New(Vec<Mark>),
     /// As another one before.
-    Known(KnownWay<'i>),
+    Known(std::slice::Iter<'i, Kept>),
 }
-
-/// What is left of a way that is known.
-#[derive(Debug)]
-pub(super) struct KnownWay<'i>(std::slice::Iter<'i, Kept>);
 
 /// A way that was gone.
 #[derive(Debug)]
@@ -110,7 +106,7 @@ impl Tape {
     }
 
     pub(super) fn way(&self) -> Way<'_> {
-        Way::Known(KnownWay(self.marks.iter()))
+        Way::Known(self.marks.iter())
     }
 
     /// How much it takes.
@@ -132,7 +128,7 @@ impl Way<'_> {
     pub(super) fn next(&mut self) -> Option<Mark> {
         match self {
             Self::New(_) => None,
-            Self::Known(KnownWay(marks)) => marks.next().copied().map(Kept::mark),
+            Self::Known(marks) => marks.next().copied().map(Kept::mark),
         }
     }
 

@@ -93,8 +93,8 @@ fn hostile<'a>(out: &'a str, secret: &'a str) -> [(&'static str, Vec<Hostile<'a>
 
 #[test]
 fn nothing_leads_out_of_the_directory() {
-    let place = Place::new("out");
-    let outside = place.dir("outside");
+    let place = Place::new();
+    let outside = place.directory("outside");
     fs::write(outside.join("secret"), b"s").unwrap();
     let (out, secret) = (outside.to_str().unwrap(), outside.join("secret"));
     let secret = secret.to_str().unwrap();
@@ -104,7 +104,7 @@ fn nothing_leads_out_of_the_directory() {
             if kind == Kind::Layer && ["comes twice", "something else"].contains(why) {
                 continue;
             }
-            let to = place.dir(&format!("{kind:?}-{number}"));
+            let to = place.directory(&format!("{kind:?}-{number}"));
             let refused = unpack(&to, &archive(entries)[..], kind, ROOM);
             let said = refused.map_err(|error| error.to_string()).unwrap_err();
             assert!(said.contains(why) || number == 10, "{number}: {said}");
@@ -116,20 +116,28 @@ fn nothing_leads_out_of_the_directory() {
 
 #[test]
 fn numbers_have_bounds_and_a_stream_that_ends_early_is_no_tree() {
-    let place = Place::new("bounds");
+    let place = Place::new();
     let two = archive(&[(b"a", FILE, "", b"xx", NONE), (b"b", FILE, "", b"xx", NONE)]);
     for (entries, bytes, why) in [(1, 9, "more than 1 files"), (9, 3, "more than 3 bytes")] {
-        let to = place.dir(&format!("{entries}-{bytes}"));
+        let to = place.directory(&format!("{entries}-{bytes}"));
         let said = unpack(&to, &two[..], Kind::Volume, Bounds { entries, bytes }).unwrap_err();
         assert!(said.to_string().contains(why), "{said}");
     }
     let long = archive(&[(b"a", FILE, "", &[1; 5000], NONE)]);
-    let to = place.dir("cut");
+    let to = place.directory("cut");
     assert!(unpack(&to, &long[..2000], Kind::Volume, ROOM).is_err());
     let large = vec![0; 65_537];
     let records: &[(&str, &[u8])] = &[("SCHILY.xattr.user.x", &large)];
     let attribute = archive(&[(b"a", FILE, "", b"", records)]);
-    assert!(unpack(&place.dir("attribute"), &attribute[..], Kind::Volume, ROOM).is_err());
+    assert!(
+        unpack(
+            &place.directory("attribute"),
+            &attribute[..],
+            Kind::Volume,
+            ROOM
+        )
+        .is_err()
+    );
 }
 
 proptest! {
@@ -138,8 +146,8 @@ proptest! {
     /// Whatever comes: no panic, and nothing outside.
     #[test]
     fn no_stream_does_harm(flips in prop::collection::vec((0_usize..6000, any::<u8>()), 1..24), cut in 0_usize..9000) {
-        let place = Place::new("fuzz");
-        let (outside, to) = (place.dir("outside"), place.dir("to"));
+        let place = Place::new();
+        let (outside, to) = (place.directory("outside"), place.directory("to"));
         let mut bytes = archive(&[
             (b"d", EntryType::Directory, "", b"", NONE),
             (b"d/a", FILE, "", b"content", &[("mtime", b"5.5"), ("SCHILY.xattr.user.x", b"v")]),

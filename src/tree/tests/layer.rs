@@ -55,8 +55,8 @@ fn a_layer_changes_what_is_beneath_it() {
         println!("SKIP root: whiteouts and trusted attributes need root");
         return;
     }
-    let place = Place::new("layer");
-    let (root, upper) = (place.dir("root"), place.dir("upper"));
+    let place = Place::new();
+    let (root, upper) = (place.directory("root"), place.directory("upper"));
     beneath(&root);
     changes(&upper);
     let unpacked = unpack(&root, &packed(&upper, Kind::Layer)[..], Kind::Layer, ROOM).unwrap();

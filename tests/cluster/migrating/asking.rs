@@ -1,19 +1,15 @@
 //! What users type: `holdfast checkpoint`, `migrate`, and what they look at it with.
 
-use super::{count, name, node};
+use super::{count, name, node, other};
 use crate::world::{World, eventually, text};
 use serde_json::Value;
 use std::future::ready;
-use std::process::{Command, Output};
+use std::process::Output;
 
 /// Asked on a terminal, or by a program that reads the answer.
 fn holdfast(world: &World, words: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
-    let command = command.args(words.split(' '));
-    command
-        .env("KUBECONFIG", &world.kubeconfig)
-        .output()
-        .unwrap()
+    let words: Vec<_> = words.split(' ').collect();
+    world.holdfast(&words).output().unwrap()
 }
 
 /// All that is told of this kind.
@@ -31,11 +27,7 @@ fn named<'a>(told: &'a [Value], called: &str) -> &'a Value {
 }
 
 pub(super) async fn users_ask(world: &World, pod: &Value) {
-    let other = if node(pod) == "node1" {
-        "node2"
-    } else {
-        "node1"
-    };
+    let other = other(node(pod));
     let (pod, counted) = (name(pod), count(world, name(pod)));
 
     let kept = holdfast(world, &format!("checkpoint default/{pod} --name kept"));

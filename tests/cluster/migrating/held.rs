@@ -1,7 +1,7 @@
 //! The Leases of nodes: who moves stands in both, and waits for whoever holds one.
 
 use super::dying::{leads, manager, manager_dies_at};
-use super::{ended, get, migrate, name, node, the_pod, why};
+use super::{ended, get, migrate, name, node, other, the_pod, why};
 use crate::faults::Running;
 use crate::world::{World, eventually, nothing_left};
 use serde_json::{Value, json};
@@ -71,11 +71,7 @@ async fn hold(world: &World, node: &str) -> String {
 
 pub(super) async fn waits_and_goes_on(world: &World) {
     let before = the_pod(world).await;
-    let other = if node(&before) == "node1" {
-        "node2"
-    } else {
-        "node1"
-    };
+    let other = other(node(&before));
     // The only node that it could go to.
     hold(world, other).await;
     migrate(world, "waits", &json!({ "podName": name(&before) }));

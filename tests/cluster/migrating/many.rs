@@ -1,7 +1,7 @@
 //! All pods of a Deployment go elsewhere, each with its own memory, whatever becomes of who leads.
 
 use super::dying::{manager_dies_at, the_next_leads};
-use super::{count, ended, get, is_ready, migrate, name, node, pods};
+use super::{count, ended, get, is_ready, migrate, name, node, other, pods};
 use crate::world::{World, eventually};
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -44,7 +44,6 @@ async fn go(world: &World, point: &str) {
     assert_eq!(after.len(), 2);
     let same: BTreeSet<_> = after.iter().map(|pod| count(world, name(pod)).0).collect();
     assert_eq!(same, ids, "they are the same processes");
-    let other = |one: &str| if one == "node1" { "node2" } else { "node1" };
     let mut swapped: Vec<_> = nodes(&before)
         .iter()
         .map(|one| other(one).to_owned())

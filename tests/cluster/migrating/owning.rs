@@ -4,7 +4,9 @@
 use super::asking;
 use super::dying::{manager_dies_at, the_next_leads};
 use super::held::are_gone;
-use super::{COUNTER, count, ended, get, is_ready, migrate, name, node, pods, why};
+use super::{
+    COUNTER, condition, count, ended, get, is_ready, migrate, name, node, other, pods, why,
+};
 use crate::protecting::protected_on;
 use crate::world::{World, eventually, nothing_left};
 use serde_json::{Value, json};
@@ -57,11 +59,7 @@ async fn its_deployment_may_change_in_every_phase() {
 async fn no_scheduler_takes_the_next(world: &World) {
     let before = two(world).await;
     let (pod, ids) = (name(&before[0]), ids(world, &before));
-    let other = if node(&before[0]) == "node1" {
-        "node2"
-    } else {
-        "node1"
-    };
+    let other = other(node(&before[0]));
     manager_dies_at(world, "migration.hands.lift.before", || {
         migrate(
             world,
@@ -84,10 +82,7 @@ async fn no_scheduler_takes_the_next(world: &World) {
         why(&status).contains("no scheduler had placed"),
         "{status:#}"
     );
-    let after = count_both(world).await;
-    assert_eq!(self::ids(world, &after), ids, "both run on as they were");
-    world.kubectl("delete migration unplaced --timeout=60s");
-    nothing_of_it_is_left(world, "unplaced").await;
+    both_run_on(world, "unplaced", &ids).await;
     drop(next);
 }
 
@@ -134,9 +129,8 @@ async fn the_next_is_not_equal(world: &World) {
     let next = the_next_leads(world).await;
     eventually("it says in what they differ", 40, || {
         let status = get(world, "get migration unlike")["status"].clone();
-        let conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-        let found = conditions.iter().find(|one| one["type"] == "SpecChanged");
-        let said = found.map(|one| (one["status"] == "True", one["message"].to_string()));
+        let said = condition(&status, "SpecChanged")
+            .map(|one| (one["status"] == "True", one["message"].to_string()));
         let is_said = said.is_some_and(|(is_true, why)| is_true && why.contains("resources"));
         ready(is_said.then_some(()))
     })
@@ -144,11 +138,16 @@ async fn the_next_is_not_equal(world: &World) {
     let status = ended(world, "unlike").await;
     assert_eq!(status["phase"], "RolledBack", "{status:#}");
     world.kubectl("delete limitrange later");
-    let after = count_both(world).await;
-    assert_eq!(self::ids(world, &after), ids, "both run on as they were");
-    world.kubectl("delete migration unlike --timeout=60s");
-    nothing_of_it_is_left(world, "unlike").await;
+    both_run_on(world, "unlike", &ids).await;
     drop(next);
+}
+
+/// Both pods are as they were, and nothing is left of the move.
+async fn both_run_on(world: &World, called: &str, before: &BTreeSet<String>) {
+    let after = count_both(world).await;
+    assert_eq!(ids(world, &after), *before, "both run on as they were");
+    world.kubectl(&format!("delete migration {called} --timeout=60s"));
+    nothing_of_it_is_left(world, called).await;
 }
 
 /// Two pods that count.

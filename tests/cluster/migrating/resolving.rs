@@ -3,7 +3,7 @@
 
 mod booting;
 
-use super::{COUNTER, count, get, migrate, name, node, the_pod};
+use super::{COUNTER, count, get, migrate, name, node, other, the_pod};
 use crate::protecting::protected;
 use crate::world::{World, eventually, text};
 use serde_json::{Value, json};
@@ -32,11 +32,7 @@ async fn a_pod_whose_target_is_off_runs_on_by_the_word_of_whoever_may_say_so() {
     .await;
     let (id, counted) = count(&world, name(&before));
     nothing_is_held(&world, "before it moves");
-    let target = if node(&before) == "node1" {
-        "node2"
-    } else {
-        "node1"
-    };
+    let target = other(node(&before));
     loses_power_after_the_release(&world, &before, target, MOVE).await;
     is_undecided(&world, target, MOVE).await;
     is_held(&world, &before);
