@@ -76,9 +76,17 @@ fn terms(world: &World) -> u64 {
     said.trim().parse().unwrap_or_default()
 }
 
+/// Since when a manager runs, if it does.
+fn runs_since(world: &World, pod: &str) -> String {
+    world.kubectl(&format!(
+        "get pod {pod} -n holdfast-system --ignore-not-found -o jsonpath={{.status.containerStatuses[0].state.running.startedAt}}"
+    ))
+}
+
 /// An installed one may be quicker: then it is to lead no more, and all try again. Where the dead led under the same name, it is not over
 /// before another term has begun.
 async fn leads_anew(world: &World, manager: &mut Running, identity: &str, before: Option<u64>) {
+    let mut former = None;
     eventually(&format!("{identity} leads"), 60, || {
         let holder = world
             .kubectl("get lease holdfast -n holdfast-system -o jsonpath={.spec.holderIdentity}");
@@ -88,11 +96,19 @@ async fn leads_anew(world: &World, manager: &mut Running, identity: &str, before
             return ready(Some(()));
         }
         if holder.starts_with("holdfast-") {
+            former = Some((runs_since(world, &holder), holder));
             free_lease(world);
         }
         ready(None)
     })
     .await;
+    // It ends when it notices, and works until then: some seconds.
+    if let Some((since, pod)) = former {
+        eventually(&format!("{pod} leads no more"), 30, || {
+            ready((runs_since(world, &pod) != since).then_some(()))
+        })
+        .await;
+    }
 }
 
 /// A leader that dies at a point, for which something is asked of it.
