@@ -124,6 +124,10 @@ async fn a_byte_that_is_spoilt_on_the_way_or_on_the_disk_is_sent_again() {
     let mut bytes = std::fs::read(&spoilt).unwrap();
     bytes[1_234_567] ^= 1;
     std::fs::write(&spoilt, bytes).unwrap();
+    // A file system's clock may stand still from one write to the next.
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+    let file = std::fs::File::options().write(true).open(&spoilt).unwrap();
+    file.set_modified(later).unwrap();
     let truncated = lab.target("ns/u1/g.incoming/volumes/cache.tar");
     std::fs::File::options()
         .write(true)
