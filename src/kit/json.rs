@@ -15,7 +15,7 @@ pub use shapes::Shapes;
 use block::BLOCK;
 use index::Index;
 use std::borrow::Cow;
-use tape::{Mark, Place, Way};
+use tape::{Mark, Way, short};
 
 /// Longer lists are not read quickly.
 const LONGEST_LIST: usize = 1000;
@@ -29,8 +29,6 @@ pub struct Cursor<'a, 'i> {
     /// How many brackets are before it.
     bracket: usize,
     way: Way<'i>,
-    /// Behind the last field that nobody reads.
-    unread: usize,
 }
 
 /// What can be read quickly.
@@ -50,7 +48,7 @@ pub fn quick<'a, T: Quick<'a>>(text: &'a [u8], shapes: &Shapes) -> Option<T> {
     let mut cursor = Cursor::new(text, &index, Way::New(Vec::new()));
     let read = T::quick(&mut cursor)?;
     if let Way::New(marks) = cursor.way {
-        shapes.learn::<T>(text, index, &marks);
+        shapes.learn::<T>(text, index, marks);
     }
     Some(read)
 }
@@ -70,21 +68,7 @@ impl<'a, 'i> Cursor<'a, 'i> {
             at: 0,
             bracket: 0,
             way,
-            unread: usize::MAX,
         }
-    }
-
-    fn place(&self) -> Option<Place> {
-        Some(Place {
-            at: u32::try_from(self.at).ok()?,
-            bracket: u32::try_from(self.bracket).ok()?,
-        })
-    }
-
-    fn go_to(&mut self, place: Place) -> Option<()> {
-        self.at = usize::try_from(place.at).ok()?;
-        self.bracket = usize::try_from(place.bracket).ok()?;
-        Some(())
     }
 
     fn byte(&self) -> Option<u8> {
@@ -118,96 +102,112 @@ impl<'a, 'i> Cursor<'a, 'i> {
         is_closed
     }
 
-    /// Reads an object: each of its fields is handed over by its key, at its value, which has to be read or passed. Which of them are
-    /// read must hang on the keys alone.
-    pub fn fields(&mut self, field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>) -> Option<()> {
+    /// Reads an object; whether anything is in it. Each field with one of these keys is handed over, at its value, by the number of its
+    /// key; all others are passed.
+    pub fn fields(
+        &mut self,
+        keys: &[&[u8]],
+        mut field: impl FnMut(&mut Self, usize) -> Option<()>,
+    ) -> Option<bool> {
         if self.byte() != Some(b'{') {
             return None;
         }
-        if self.way.is_known() {
-            return self.known_fields(field);
+        if !self.way.is_known() {
+            return self.new_fields(keys, field);
         }
-        self.new_fields(field)?;
-        self.way.note(Mark::End(self.place()?));
-        Some(())
+        loop {
+            match self.way.next()? {
+                Mark::Field { number, at } => {
+                    self.at = usize::from(at);
+                    field(self, usize::from(number))?;
+                }
+                Mark::End { is_empty, at } => {
+                    self.at = usize::from(at);
+                    return Some(!is_empty);
+                }
+                Mark::Text { .. } | Mark::Array { .. } => return None,
+            }
+        }
     }
 
     fn new_fields(
         &mut self,
-        mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>,
-    ) -> Option<()> {
-        if !self.enters() {
-            return Some(());
-        }
-        // An empty object whose brackets are in two blocks.
-        if self.byte() == Some(b'}') {
-            self.closes(b'}');
-            return Some(());
-        }
-        loop {
-            let noted = self.way.length();
-            self.way.note(Mark::Field(self.place()?));
-            let key = self.plain()?;
-            self.pass(1);
-            field(self, key)?;
-            if self.unread == self.at {
-                self.way.back_to(noted);
+        keys: &[&[u8]],
+        mut field: impl FnMut(&mut Self, usize) -> Option<()>,
+    ) -> Option<bool> {
+        let is_empty = self.is_empty(b'}');
+        let mut is_over = is_empty;
+        while !is_over {
+            let key = self.key()?;
+            match keys.iter().position(|known| *known == key) {
+                Some(number) => {
+                    let at = short(self.at);
+                    self.way.note(Mark::Field {
+                        number: number.try_into().ok()?,
+                        at,
+                    });
+                    field(self, number)?;
+                }
+                // Keys have to be text, even if nobody reads them.
+                None if self.index.is_ascii || key.is_ascii() => self.skip()?,
+                None => return None,
             }
-            if self.closes(b'}') {
-                return Some(());
-            }
+            is_over = self.closes(b'}');
         }
-    }
-
-    fn known_fields(
-        &mut self,
-        mut field: impl FnMut(&mut Self, &'a [u8]) -> Option<()>,
-    ) -> Option<()> {
-        loop {
-            match self.way.next()? {
-                Mark::End(place) => return self.go_to(place),
-                Mark::Field(place) => self.go_to(place)?,
-                Mark::Text { .. } | Mark::Array { .. } => return None,
-            }
-            let key = self.plain()?;
-            self.pass(1);
-            field(self, key)?;
-        }
-    }
-
-    /// Whether something is in the array here; past the bracket that opens it.
-    fn enters_array(&mut self) -> Option<bool> {
-        if !self.way.is_known() {
-            let is_empty = !self.enters();
-            self.way.note(Mark::Array { is_empty });
-            return Some(!is_empty);
-        }
-        let Mark::Array { is_empty } = self.way.next()? else {
-            return None;
-        };
-        self.pass(if is_empty { 2 } else { 1 });
-        self.bracket = self.bracket.wrapping_add(usize::from(!is_empty));
+        let at = short(self.at);
+        self.way.note(Mark::End { is_empty, at });
         Some(!is_empty)
     }
 
-    /// Reads an array: `item` has to read or pass each of its values.
-    pub fn items(&mut self, mut item: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+    /// The letters of the key here; past its colon.
+    fn key(&mut self) -> Option<&'a [u8]> {
+        let end = self.end_of_plain()?;
+        let key = self.text.get(self.at.wrapping_add(1)..end)?;
+        self.at = end.wrapping_add(2);
+        Some(key)
+    }
+
+    /// Past the bracket that opens, and of the one that closes where nothing is between them.
+    fn is_empty(&mut self, closing: u8) -> bool {
+        // Where the brackets are in two blocks, they were noted.
+        !self.enters() || (self.byte() == Some(closing) && self.closes(closing))
+    }
+
+    /// Reads an array.
+    fn list<T: Quick<'a>>(&mut self) -> Option<Vec<T>> {
         if self.byte() != Some(b'[') {
             return None;
         }
-        if !self.enters_array()? {
-            return Some(());
+        if !self.way.is_known() {
+            return self.new_list();
         }
-        if self.byte() == Some(b']') {
-            self.closes(b']');
-            return Some(());
+        let Mark::Array { items } = self.way.next()? else {
+            return None;
+        };
+        let mut all = Vec::with_capacity(usize::from(items));
+        self.pass(1);
+        for _ in 0..items {
+            all.push(T::quick(self)?);
+            self.pass(1);
         }
-        loop {
-            item(self)?;
-            if self.closes(b']') {
-                return Some(());
+        self.pass(usize::from(items == 0));
+        Some(all)
+    }
+
+    fn new_list<T: Quick<'a>>(&mut self) -> Option<Vec<T>> {
+        let noted = self.way.note(Mark::Array { items: 0 });
+        let mut all = Vec::new();
+        let mut is_over = self.is_empty(b']');
+        while !is_over {
+            // Longer ones have bounds of their own, which are not known here.
+            if all.len() >= LONGEST_LIST {
+                return None;
             }
+            all.push(T::quick(self)?);
+            is_over = self.closes(b']');
         }
+        self.way.counts(noted, all.len());
+        Some(all)
     }
 
     /// Passes a value, whatever it is.
@@ -258,53 +258,25 @@ impl<'a, 'i> Cursor<'a, 'i> {
     }
 
     /// Where the string here ends, if all of it is written as it is.
-    fn end_of_plain(&mut self) -> Option<usize> {
-        if self.way.is_known() {
-            let Mark::Text { at, end } = self.way.next()? else {
-                return None;
-            };
-            let is_here = usize::try_from(at) == Ok(self.at);
-            return usize::try_from(end).ok().filter(|_| is_here);
-        }
+    fn end_of_plain(&self) -> Option<usize> {
         let end = self.stop()?;
-        let at = u32::try_from(self.at).ok()?;
-        let mark = Mark::Text {
-            at,
-            end: u32::try_from(end).ok()?,
-        };
-        self.way.note(mark);
-        (self.text.get(end) == Some(&b'"')).then_some(end)
+        (self.byte() == Some(b'"') && self.text.get(end) == Some(&b'"')).then_some(end)
     }
 
     /// The bytes of a string that are written as they are.
     fn plain(&mut self) -> Option<&'a [u8]> {
-        if self.byte() != Some(b'"') {
+        let end = if !self.way.is_known() {
+            let end = self.end_of_plain()?;
+            self.way.note(Mark::Text { end: short(end) });
+            end
+        } else if let (Some(b'"'), Mark::Text { end }) = (self.byte(), self.way.next()?) {
+            usize::from(end)
+        } else {
             return None;
-        }
-        let end = self.end_of_plain()?;
+        };
         let plain = self.text.get(self.at.wrapping_add(1)..end)?;
         self.at = end.wrapping_add(1);
         Some(plain)
-    }
-
-    /// Passes a field that nobody reads, and whose being there means nothing: nobody may be asked about it again.
-    pub fn unread(&mut self, key: &[u8]) -> Option<()> {
-        self.passed(key)?;
-        self.unread = self.at;
-        Some(())
-    }
-
-    /// Passes a field that nobody reads.
-    pub fn passed(&mut self, key: &[u8]) -> Option<()> {
-        // Keys have to be text, even if nobody reads them.
-        if !(self.index.is_ascii || key.is_ascii()) {
-            return None;
-        }
-        if self.way.is_known() {
-            // Whatever follows says where it is.
-            return Some(());
-        }
-        self.skip()
     }
 }
 
@@ -338,16 +310,7 @@ impl<'a, T: Quick<'a>> Quick<'a> for Option<T> {
 
 impl<'a, T: Quick<'a>> Quick<'a> for Vec<T> {
     fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
-        let mut all = Self::new();
-        json.items(|json| {
-            // Longer ones have bounds of their own, which are not known here.
-            if all.len() >= LONGEST_LIST {
-                return None;
-            }
-            all.push(T::quick(json)?);
-            Some(())
-        })?;
-        Some(all)
+        json.list()
     }
 }
 
@@ -385,9 +348,12 @@ macro_rules! quick_fields {
         impl<'a> $crate::kit::json::Quick<'a> for $type<'a> {
             fn quick(json: &mut $crate::kit::json::Cursor<'a, '_>) -> Option<Self> {
                 $(let mut $field = None;)+
-                json.fields(|json, key| match key {
-                    $($key => $crate::kit::json::once(&mut $field, json),)+
-                    _ => json.unread(key),
+                json.fields(&[$($key),+], |json, number| {
+                    let mut numbers = 0_usize..;
+                    $(if numbers.next() == Some(number) {
+                        return $crate::kit::json::once(&mut $field, json);
+                    })+
+                    None
                 })?;
                 Some(Self { $($field: $field.unwrap_or_default()),+ })
             }

@@ -57,17 +57,14 @@ impl Shapes {
     }
 
     /// Remembers the shape of a text, and the way of this reader through it, if it is worth it.
-    pub(super) fn learn<T>(&self, text: &[u8], index: Index, way: &[Mark]) {
+    pub(super) fn learn<T>(&self, text: &[u8], index: Index, way: Vec<Mark>) {
         if text.len() > LONGEST || !self.is_worth_it() {
             return;
         }
-        let Some(tape) = Tape::of::<T>(way) else {
-            return;
-        };
         let shape = Arc::new(Shape {
             text: text.into(),
             index: index.of_a_known_way(),
-            tape,
+            tape: Tape::of::<T>(way),
         });
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         known.add(shape);

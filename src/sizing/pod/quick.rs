@@ -2,6 +2,7 @@
 
 use crate::kit::json::{Cursor, Quick, quick_fields};
 use crate::kit::names;
+use crate::sizing::amounts::{Each, Resource};
 use crate::sizing::pod::{
     Affinity, Annotations, Container, MatchField, Metadata, NodeAffinity, NodeSelector, Owner, Pod,
     PodLabels, ResourceList, Resources, SelectorTerm, Spec, Written,
@@ -44,10 +45,7 @@ quick_fields!(PodLabels { b"pod-template-generation" => generation });
 impl<'a> Quick<'a> for Annotations<'a> {
     fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
         let mut found = Self::default();
-        json.fields(|json, key| {
-            if key != names::SHARE_ANNOTATION.as_bytes() {
-                return json.unread(key);
-            }
+        json.fields(&[names::SHARE_ANNOTATION.as_bytes()], |json, _share| {
             // A map and no object of ours: of two with one name, the last one counts.
             found.share = Some(Cow::quick(json)?);
             Some(())
@@ -58,19 +56,16 @@ impl<'a> Quick<'a> for Annotations<'a> {
 
 impl<'a> Quick<'a> for ResourceList<'a> {
     fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
-        let mut list = Self::default();
-        json.fields(|json, key| {
-            list.says_something = true;
-            let amount = match key {
-                b"cpu" => &mut list.amounts.cpu,
-                b"memory" => &mut list.amounts.memory,
-                b"ephemeral-storage" => &mut list.amounts.storage,
-                // That it is there says something.
-                _ => return json.passed(key),
-            };
-            *amount = Some(Written::Text(Cow::quick(json)?));
+        let mut amounts = Each::default();
+        let keys = Resource::ALL.map(|resource| resource.key().as_bytes());
+        let says_something = json.fields(&keys, |json, number| {
+            let resource = *Resource::ALL.get(number)?;
+            *amounts.of_mut(resource) = Some(Written::Text(Cow::quick(json)?));
             Some(())
         })?;
-        Some(list)
+        Some(Self {
+            amounts,
+            says_something,
+        })
     }
 }

@@ -6,11 +6,11 @@ use crate::webhook::review::{Request, Review};
 impl<'a, T: Quick<'a>> Quick<'a> for Review<'a, T> {
     fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
         let (mut api_version, mut kind, mut request) = (None, None, None);
-        json.fields(|json, key| match key {
-            b"apiVersion" => once(&mut api_version, json),
-            b"kind" => once(&mut kind, json),
-            b"request" => once(&mut request, json),
-            _ => json.unread(key),
+        let keys: [&[u8]; 3] = [b"apiVersion", b"kind", b"request"];
+        json.fields(&keys, |json, number| match number {
+            0 => once(&mut api_version, json),
+            1 => once(&mut kind, json),
+            _ => once(&mut request, json),
         })?;
         Some(Self {
             api_version: api_version.unwrap_or_default(),
@@ -20,19 +20,28 @@ impl<'a, T: Quick<'a>> Quick<'a> for Review<'a, T> {
     }
 }
 
+const KEYS_OF_REQUEST: [&[u8]; 7] = [
+    b"uid",
+    b"operation",
+    b"namespace",
+    b"name",
+    b"dryRun",
+    b"object",
+    b"oldObject",
+];
+
 impl<'a, T: Quick<'a>> Quick<'a> for Request<'a, T> {
     fn quick(json: &mut Cursor<'a, '_>) -> Option<Self> {
         let (mut uid, mut operation, mut namespace, mut name) = (None, None, None, None);
         let (mut dry_run, mut object, mut old_object) = (None, None, None);
-        json.fields(|json, key| match key {
-            b"uid" => once(&mut uid, json),
-            b"operation" => once(&mut operation, json),
-            b"namespace" => once(&mut namespace, json),
-            b"name" => once(&mut name, json),
-            b"dryRun" => once(&mut dry_run, json),
-            b"object" => once(&mut object, json),
-            b"oldObject" => once(&mut old_object, json),
-            _ => json.unread(key),
+        json.fields(&KEYS_OF_REQUEST, |json, number| match number {
+            0 => once(&mut uid, json),
+            1 => once(&mut operation, json),
+            2 => once(&mut namespace, json),
+            3 => once(&mut name, json),
+            4 => once(&mut dry_run, json),
+            5 => once(&mut object, json),
+            _ => once(&mut old_object, json),
         })?;
         Some(Self {
             uid: uid?,
