@@ -159,7 +159,7 @@ impl Explanation {
         if judged.left.is_some() {
             self.reason = judged.answer.warnings.first().cloned();
         } else {
-            self.share = judged.answer.audit.values().next().map(|line| {
+            self.share = judged.answer.audit.first().map(|(_, line)| {
                 let said = line.split_once(": ").map_or(&**line, |(_, said)| said);
                 said.to_owned()
             });

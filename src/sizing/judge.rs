@@ -14,7 +14,6 @@ use crate::sizing::recipe::Recipe;
 use crate::sizing::share::Inputs;
 use crate::sizing::view::{Claim, DaemonSetView, LimitRangeView, NodeView, TemplateView};
 use crate::webhook::review::Answer;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What is known of an object.
@@ -141,7 +140,7 @@ fn left(reason: &Left) -> Judged {
     Judged {
         answer: Answer {
             warnings: vec![reason.sentence()],
-            audit: BTreeMap::from([(AUDIT_KEY, format!("unchanged: {}", reason.reason()))]),
+            audit: vec![(AUDIT_KEY, format!("unchanged: {}", reason.reason()))],
             ..Answer::default()
         },
         verdict: "left",
@@ -160,7 +159,7 @@ fn given(sized: Sized) -> Judged {
     Judged {
         answer: Answer {
             warnings: warnings.map(Note::to_string).collect(),
-            audit: BTreeMap::from([(AUDIT_KEY, [verdict, ": ", &sized.summary].concat())]),
+            audit: vec![(AUDIT_KEY, [verdict, ": ", &sized.summary].concat())],
             patch: sized.patch,
             refusal: None,
         },

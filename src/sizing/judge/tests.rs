@@ -200,8 +200,8 @@ fn fx_09_a_template_that_is_missing_or_unusable_leaves_the_pod_alone_and_says_so
             judged.answer.warnings
         );
         assert_eq!(
-            judged.answer.audit["sizing"],
-            format!("unchanged: {reason}")
+            judged.answer.audit,
+            [("sizing", format!("unchanged: {reason}"))]
         );
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::kit::json::escaped;
 use crate::webhook::review::base64;
-use std::collections::BTreeMap;
 
 /// How every answer begins.
 const HEAD: &str =
@@ -22,7 +21,7 @@ pub struct Answer {
     /// Sentences for whoever sent the request.
     pub warnings: Vec<String>,
     /// For the audit log; the API server puts the webhook's name before each key.
-    pub audit: BTreeMap<&'static str, String>,
+    pub audit: Vec<(&'static str, String)>,
     /// JSON Patch operations, as the text of a JSON array.
     pub patch: Option<String>,
 }
@@ -110,7 +109,7 @@ mod tests {
         let answer = Answer {
             patch: Some("[]".into()),
             warnings: vec!["look".into()],
-            audit: BTreeMap::from([("sizing", "sized".into())]),
+            audit: vec![("sizing", "sized".into())],
             refusal: None,
         };
         let expected = json!({ "apiVersion": API_VERSION, "kind": KIND, "response": {
