@@ -9,21 +9,30 @@ use crate::kit::quantity::Quantity;
 use crate::sizing::amounts::{Amounts, Resource};
 use crate::sizing::desire::{Desired, Slot, Wanted};
 use crate::sizing::pod::{Annotations, Container, Pod};
+use std::fmt::Write;
 
 /// The operations as the text of a JSON array; none where the pod has all of it already.
 pub(crate) fn patch(pod: &Pod, slots: &[Slot], desired: &Desired, summary: &str) -> Option<String> {
     let mut operations = Operations::default();
     let wanted = slots.iter().zip(&desired.containers);
     for ((list, at, container), (slot, wanted)) in pod.containers().zip(wanted) {
-        resize(&mut operations, (list, at), container, slot, wanted);
+        let place = Place { list, at };
+        resize(&mut operations, place, container, slot, wanted);
     }
     annotate(&mut operations, pod.metadata.annotations.as_ref(), summary);
     operations.finish()
 }
 
+/// A container's place in the pod.
+#[derive(Clone, Copy)]
+struct Place {
+    list: &'static str,
+    at: usize,
+}
+
 fn resize(
     operations: &mut Operations,
-    (list, at): (&str, usize),
+    place: Place,
     container: &Container,
     slot: &Slot,
     wanted: &Wanted,
@@ -33,10 +42,9 @@ fn resize(
         differs(requests, &slot.requests),
         differs(limits, &slot.limits),
     );
-    let place = ["/spec/", list, "/", &at.to_string(), "/resources"].concat();
     let Some(resources) = &container.resources else {
         if changes != (false, false) {
-            operations.add(&[&place], |text| {
+            operations.resize(place, &[], |text| {
                 text.push('{');
                 text.push_str("\"requests\":");
                 write_amounts(text, requests);
@@ -60,12 +68,12 @@ fn resize(
     ];
     for (name, wanted, now, is_there) in lists {
         if !is_there && differs(wanted, now) {
-            operations.add(&[&place, "/", name], |text| write_amounts(text, wanted));
+            operations.resize(place, &["/", name], |text| write_amounts(text, wanted));
         }
         for resource in Resource::ALL.into_iter().filter(|_| is_there) {
             let amount = *wanted.of(resource);
             if let Some(amount) = amount.filter(|_| amount != *now.of(resource)) {
-                operations.add(&[&place, "/", name, "/", resource.key()], |text| {
+                operations.resize(place, &["/", name, "/", resource.key()], |text| {
                     write_amount(text, resource, amount);
                 });
             }
@@ -105,12 +113,30 @@ struct Operations(String);
 impl Operations {
     /// `path`: in pieces.
     fn add(&mut self, path: &[&str], value: impl FnOnce(&mut String)) {
+        self.begin();
+        self.end(path, value);
+    }
+
+    /// `path`: in pieces, below the resources of a container.
+    fn resize(&mut self, place: Place, path: &[&str], value: impl FnOnce(&mut String)) {
+        self.begin();
+        let Place { list, at } = place;
+        // A text takes all that is written.
+        let _written = write!(self.0, "/spec/{list}/{at}/resources");
+        self.end(path, value);
+    }
+
+    fn begin(&mut self) {
         let text = &mut self.0;
         if text.is_empty() {
             text.reserve(1024);
         }
         text.push(if text.is_empty() { '[' } else { ',' });
         text.push_str(r#"{"op":"add","path":""#);
+    }
+
+    fn end(&mut self, path: &[&str], value: impl FnOnce(&mut String)) {
+        let text = &mut self.0;
         for piece in path {
             text.push_str(piece);
         }
