@@ -109,8 +109,8 @@ impl Exchange {
         self.bounds.small
     }
 
-    /// Answers a review for this path, if it can be answered at once. Otherwise nothing was counted, and it has to be asked again by
-    /// `answer`, which refuses what is to be refused.
+    /// Answers a review for this path, if it can be answered at once; it is under way until whoever sends the answer says that the
+    /// seat rests. Otherwise nothing was counted, and it has to be asked again by `answer`, which refuses what is to be refused.
     pub(super) fn at_once(&self, seat: &Seat, path: &str, body: &[u8]) -> Option<Answered> {
         let route = self.serving(path)?;
         let _turn = self.turn().ok()?;
@@ -121,10 +121,10 @@ impl Exchange {
             seat.begins(Doing::Head, arrived);
             return None;
         };
-        let (at, is_last) = self.done(seat, route, &reply, arrived);
+        let at = done(route, &reply, arrived);
         Some(Answered {
             body: reply.body,
-            is_last,
+            is_last: self.is_last(seat, at),
             at,
         })
     }
@@ -138,7 +138,7 @@ impl Exchange {
         seat.begins(Doing::Body, arrived);
         let (mut response, is_last) = match self.review(seat, request, arrived).await {
             Ok((route, reply)) => {
-                let (_now, is_last) = self.done(seat, route, &reply, arrived);
+                let is_last = self.rests(seat, done(route, &reply, arrived));
                 let mut response = Response::new(Full::from(reply.body));
                 response.headers_mut().insert(CONTENT_TYPE, JSON);
                 (response, is_last)
@@ -154,17 +154,13 @@ impl Exchange {
         response
     }
 
-    /// A review is answered: when, and whether its connection ends with it.
-    fn done(&self, seat: &Seat, route: &Route, reply: &Reply, arrived: Instant) -> (Instant, bool) {
-        let now = Instant::now();
-        let took = now.saturating_duration_since(arrived);
-        route.metrics.answered(reply.verdict, took);
-        (now, self.rests(seat, now))
-    }
-
     /// Nothing is under way on this connection any more; whether it ends.
     fn rests(&self, seat: &Seat, now: Instant) -> bool {
         seat.begins(Doing::Rest, now);
+        self.is_last(seat, now)
+    }
+
+    fn is_last(&self, seat: &Seat, now: Instant) -> bool {
         self.is_leaving.load(Ordering::Relaxed) || seat.is_old(now)
     }
 
@@ -270,6 +266,14 @@ impl Exchange {
         }
         response
     }
+}
+
+/// A review is answered: when.
+fn done(route: &Route, reply: &Reply, arrived: Instant) -> Instant {
+    let now = Instant::now();
+    let took = now.saturating_duration_since(arrived);
+    route.metrics.answered(reply.verdict, took);
+    now
 }
 
 struct Turn<'a>(&'a AtomicUsize);

@@ -5,7 +5,7 @@
 //! hyper has the connection from then on. So nothing is refused here, and nothing is waited for but the rest of a request.
 
 use crate::process::clock;
-use crate::webhook::connections::Seat;
+use crate::webhook::connections::{Doing, Seat};
 use crate::webhook::exchange::Exchange;
 use bytes::{Buf, BytesMut};
 use httparse::{Header, Request, Status};
@@ -18,6 +18,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::task::yield_now;
 use tokio::time::{Instant, timeout};
 
 /// More headers than an API server sends.
@@ -107,8 +108,8 @@ fn body_length(headers: &[Header]) -> Option<usize> {
 
 /// What follows what came.
 enum Step {
-    /// A whole answer; whether it is the connection's last.
-    Answer(Vec<u8>, bool),
+    /// A whole answer; whether it is the connection's last; since when it is there.
+    Answer(Vec<u8>, bool, Instant),
     Head,
     /// A head has come, of a request that is so long.
     Body(usize),
@@ -136,7 +137,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Usual<'_, S> {
                     Ok(step) => step?,
                     Err(_elapsed) => Step::Other,
                 },
-                Step::Answer(answer, is_last) => {
+                Step::Answer(answer, is_last, since) => {
+                    // Whoever else has a request here is looked at first: reviews follow one another while what they read is at hand,
+                    // answers go out together, and a client that waits for several wakes once. Meanwhile the connection may not be
+                    // closed; how long the client then takes to read is its own time.
+                    yield_now().await;
+                    self.seat.begins(Doing::Rest, since);
                     self.stream.write_all(&answer).await?;
                     self.stream.flush().await?;
                     if is_last {
@@ -230,7 +236,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Usual<'_, S> {
         match self.exchange.at_once(self.seat, path, body) {
             Some(answered) => {
                 let answer = written(&answered.body, answered.is_last, answered.at);
-                (Step::Answer(answer, answered.is_last), length)
+                let step = Step::Answer(answer, answered.is_last, answered.at);
+                (step, length)
             }
             None => (Step::Other, 0),
         }

@@ -1,7 +1,6 @@
 use super::*;
 use crate::process::telemetry::Telemetry;
 use crate::webhook::body::Bounds;
-use crate::webhook::connections::Doing;
 use crate::webhook::connections::{Connections, Patience, Taken};
 use crate::webhook::endpoint::{Endpoint, Reply};
 use crate::webhook::review::Malformed;
@@ -11,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt, DuplexStream, duplex};
 
@@ -220,6 +220,23 @@ async fn after_the_last_answer_nothing_is_read() {
     let (answered, left) = world.answers(&[both.as_bytes()]).await;
     assert!(answered.contains("now one") && !answered.contains("now two"));
     assert_eq!(left, None);
+}
+
+#[tokio::test]
+async fn a_connection_rests_when_its_answer_goes_out_whether_or_not_it_is_read() {
+    let world = world();
+    let asked = request("now");
+    // It holds an answer, and not two.
+    let (mut client, mut server) = duplex(asked.len());
+    let seat = world.taken.seat();
+    let mut serving = pin!(world.serve(&mut server));
+    for _ in 0..2 {
+        client.write_all(asked.as_bytes()).await.unwrap();
+        assert!(futures::poll!(&mut serving).is_pending());
+        assert_eq!(seat.state().0, Doing::Review);
+        assert!(futures::poll!(&mut serving).is_pending());
+        assert_eq!(seat.state().0, Doing::Rest);
+    }
 }
 
 #[tokio::test]
