@@ -1,14 +1,14 @@
 //! Who is connected to the webhook server, what each connection is doing, and since when.
 //!
 //! An API server is one address with many connections, so no address has a share of its own. Instead, when all seats are taken, the
-//! connection that has rested longest gives its seat up; one that never asked anything goes before one that did. So a crowd that
-//! connects and says nothing only drives out itself. A connection whose review is under way is never closed.
+//! first of those that came and never asked anything gives its seat up; where all have asked, the one that has rested longest. So a crowd
+//! that connects and says nothing only drives out itself. A connection whose review is under way is never closed.
 //!
 //! The limits on time are kept by one look round ([`Connections::sweep`]), not by a timer for each connection: a request costs a few
 //! stores of a number.
 
 use crate::process::telemetry::WebhookMetrics;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -86,6 +86,11 @@ impl Seat {
         now.saturating_duration_since(self.epoch) > self.retires
     }
 
+    /// It never asked anything.
+    fn is_silent(&self) -> bool {
+        !self.has_asked.load(Ordering::Relaxed)
+    }
+
     /// What is being done, and since when, from the epoch on.
     pub(super) fn state(&self) -> (Doing, Duration) {
         let word = self.state.load(Ordering::Relaxed);
@@ -99,7 +104,41 @@ pub(super) struct Connections {
     patience: Patience,
     metrics: WebhookMetrics,
     number: AtomicU64,
-    seats: Mutex<HashMap<u64, Arc<Seat>>>,
+    seats: Mutex<Seats>,
+}
+
+/// Everybody who is connected.
+#[derive(Default)]
+struct Seats {
+    all: HashMap<u64, Arc<Seat>>,
+    /// Those that never asked, in the order in which they came; and some that did, or have gone. A crowd is not looked through for each
+    /// newcomer: that would take longer than a review.
+    silent: VecDeque<u64>,
+}
+
+impl Seats {
+    fn take(&mut self, number: u64, seat: Arc<Seat>, most: usize) {
+        self.all.insert(number, seat);
+        self.silent.push_back(number);
+        if self.silent.len() > most.saturating_mul(2) {
+            let Self { all, silent } = self;
+            silent.retain(|number| all.get(number).is_some_and(|seat| seat.is_silent()));
+        }
+    }
+
+    /// Who gives up the seat: of those that never asked the first that came, else whoever rested longest.
+    fn next_to_go(&mut self) -> Option<(u64, Arc<Seat>)> {
+        while let Some(number) = self.silent.pop_front() {
+            let seat = self.all.get(&number);
+            if let Some(seat) = seat.filter(|seat| seat.is_silent() && seat.task.get().is_some()) {
+                return Some((number, Arc::clone(seat)));
+            }
+        }
+        let all = self.all.iter();
+        all.filter(|(_, seat)| seat.task.get().is_some() && seat.state().0 != Doing::Review)
+            .min_by_key(|(number, seat)| (seat.state().1, **number))
+            .map(|(number, seat)| (*number, Arc::clone(seat)))
+    }
 }
 
 impl Connections {
@@ -113,12 +152,12 @@ impl Connections {
         }
     }
 
-    fn seats(&self) -> MutexGuard<'_, HashMap<u64, Arc<Seat>>> {
+    fn seats(&self) -> MutexGuard<'_, Seats> {
         self.seats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn count(&self) -> usize {
-        self.seats().len()
+        self.seats().all.len()
     }
 
     /// Whether the next connection takes somebody's seat.
@@ -129,8 +168,8 @@ impl Connections {
     /// A seat for a new connection: a free one, or that of whoever rested longest. None when every connection has a review under way.
     pub(super) fn take(self: &Arc<Self>, now: Instant) -> Option<Taken> {
         let mut seats = self.seats();
-        if seats.len() >= self.patience.most {
-            let (number, seat) = longest_resting(&seats)?;
+        if seats.all.len() >= self.patience.most {
+            let (number, seat) = seats.next_to_go()?;
             self.close(&mut seats, number, &seat, "crowded_out");
         }
         let number = self.number.fetch_add(1, Ordering::Relaxed);
@@ -152,8 +191,8 @@ impl Connections {
             task: OnceLock::new(),
         });
         seat.begins(Doing::Handshake, now);
-        seats.insert(number, Arc::clone(&seat));
-        self.metrics.connected(seats.len());
+        seats.take(number, Arc::clone(&seat), self.patience.most);
+        self.metrics.connected(seats.all.len());
         Some(Taken {
             connections: Arc::clone(self),
             number,
@@ -166,6 +205,7 @@ impl Connections {
         let now = now.saturating_duration_since(self.epoch);
         let mut seats = self.seats();
         let late: Vec<_> = seats
+            .all
             .iter()
             .filter_map(|(number, seat)| {
                 let (doing, since) = seat.state();
@@ -189,11 +229,11 @@ impl Connections {
         let now = now.saturating_duration_since(self.epoch);
         let mut seats = self.seats();
         let resting: Vec<_> = seats
+            .all
             .iter()
             .filter(|(_, seat)| {
                 let (doing, since) = seat.state();
-                let is_new = !seat.has_asked.load(Ordering::Relaxed)
-                    && now.saturating_sub(since) < Duration::from_secs(1);
+                let is_new = seat.is_silent() && now.saturating_sub(since) < Duration::from_secs(1);
                 matches!(doing, Doing::Handshake | Doing::Rest) && !is_new
             })
             .map(|(number, seat)| (*number, Arc::clone(seat)))
@@ -204,36 +244,16 @@ impl Connections {
     }
 
     /// An empty reason is none that anybody needs to hear of.
-    fn close(
-        &self,
-        seats: &mut HashMap<u64, Arc<Seat>>,
-        number: u64,
-        seat: &Seat,
-        reason: &'static str,
-    ) {
+    fn close(&self, seats: &mut Seats, number: u64, seat: &Seat, reason: &'static str) {
         if let Some(task) = seat.task.get() {
             task.abort();
-            seats.remove(&number);
-            self.metrics.connected(seats.len());
+            seats.all.remove(&number);
+            self.metrics.connected(seats.all.len());
             if !reason.is_empty() {
                 self.metrics.refused(reason);
             }
         }
     }
-}
-
-fn longest_resting(seats: &HashMap<u64, Arc<Seat>>) -> Option<(u64, Arc<Seat>)> {
-    seats
-        .iter()
-        .filter(|(_, seat)| seat.task.get().is_some() && seat.state().0 != Doing::Review)
-        .min_by_key(|(number, seat)| {
-            (
-                seat.has_asked.load(Ordering::Relaxed),
-                seat.state().1,
-                **number,
-            )
-        })
-        .map(|(number, seat)| (*number, Arc::clone(seat)))
 }
 
 /// A taken seat; it is free again when this is dropped.
@@ -260,120 +280,10 @@ impl Seat {
 impl Drop for Taken {
     fn drop(&mut self) {
         let mut seats = self.connections.seats();
-        seats.remove(&self.number);
-        self.connections.metrics.connected(seats.len());
+        seats.all.remove(&self.number);
+        self.connections.metrics.connected(seats.all.len());
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::process::telemetry::Telemetry;
-
-    const PATIENCE: Patience = Patience {
-        most: 3,
-        handshake: Duration::from_secs(5),
-        head: Duration::from_secs(10),
-        rest: Duration::from_secs(120),
-        age: Duration::from_secs(600),
-    };
-
-    fn connections() -> Arc<Connections> {
-        Arc::new(Connections::new(PATIENCE, Telemetry::default().webhooks))
-    }
-
-    fn connect(connections: &Arc<Connections>, doing: Doing) -> Option<Arc<Seat>> {
-        let taken = connections.take(Instant::now())?;
-        let seat = taken.seat();
-        seat.begins(doing, Instant::now());
-        let task = tokio::spawn(async move {
-            let _taken = taken;
-            std::future::pending::<()>().await;
-        });
-        seat.runs_in(task.abort_handle());
-        Some(seat)
-    }
-
-    fn is_closed(seat: &Seat) -> bool {
-        seat.task.get().unwrap().is_finished()
-    }
-
-    async fn pass(time: Duration) {
-        tokio::time::advance(time).await;
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn when_all_seats_are_taken_who_never_asked_goes_first_and_a_review_never() {
-        let connections = connections();
-        let good = connect(&connections, Doing::Review).unwrap();
-        good.begins(Doing::Rest, Instant::now());
-        pass(Duration::from_secs(1)).await;
-        let first = connect(&connections, Doing::Rest).unwrap();
-        pass(Duration::from_secs(1)).await;
-        let second = connect(&connections, Doing::Head).unwrap();
-        pass(Duration::from_secs(1)).await;
-        let busy = connect(&connections, Doing::Review).unwrap();
-        pass(Duration::ZERO).await;
-        assert!(is_closed(&first) && !is_closed(&second) && !is_closed(&good));
-        connect(&connections, Doing::Review).unwrap();
-        pass(Duration::ZERO).await;
-        assert!(is_closed(&second) && !is_closed(&good));
-        connect(&connections, Doing::Review).unwrap();
-        pass(Duration::ZERO).await;
-        assert!(is_closed(&good), "it rested, the others do not");
-        assert!(connect(&connections, Doing::Rest).is_none());
-        assert!(!is_closed(&busy));
-        assert_eq!(connections.count(), PATIENCE.most);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn whoever_takes_too_long_is_closed_and_a_rest_may_be_long() {
-        let connections = connections();
-        let shaking = connect(&connections, Doing::Handshake).unwrap();
-        let asking = connect(&connections, Doing::Rest).unwrap();
-        let resting = connect(&connections, Doing::Rest).unwrap();
-        pass(Duration::from_secs(4)).await;
-        asking.hears();
-        connections.sweep(Instant::now());
-        pass(Duration::from_secs(2)).await;
-        connections.sweep(Instant::now());
-        pass(Duration::from_secs(5)).await;
-        asking.hears();
-        assert!(is_closed(&shaking) && !is_closed(&asking));
-        pass(Duration::from_secs(4)).await;
-        connections.sweep(Instant::now());
-        pass(Duration::from_secs(100)).await;
-        assert!(is_closed(&asking) && !is_closed(&resting));
-        pass(Duration::from_secs(6)).await;
-        connections.sweep(Instant::now());
-        pass(Duration::ZERO).await;
-        assert!(is_closed(&resting));
-        assert_eq!(connections.count(), 0);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn connections_grow_old_one_after_the_other() {
-        let connections = connections();
-        let first = connect(&connections, Doing::Rest).unwrap();
-        let second = connect(&connections, Doing::Rest).unwrap();
-        pass(Duration::from_secs(601)).await;
-        assert!(first.is_old(Instant::now()) && !second.is_old(Instant::now()));
-        pass(Duration::from_secs(300)).await;
-        assert!(second.is_old(Instant::now()));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_server_that_goes_waits_for_reviews_and_for_newcomers() {
-        let connections = connections();
-        let [resting, busy, new] = [Doing::Rest, Doing::Review, Doing::Rest]
-            .map(|doing| connect(&connections, doing).unwrap());
-        resting.has_asked.store(true, Ordering::Relaxed);
-        connections.close_resting(Instant::now());
-        pass(Duration::from_millis(1)).await;
-        assert!(is_closed(&resting) && !is_closed(&busy) && !is_closed(&new));
-        pass(Duration::from_secs(1)).await;
-        connections.close_resting(Instant::now());
-        pass(Duration::from_millis(1)).await;
-        assert!(is_closed(&new) && !is_closed(&busy));
-    }
-}
+mod tests;

@@ -258,6 +258,8 @@ impl Server {
     /// One connection, from handshake to end. How long it may take for what is looked after by `connections.rs`.
     async fn attend(self, stream: TcpStream, taken: Taken) {
         let seat = taken.seat();
+        // Reviews that have come meanwhile are answered first: to take somebody in and to shake hands are long enough each by itself.
+        tokio::task::yield_now().await;
         let shaken = match stream.set_nodelay(true) {
             Ok(()) => Wire::accept(stream, self.tls).await,
             Err(error) => Err(error),
