@@ -5,7 +5,7 @@ use crate::agent::api::{MOST_FROZEN, SourceOrder};
 use crate::agent::pods::{self, Living};
 use crate::agent::source::{Cut, Process};
 use crate::agent::store::{Found, Generation};
-use crate::hold::record::{Deadline, Held, Record, Role};
+use crate::hold::record::{Deadline, Held, Record, Role, What};
 use crate::hold::shelf::Whose;
 use crate::hold::uid::Uid;
 use crate::kit::error::chain;
@@ -43,13 +43,15 @@ impl Tools<'_> {
         let record = self.held(operation, order.as_ref()).await?;
         let (whose, order) = match (record, order) {
             (Some(record), order) => {
-                let hold = record.hold_of(operation);
                 let mut order = order.unwrap_or_default();
-                if let Some(hold) = hold {
+                if let Some(hold) = record.hold_of(operation) {
                     order.generation.clone_from(&hold.generation);
                     if let Some(target) = &hold.target {
                         order.target_node.clone_from(&target.node);
                     }
+                } else if order.generation.is_empty() {
+                    let generation = home_from(&record, operation).unwrap_or_default();
+                    generation.clone_into(&mut order.generation);
                 }
                 let whose = Whose {
                     namespace: record.namespace,
@@ -127,6 +129,15 @@ impl Tools<'_> {
             containers,
             boot,
         })
+    }
+}
+
+/// What a pod came home from, which may have to be tried again when nobody has an order for it any more.
+pub(super) fn home_from<'a>(record: &'a Record, operation: &str) -> Option<&'a str> {
+    let admission = record.admission.as_ref()?;
+    match &admission.what {
+        Some(What::Generation(name)) if admission.operation == operation => Some(name),
+        _ => None,
     }
 }
 
