@@ -39,7 +39,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const PAUSE: Duration = Duration::from_millis(50);
 /// How long to wait before the next connection is taken when one had to go for the last: a handshake costs more than many reviews, and
 /// whoever is driven out comes again. Who asks keeps its seat, and waits for none.
-const CROWDED: Duration = Duration::from_millis(10);
+const CROWDED: Duration = Duration::from_millis(20);
 /// The head of a request, and what hyper reads of a body at once.
 const BUFFER: usize = 32 * 1024;
 
