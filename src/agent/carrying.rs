@@ -6,7 +6,7 @@ use crate::agent::peers::desk::{Desk, Expected, NO_ROOM, PeerStanding, Refusal};
 use crate::agent::peers::running::Ways;
 use crate::agent::peers::sending::Shipment;
 use crate::agent::peers::way::{self, Way};
-use crate::agent::store::Generation;
+use crate::agent::store::{Generation, Noted};
 use crate::agent::targets::Targets;
 use crate::oci::failure::Failure;
 use futures::future::{BoxFuture, ready};
@@ -109,14 +109,22 @@ impl Peer for Carrier {
         })
     }
 
-    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, Sent> {
+    fn send<'a>(
+        &'a self,
+        operation: &'a str,
+        generation: &'a Generation,
+        noted: &'a Noted,
+    ) -> Asked<'a, Sent> {
         Box::pin(async move {
             let begun = self.begun().take();
             let begun = begun.filter(|(of, name, _)| of == operation && name == generation.name());
             let begun = begun.map(|(_, _, shipment)| shipment);
             let mut way = self.way.lock().await;
-            match way.send_on(operation, generation, begun).await {
-                Err(way::Failure::Refused(NO_ROOM, why)) => Ok(Sent::NoRoom(why)),
+            match way
+                .send_on((operation, generation.name()), noted, begun)
+                .await
+            {
+                Err(way::Failure::Refused(NO_ROOM, why)) => Ok(Sent::Hopeless(why)),
                 sent => said(sent).map(|_| Sent::Whole),
             }
         })
@@ -157,7 +165,7 @@ impl Peer for Nowhere {
         self.no()
     }
 
-    fn send<'a>(&'a self, _: &'a str, _: &'a Generation) -> Asked<'a, Sent> {
+    fn send<'a>(&'a self, _: &'a str, _: &'a Generation, _: &'a Noted) -> Asked<'a, Sent> {
         self.no()
     }
 

@@ -215,6 +215,9 @@ impl Hands<'_> {
         let Found::Cut(manifest) = found else {
             return Ok(());
         };
+        if let Some(settled) = memory.settled().await {
+            return settled;
+        }
         let (generation, mut manifest) = (self.generation.clone(), (**manifest).clone());
         manifest.frozen_millis = memory.frozen_millis();
         let ahead = memory.ahead.take();

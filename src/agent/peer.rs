@@ -3,7 +3,7 @@
 
 use crate::agent::api::{SourceOrder, TargetPod};
 pub(crate) use crate::agent::peers::desk::{PeerStanding, Released};
-use crate::agent::store::Generation;
+use crate::agent::store::{Generation, Noted};
 use crate::oci::failure::Failure;
 use futures::future::{BoxFuture, ready};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ pub(crate) type Asked<'a, T> = BoxFuture<'a, Result<T, Failure>>;
 pub(crate) enum Sent {
     /// All of it is there, and was read again.
     Whole,
-    /// There is no room for it, says the target. That does not change while a pod stands still for it.
-    NoRoom(String),
+    /// It cannot be: a disk, here or there, says no. That does not change while a pod stands still for it.
+    Hopeless(String),
 }
 
 /// Ways to other nodes' agents.
@@ -43,9 +43,14 @@ pub(crate) trait Peer: Send + Sync {
     ) -> Asked<'a, ()> {
         Box::pin(ready(Ok(())))
     }
-    /// What it lacks of a generation is sent. When this comes back it has all of it, and has read it again. Dropped in the middle,
-    /// it is gone on with another time.
-    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, Sent>;
+    /// What it lacks of a generation is sent, as it was noted. When this comes back it has all of it, and has read it again. Dropped in
+    /// the middle, it is gone on with another time.
+    fn send<'a>(
+        &'a self,
+        operation: &'a str,
+        generation: &'a Generation,
+        noted: &'a Noted,
+    ) -> Asked<'a, Sent>;
     /// The state may run, in this pod; none: in whichever the leader allows. When this comes back, it is on disk there.
     fn release<'a>(
         &'a self,

@@ -11,7 +11,7 @@ use crate::agent::orders::Orders;
 use crate::agent::peer::{Asked, Peer, PeerStanding, Peers, Sent};
 use crate::agent::records::Records;
 use crate::agent::socket;
-use crate::agent::store::Generation;
+use crate::agent::store::{Generation, Noted};
 use crate::agent::targets::Targets;
 use crate::agent::tasks::moving::Tools;
 use crate::agent::waiting::Waiting;
@@ -220,7 +220,12 @@ impl Peer for Way {
         })
     }
 
-    fn send<'a>(&'a self, operation: &'a str, generation: &'a Generation) -> Asked<'a, Sent> {
+    fn send<'a>(
+        &'a self,
+        operation: &'a str,
+        generation: &'a Generation,
+        (folder, _, text): &'a Noted,
+    ) -> Asked<'a, Sent> {
         let sent = || {
             self.ask()?;
             self.targets.admits(operation, &self.from)?;
@@ -228,8 +233,12 @@ impl Peer for Way {
             let place = (expected.namespace.as_str(), expected.uid.as_str());
             let root = self.host.checkpoints();
             let there = Generation::of(&root, place, generation.name())?;
+            if let Ok((_, _, is_there)) = there.sealed() {
+                assert_eq!(is_there, *text, "noted twice, it says the same");
+                return Ok(Sent::Whole);
+            }
             let (part, whole) = (there.part(), there.whole());
-            copy(&generation.whole(), &part)?;
+            copy(folder, &part)?;
             let kept = std::fs::rename(&part, &whole);
             kept.map_err(|error| Failure::at("rename", &part, error))?;
             Ok(Sent::Whole)

@@ -13,6 +13,7 @@
 //! there, with every secret that a program had: readable by root alone.
 
 pub(crate) mod ahead;
+pub(crate) mod early;
 pub(crate) mod incoming;
 pub(crate) mod listing;
 pub(crate) mod manifest;
@@ -37,6 +38,9 @@ const CUT: &str = "cut.json";
 const MANIFEST: &str = "manifest.json";
 /// The first folder that a dump writes to.
 pub(crate) const VOLUMES: &str = "volumes";
+
+/// A state with all its digests: where its files lie, its manifest, and that byte for byte.
+pub(crate) type Noted = (PathBuf, Manifest, Vec<u8>);
 
 /// A generation of a pod's state.
 #[derive(Debug, Clone)]
@@ -121,11 +125,11 @@ impl Generation {
         &self.name
     }
 
-    /// Where it lies, its manifest, and that byte for byte.
+    /// What was sealed.
     ///
     /// # Errors
     /// It is not sealed, or cannot be read.
-    pub(crate) fn sealed(&self) -> Result<(PathBuf, Manifest, Vec<u8>), Failure> {
+    pub(crate) fn sealed(&self) -> Result<Noted, Failure> {
         let whole = self.whole();
         let text = files::read(&whole.join(MANIFEST))?;
         let text = text.ok_or_else(|| Failure::at("find", &whole, "it is not sealed"))?;
@@ -190,18 +194,42 @@ impl Generation {
     /// # Errors
     /// The disk says no.
     pub(crate) fn seal(&self, manifest: Manifest, ahead: Option<Ahead>) -> Result<(), Failure> {
+        self.note(manifest, ahead)?;
+        self.settle()?;
+        self.name_it()
+    }
+
+    /// The first third of it: every file is read again, and the manifest that lies beside them has its digest. Done twice, it says the
+    /// same. It is no state to be used before it has its name.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn note(&self, manifest: Manifest, ahead: Option<Ahead>) -> Result<Noted, Failure> {
+        let _mark = Mark::begin("read again what was dumped", &self.name);
         let part = self.part();
-        let mut manifest = manifest;
         let ahead = ahead.unwrap_or_else(|| Ahead::of(part.clone()));
-        let reading = Mark::begin("read again what was dumped", &self.name);
-        manifest.files = ahead.notes(&[CUT, MANIFEST])?;
-        drop(reading);
-        let _mark = Mark::begin("to disk what was dumped", &self.name);
+        let files = ahead.notes(&[CUT, MANIFEST])?;
+        let manifest = Manifest { files, ..manifest };
         let text = write(&part, &manifest)?;
         files::put(&part.join(MANIFEST), &text)?;
-        sealing::sync(&part.join(MANIFEST))?;
-        sealing::sync_folders(&part)?;
-        let whole = self.whole();
+        Ok((part, manifest, text))
+    }
+
+    /// The second: all of it is on disk.
+    ///
+    /// # Errors
+    /// The disk says no. It may say yes another time, and not have it.
+    pub(crate) fn settle(&self) -> Result<(), Failure> {
+        let _mark = Mark::begin("to disk what was dumped", &self.name);
+        sealing::sync_all(&self.part())
+    }
+
+    /// The last: it has its name.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub(crate) fn name_it(&self) -> Result<(), Failure> {
+        let (part, whole) = (self.part(), self.whole());
         std::fs::rename(&part, &whole).map_err(|error| Failure::at("rename", &part, error))?;
         sealing::sync(&self.folder)
     }

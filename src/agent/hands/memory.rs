@@ -1,15 +1,21 @@
 //! What this process remembers of a checkpoint that it takes. What must outlive it stands in the pod's record and on disk.
 
+use super::SEAL;
+use crate::agent::blocking::joined;
 use crate::agent::copies::give::Given;
 use crate::agent::cut::{Dumpers, NoCut};
 use crate::agent::peer::Released;
 use crate::agent::source::Peer;
 use crate::agent::store::ahead::Ahead;
+use crate::agent::store::{Found, Generation, Noted};
+use crate::kit::faults::around;
 use crate::oci::failure::Failure;
 use crate::process::clock;
 use k8s_openapi::jiff::Timestamp;
 use std::process::Child;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// What is remembered.
 #[derive(Default)]
@@ -25,6 +31,10 @@ pub(crate) struct Memory {
     pub(crate) failure: Option<NoCut>,
     /// What was read again while it was dumped.
     pub(super) ahead: Option<Ahead>,
+    /// What was dumped, with its digests.
+    pub(super) noted: Option<Arc<Noted>>,
+    /// It is on its way to this node's disk, and to its name there.
+    settling: Option<JoinHandle<Result<(), Failure>>>,
     /// How far its copies are.
     pub(crate) given: Given,
     /// Why it was not frozen when it was about to be.
@@ -88,10 +98,52 @@ impl Memory {
         i64::try_from(frozen.as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// The target has the release: what was dumped in this boot goes to this node's disk too, and nothing stands still for that.
+    ///
+    /// # Errors
+    /// It did not come there, and is tried again.
+    pub(crate) async fn settles(
+        &mut self,
+        generation: &Generation,
+        boot: &str,
+    ) -> Result<(), Failure> {
+        let is_on_its_way = |settling: &JoinHandle<_>| !settling.is_finished();
+        if self.settling.as_ref().is_some_and(is_on_its_way) {
+            return Ok(());
+        }
+        let before = self.settled().await.unwrap_or(Ok(()));
+        if let Found::Cut(manifest) = generation.look()?
+            && manifest.boot == boot
+        {
+            let (generation, ahead) = (generation.clone(), self.ahead.take());
+            let is_noted = self.noted.is_some();
+            self.settling = Some(spawn_blocking(move || {
+                if !is_noted {
+                    generation.note(*manifest, ahead)?;
+                }
+                generation.settle()?;
+                around(&SEAL, || generation.name_it())
+            }));
+        }
+        before
+    }
+
+    /// What came of that, once it has ended; nothing where it was not begun.
+    pub(crate) async fn settled(&mut self) -> Option<Result<(), Failure>> {
+        let settling = self.settling.take()?;
+        Some(joined(settling.await))
+    }
+
+    /// When it was cut, and how much it is, once that is known.
+    pub(crate) fn measured(&self) -> Option<(Timestamp, i64)> {
+        let (_, manifest, _) = self.noted.as_deref()?;
+        Some((manifest.taken_at.0, manifest.bytes()))
+    }
+
     /// The hold is over: what waited for a word ends, and so does the guard, by itself.
     pub(super) fn lets_go(&mut self) {
         let (dumpers, guard) = (self.take_dumpers(), self.guard.take());
-        tokio::task::spawn_blocking(move || {
+        spawn_blocking(move || {
             drop(dumpers);
             // Not to leave a zombie.
             guard.map(|mut guard| guard.wait())

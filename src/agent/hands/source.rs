@@ -8,7 +8,7 @@ use crate::agent::blocking::{blocking, joined};
 use crate::agent::peer::{Peer, Sent};
 use crate::agent::source::Act;
 use crate::agent::store::ahead::Ahead;
-use crate::agent::store::{Found, only_grows};
+use crate::agent::store::{Found, Noted, digest, only_grows};
 use crate::hold::change::{Change, HoldStep};
 use crate::hold::record::Record;
 use crate::kit::faults::around;
@@ -16,6 +16,7 @@ use crate::oci::failure::Failure;
 use crate::write_steps;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -145,7 +146,7 @@ impl Hands<'_> {
         }
     }
 
-    /// Changes the record. Where the containers start again from what was dumped, that is on disk before.
+    /// Changes the record. Where nothing is left but what was dumped, that is on disk before.
     async fn turn(
         &self,
         change: Change,
@@ -155,7 +156,12 @@ impl Hands<'_> {
         let Change::Hold { step, .. } = &change else {
             return Ok(Then::Waits);
         };
-        if matches!(step, HoldStep::Home { .. }) {
+        let is_all_that_is_left = matches!(step, HoldStep::Home { .. } | HoldStep::Supersede);
+        let is_of_this_boot = |found: &Found| match found {
+            Found::Cut(manifest) => manifest.boot == self.boot,
+            _ => false,
+        };
+        if is_all_that_is_left && is_of_this_boot(found) {
             let sealed = self.seal(found, memory).await;
             sealed.map_err(|failure| failure.to_string())?;
         }
@@ -193,7 +199,7 @@ impl Hands<'_> {
     ) -> Result<Then, String> {
         match sent {
             Ok(Sent::Whole) => Ok(Then::Goes),
-            Ok(Sent::NoRoom(why)) => {
+            Ok(Sent::Hopeless(why)) => {
                 let done = Err(Failure::new(why));
                 self.or_withdraw(done, operation, memory).await
             }
@@ -212,7 +218,7 @@ impl Hands<'_> {
         Ok(())
     }
 
-    /// Dumps. What is there already is sent meanwhile, read again for its digest, and brought to disk.
+    /// Dumps. What is there already is sent meanwhile, and read again for its digest.
     async fn dump_once(
         &self,
         record: &Record,
@@ -263,15 +269,32 @@ impl Hands<'_> {
         memory: &mut Memory,
         peer: &dyn Peer,
     ) -> Result<Sent, Failure> {
-        if matches!(found, Found::Cut(_)) {
-            // On this node's disk before it goes to another's: that is the next act.
-            self.seal(found, memory).await?;
-            return Ok(Sent::Whole);
-        }
-        let sent = peer.send(operation, self.generation);
+        let noted = match self.noted(found, memory).await {
+            // Nothing was lost yet: the pod runs on.
+            Err(failure) if matches!(found, Found::Cut(_)) => {
+                return Ok(Sent::Hopeless(failure.to_string()));
+            }
+            noted => noted?,
+        };
+        let sent = peer.send(operation, self.generation, &noted);
         let sent = crate::process::faults::around(&COPY, sent).await?;
         memory.peer.has_verified = sent == Sent::Whole;
         Ok(sent)
+    }
+
+    /// What was dumped, with its digests: read again where this process has not done that.
+    async fn noted(&self, found: &Found, memory: &mut Memory) -> Result<Arc<Noted>, Failure> {
+        let generation = self.generation.clone();
+        let noted = match (found, memory.noted.take()) {
+            (Found::Cut(_), Some(noted)) => noted,
+            (Found::Cut(manifest), None) => {
+                let (manifest, ahead) = ((**manifest).clone(), memory.ahead.take());
+                Arc::new(blocking(move || generation.note(manifest, ahead)).await?)
+            }
+            _ => Arc::new(blocking(move || generation.sealed()).await?),
+        };
+        memory.noted = Some(Arc::clone(&noted));
+        Ok(noted)
     }
 
     async fn release(
@@ -281,10 +304,9 @@ impl Hands<'_> {
         memory: &mut Memory,
         peer: &dyn Peer,
     ) -> Result<Then, Failure> {
-        let Found::Sealed(_, digest) = found else {
-            return Err(Failure::new("what was dumped is not on this node any more"));
-        };
-        let sent = peer.release(operation, uid, digest);
+        let noted = self.noted(found, memory).await?;
+        let digest = digest(&noted.2);
+        let sent = peer.release(operation, uid, &digest);
         crate::process::faults::around(&RELEASE, sent).await?;
         match uid {
             Some(uid) => memory.released.pods.push(uid.to_owned()),

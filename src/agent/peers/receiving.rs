@@ -6,7 +6,7 @@ mod writer;
 use crate::agent::peers::desk::{Expected, Refusal};
 use crate::agent::peers::room;
 use crate::agent::peers::wire::Held;
-use crate::agent::store::ahead::Ahead;
+use crate::agent::store::early::Early;
 use crate::agent::store::incoming::Kept;
 use crate::agent::store::{Found, Generation};
 use crate::oci::failure::Failure;
@@ -19,15 +19,15 @@ use tokio::sync::{OwnedMutexGuard, mpsc};
 use tokio::time::timeout;
 use writer::Writer;
 
-/// What waits to be written, each at most as large as a connection reads at once.
-const WAITING: usize = 8;
+/// What waits to be written, each at most as large as a connection reads at once: a piece of a file, and more while it is written.
+const WAITING: usize = 64;
 
 /// A question waits so long for its turn: the one before may be at its last bytes.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of so many states it is known why there was no room.
 const MOST_FULL: usize = 1024;
-/// Of so many states it is remembered what was read of them again. Of the others, all is read at the end.
-const MOST_AHEAD: usize = 64;
+/// Of so many states it is remembered what was done early about them. Of the others, all is done at the end.
+const MOST_EARLY: usize = 64;
 /// When so much was written, it is read again and brought to disk, beside what goes on coming.
 const STRIDE: u64 = 32 << 20;
 
@@ -41,11 +41,11 @@ pub(crate) struct Receiving {
     reserve: u64,
     turns: Mutex<Turns>,
     full: Arc<Full>,
-    ahead: Aheads,
+    all_early: AllEarly,
 }
 
-/// What was read again of each generation that comes.
-type Aheads = Arc<Mutex<HashMap<PathBuf, Arc<Mutex<Ahead>>>>>;
+/// What was done early about each generation that comes.
+type AllEarly = Arc<Mutex<HashMap<PathBuf, Arc<Early>>>>;
 
 /// Why there was no room.
 #[derive(Default)]
@@ -57,8 +57,8 @@ pub(crate) struct Turn {
     expected: Expected,
     reserve: u64,
     full: Arc<Full>,
-    aheads: Aheads,
-    ahead: Arc<Mutex<Ahead>>,
+    all_early: AllEarly,
+    early: Arc<Early>,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -70,7 +70,7 @@ impl Receiving {
             reserve,
             turns: Mutex::default(),
             full: Arc::default(),
-            ahead: Arc::default(),
+            all_early: Arc::default(),
         }
     }
 
@@ -127,19 +127,19 @@ impl Receiving {
         (generation, expected): (Generation, Expected),
     ) -> Turn {
         let incoming = generation.incoming();
-        let mut aheads = locked(&self.ahead);
-        if aheads.len() >= MOST_AHEAD && !aheads.contains_key(&incoming) {
-            aheads.clear();
+        let mut all = locked(&self.all_early);
+        if all.len() >= MOST_EARLY && !all.contains_key(&incoming) {
+            all.clear();
         }
-        let ahead = aheads.entry(incoming.clone());
-        let ahead = ahead.or_insert_with(|| Arc::new(Mutex::new(Ahead::of(incoming))));
+        let early = all.entry(incoming.clone());
+        let early = early.or_insert_with(|| Arc::new(Early::of(incoming)));
         Turn {
             generation,
             expected,
             reserve: self.reserve,
             full: Arc::clone(&self.full),
-            ahead: Arc::clone(ahead),
-            aheads: Arc::clone(&self.ahead),
+            early: Arc::clone(early),
+            all_early: Arc::clone(&self.all_early),
             _alone: alone,
         }
     }
@@ -213,10 +213,10 @@ impl Turn {
             writer.end()
         });
         if let Err(Refusal::Full(_) | Refusal::TooMuch(_)) = written {
-            self.reads_no_more();
+            self.is_over();
             self.generation.refuse_arrived().map_err(failed)?;
         }
-        self.reads_ahead();
+        self.goes_on();
         match &written {
             Err(Refusal::Full(why)) => self.full.is(&self.generation, why),
             _ => self.has_room(),
@@ -253,31 +253,23 @@ impl Turn {
         }
         self.is_wanted(&digest)?;
         self.is_of(operation, manifest)?;
-        let ahead = self.reads_no_more();
+        self.is_over();
         self.generation
-            .keep_arrived(manifest, ahead)
+            .keep_arrived(manifest, &self.early)
             .map_err(failed)
     }
 
-    /// What was read ahead, once whoever reads has come to its end.
-    fn reads_no_more(&self) -> Ahead {
-        let incoming = self.generation.incoming();
-        locked(&self.aheads).remove(&incoming);
-        std::mem::replace(&mut *locked(&self.ahead), Ahead::of(incoming))
+    /// What was done early counts no more for what comes from here on.
+    fn is_over(&self) {
+        locked(&self.all_early).remove(&self.generation.incoming());
     }
 
-    /// What has come is read again and brought to disk, beside what goes on coming; not twice at once.
-    fn reads_ahead(&self) {
-        let ahead = Arc::clone(&self.ahead);
-        tokio::task::spawn_blocking(move || {
-            let Ok(mut ahead) = ahead.try_lock() else {
-                return;
-            };
-            if let Err(failure) = ahead.catch_up(|_path| true) {
-                // It is read at the end, and said then.
-                tracing::debug!(%failure, "what came could not be read ahead");
-            }
-        });
+    /// What has come is read again and brought to disk, beside what goes on coming.
+    fn goes_on(&self) {
+        let early = [(); 2].map(|()| Arc::clone(&self.early));
+        let [reads, syncs] = early;
+        tokio::task::spawn_blocking(move || reads.read_on());
+        tokio::task::spawn_blocking(move || syncs.sync_on());
     }
 
     fn is_wanted(&self, digest: &str) -> Result<(), Refusal> {

@@ -11,7 +11,7 @@ use crate::agent::peers::stream::Packer;
 use crate::agent::peers::way::{Failure, Way};
 use crate::agent::peers::wire::{self, Ended, Held, Received, Which};
 use crate::agent::store::manifest::{FileNote, Manifest};
-use crate::agent::store::{Generation, as_here, digest, growing};
+use crate::agent::store::{Generation, Noted, as_here, digest, growing};
 use reading::{body, read};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -216,30 +216,30 @@ impl Way {
         operation: &str,
         generation: &Generation,
     ) -> Result<Arrived, Failure> {
-        self.send_on(operation, generation, None).await
+        let noted = generation.sealed();
+        let noted = noted.map_err(|failure| Failure::Ours(failure.to_string()))?;
+        self.send_on((operation, generation.name()), &noted, None)
+            .await
     }
 
-    /// The same, where it was begun while it was dumped.
+    /// The same of one that was noted: it may still be on its way to this node's disk, and may have been begun while it was dumped.
     ///
     /// # Errors
     /// As `send`.
     pub(crate) async fn send_on(
         &mut self,
-        operation: &str,
-        generation: &Generation,
+        (operation, name): (&str, &str),
+        (folder, manifest, text): &Noted,
         mut begun: Option<Shipment>,
     ) -> Result<Arrived, Failure> {
-        let ours = |failure: crate::oci::failure::Failure| Failure::Ours(failure.to_string());
-        let (folder, manifest, text) = generation.sealed().map_err(ours)?;
         let (mut bytes, mut reached, mut tries) = (0_u64, 0_u64, 0_u32);
         loop {
             let before = reached;
-            let name = generation.name();
             let mut sent = Sending {
                 begun: begun.take(),
                 way: self,
-                manifest: &manifest,
-                text: &text,
+                manifest,
+                text,
                 bytes: &mut bytes,
                 reached: &mut reached,
             };

@@ -1,20 +1,16 @@
-//! Files of a state are read again for their digests, and brought to disk, while they still grow: at the end little is left to do.
+//! Files of a state are read again for their digests while they still grow: at the end little is left to read.
 
-use super::sealing::{Hashed, below, lengths};
+use super::sealing::{Hashed, each, files, lengths};
 use crate::agent::store::manifest::FileNote;
 use crate::oci::failure::Failure;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
 use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 /// A smaller file is not worth it, and may be one that is written more than once.
 const WORTH: u64 = 1 << 20;
-/// Files are brought to disk side by side: a disk takes many for little more than one.
-const AT_ONCE: usize = 8;
 
 /// How a file begins, read from where it lies.
 #[derive(Clone)]
@@ -66,7 +62,7 @@ impl Ahead {
         }
     }
 
-    /// Reads what large files have got since the last time, and brings that to disk. Files that are not `growing` are not looked at.
+    /// Reads what large files have got since the last time. Files that are not `growing` are not looked at.
     ///
     /// # Errors
     /// The disk says no.
@@ -85,8 +81,6 @@ impl Ahead {
             let begun = self.begun.entry(name);
             let begun = begun.or_insert_with(Beginning::nothing);
             begun.read_on(&mut file).map_err(failed)?;
-            let synced = file.sync_data();
-            synced.map_err(|error| Failure::at("sync", &path, error))?;
         }
         Ok(())
     }
@@ -96,7 +90,7 @@ impl Ahead {
         self.begun.remove(path);
     }
 
-    /// Every file below the folder but these at its top, read to its end, and on disk.
+    /// Every file below the folder but these at its top, read to its end.
     ///
     /// # Errors
     /// The disk says no.
@@ -105,49 +99,25 @@ impl Ahead {
             let name = path.strip_prefix(&self.folder).unwrap_or(path);
             name.to_string_lossy().into_owned()
         };
-        let files = below(&self.folder)?.into_iter();
-        let files = files.filter(|path| path.is_file());
-        let files: Vec<_> = files.map(|path| (name(&path), path)).collect();
-        let files: Vec<_> = files
-            .into_iter()
-            .filter(|(name, _)| !but.contains(&name.as_str()))
-            .collect();
-        let (next, noted) = (AtomicUsize::new(0), Mutex::new(Ok(Vec::new())));
-        std::thread::scope(|scope| {
-            for _helper in 0..AT_ONCE.min(files.len()) {
-                scope.spawn(|| {
-                    while let Some((name, path)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let note = self.note(name, path);
-                        let mut noted = noted
-                            .lock()
-                            .unwrap_or_else(std::sync::PoisonError::into_inner);
-                        match (note, noted.as_mut()) {
-                            (Ok(note), Ok(noted)) => noted.push(note),
-                            (Err(failure), Ok(_)) => *noted = Err(failure),
-                            (_, Err(_)) => return,
-                        }
-                    }
-                });
-            }
-        });
-        let noted = noted.into_inner();
-        let mut noted = noted.unwrap_or_else(std::sync::PoisonError::into_inner)?;
+        let found = files(&self.folder)?.into_iter();
+        let mut found: Vec<_> = found.map(|path| (name(&path), path)).collect();
+        found.retain(|(name, _)| !but.contains(&name.as_str()));
+        let mut noted = each(&found, |(name, path)| {
+            note(self.begun.get(name), name, path)
+        })?;
         noted.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(noted)
     }
+}
 
-    fn note(&self, name: &str, path: &Path) -> Result<FileNote, Failure> {
-        let failed = |error| Failure::at("read", path, error);
-        let mut file = File::open(path).map_err(failed)?;
-        let about = file.metadata().map_err(failed)?;
-        let begun = self.begun.get(name);
-        let begun = begun.filter(|begun| begun.is_of(&about));
-        let mut begun = begun.cloned().unwrap_or_else(Beginning::nothing);
-        begun.read_on(&mut file).map_err(failed)?;
-        let synced = file.sync_all();
-        synced.map_err(|error| Failure::at("sync", path, error))?;
-        Ok(begun.hashed.note(name.to_owned()))
-    }
+fn note(begun: Option<&Beginning>, name: &str, path: &Path) -> Result<FileNote, Failure> {
+    let failed = |error| Failure::at("read", path, error);
+    let mut file = File::open(path).map_err(failed)?;
+    let about = file.metadata().map_err(failed)?;
+    let begun = begun.filter(|begun| begun.is_of(&about));
+    let mut begun = begun.cloned().unwrap_or_else(Beginning::nothing);
+    begun.read_on(&mut file).map_err(failed)?;
+    Ok(begun.hashed.note(name.to_owned()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::{Generation, MANIFEST, read, remove_folder, sealing};
 use crate::agent::marks::Mark;
 use crate::agent::peers::path::Below;
 use crate::agent::store::ahead::Ahead;
+use crate::agent::store::early::Early;
 use crate::agent::store::manifest::{FileNote, Manifest};
 use crate::kit::faults::around;
 use crate::oci::failure::Failure;
@@ -105,14 +106,14 @@ impl Generation {
     ///
     /// # Errors
     /// The manifest cannot be used, or the disk says no.
-    pub(crate) fn keep_arrived(&self, text: &[u8], ahead: Ahead) -> Result<Kept, Failure> {
+    pub(crate) fn keep_arrived(&self, text: &[u8], early: &Early) -> Result<Kept, Failure> {
         let incoming = self.incoming();
         let manifest = read(&incoming, text)?;
         let wanted = wanted(&manifest)?;
         make_folder(&incoming)?;
         let reading = Mark::begin("read again what came", &self.name);
-        let mut arrived: BTreeMap<_, _> = ahead
-            .notes(&[])?
+        let mut arrived: BTreeMap<_, _> = self
+            .or_anew(early.finish())?
             .into_iter()
             .map(|note| (note.path.clone(), note))
             .collect();
@@ -133,13 +134,21 @@ impl Generation {
         let _mark = Mark::begin("to disk what came", &self.name);
         let named = incoming.join(MANIFEST);
         files::put(&named, text)?;
-        sealing::sync(&named)?;
-        sealing::sync_folders(&incoming)?;
+        let synced = sealing::sync(&named).and_then(|()| sealing::sync_folders(&incoming));
+        self.or_anew(synced)?;
         let whole = self.whole();
         around(&KEEP, || std::fs::rename(&incoming, &whole))
             .map_err(|error| Failure::at("rename", &incoming, error))?;
         sealing::sync(&self.folder)?;
         Ok(Kept::Whole(sealing::digest(text)))
+    }
+
+    /// What the disk could not take comes anew. Asked again about the same files, the disk would say yes, and not have them.
+    fn or_anew<T>(&self, done: Result<T, Failure>) -> Result<T, Failure> {
+        if done.is_err() {
+            self.refuse_arrived()?;
+        }
+        done
     }
 }
 

@@ -8,9 +8,13 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// How much of a file is in memory at once.
 const PIECE: usize = 1 << 20;
+/// Files are brought to disk side by side: a disk takes many for little more than one.
+const AT_ONCE: usize = 8;
 
 /// `sha256:…`, of some bytes.
 pub(super) fn digest(bytes: &[u8]) -> String {
@@ -82,7 +86,42 @@ pub(super) fn sync(path: &Path) -> Result<(), Failure> {
     done.map_err(|error| Failure::at("sync", path, error))
 }
 
-/// The same of a folder and all below it.
+/// A folder and all below it is on disk: its files, and then their names.
+pub(super) fn sync_all(folder: &Path) -> Result<(), Failure> {
+    sync_files(folder)?;
+    sync_folders(folder)
+}
+
+/// Every file below a folder is on disk.
+pub(super) fn sync_files(folder: &Path) -> Result<(), Failure> {
+    each(&files(folder)?, |path| sync(path)).map(drop)
+}
+
+/// Does this with each of them, side by side. In no order.
+pub(super) fn each<T: Sync, R: Send>(
+    all: &[T],
+    work: impl Fn(&T) -> Result<R, Failure> + Sync,
+) -> Result<Vec<R>, Failure> {
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Ok(Vec::new())));
+    std::thread::scope(|scope| {
+        for _helper in 0..AT_ONCE.min(all.len()) {
+            scope.spawn(|| {
+                while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let came = work(one);
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    match (came, done.as_mut()) {
+                        (Ok(came), Ok(done)) => done.push(came),
+                        (Err(failure), Ok(_)) => *done = Err(failure),
+                        (_, Err(_)) => return,
+                    }
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Every folder below one is on disk, and that one.
 pub(super) fn sync_folders(folder: &Path) -> Result<(), Failure> {
     for path in below(folder)?.iter().filter(|path| path.is_dir()) {
         sync(path)?;
@@ -104,6 +143,13 @@ pub(super) fn lengths(folder: &Path) -> Result<BTreeMap<String, u64>, Failure> {
             found.insert(name.to_string_lossy().into_owned(), seen.len());
         }
     }
+    Ok(found)
+}
+
+/// Every file below a folder.
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = below(folder)?;
+    found.retain(|path| path.is_file());
     Ok(found)
 }
 

@@ -53,6 +53,26 @@ fn a_generation_is_a_part_then_a_cut_then_sealed() {
 }
 
 #[test]
+fn what_is_noted_is_the_same_each_time_and_none_to_be_used() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    generation.begin().unwrap();
+    folder.write("ns/u1/g.part/containers/c/pages.img", "abc");
+    generation.cut(&manifest()).unwrap();
+    let (at, _, text) = generation.note(manifest(), None).unwrap();
+    assert_eq!(at, generation.part());
+    assert!(matches!(generation.look().unwrap(), Found::Cut(_)));
+    assert!(generation.sealed().is_err());
+    // Whoever died here does it again.
+    let again = generation.note(manifest(), None).unwrap();
+    assert_eq!(again.2, text);
+    generation.settle().unwrap();
+    assert!(matches!(generation.look().unwrap(), Found::Cut(_)));
+    generation.name_it().unwrap();
+    assert_eq!(generation.sealed().unwrap().2, text);
+}
+
+#[test]
 fn what_was_given_up_leaves_a_sentence_and_nothing_else() {
     let folder = Folder::new();
     let generation = generation(&folder);

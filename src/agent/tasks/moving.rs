@@ -150,6 +150,11 @@ impl Tools<'_> {
         let mut stands = Stands::default();
         if let Some(subject) = self.subject(operation).await? {
             (stands.source, stands.stuck) = self.source(operation, &subject, memory).await?;
+            if stands.source.as_ref().is_some_and(is_released) {
+                let settles = self.settles(&subject, memory).await;
+                let failed = settles.err().map(|failure| failure.to_string());
+                stands.stuck = stands.stuck.or(failed);
+            }
             keep_why(&stands, memory);
             stands.frozen = frozen(&subject, memory);
             let failure = memory.failure.as_ref();
@@ -165,6 +170,11 @@ impl Tools<'_> {
             stands.target = Some(report);
         }
         Ok(stands)
+    }
+
+    async fn settles(&self, subject: &Subject, memory: &mut Memory) -> Result<(), Failure> {
+        let boot = self.host.boot()?;
+        memory.settles(&subject.generation, &boot).await
     }
 
     async fn source(
@@ -192,7 +202,8 @@ impl Tools<'_> {
             let seen = seen((&sight, &ordered), memory, is_guarded);
             let Some(act) = source::plan(&seen) else {
                 let report = source::report(&seen);
-                self.tidy(operation, (subject, &sight), &ordered).await?;
+                self.tidy(operation, (subject, &sight), &ordered, memory)
+                    .await?;
                 return Ok((report, None));
             };
             let _mark = Mark::begin(act.name(), operation);
@@ -250,7 +261,7 @@ impl Tools<'_> {
             Act::AskReady(..) | Act::AskRevoke(_) => {
                 hands.ask(&act, operation, memory, peer.as_ref()).await
             }
-            Act::Copy if matches!(sight.found, Found::Sealed(..)) => tokio::select! {
+            Act::Copy => tokio::select! {
                 done = hands.move_on(act, seen, memory, peer.as_ref()) => done,
                 () = self.is_unwanted(operation, subject) => Ok(Then::Goes),
             },
@@ -298,15 +309,24 @@ fn keep_why(stands: &Stands, memory: &mut Memory) {
     }
 }
 
+/// The target may run it: nothing here stands still for this node's disk any more.
+fn is_released(report: &SourceReport) -> bool {
+    use SourceStanding::{Released, Verified};
+    matches!(report.standing, Verified | Released)
+}
+
 /// When the pod stood still, and how much its state is, as far as it is known.
 fn frozen(subject: &Subject, memory: &Memory) -> (Option<Timestamp>, Option<i64>) {
-    let manifest = match subject.generation.look() {
-        Ok(Found::Sealed(manifest, _)) => Some(manifest),
+    let sealed = || match subject.generation.look() {
+        Ok(Found::Sealed(manifest, _)) => Some((manifest.taken_at.0, manifest.bytes())),
         _ => None,
     };
-    let bytes = manifest.as_ref().map(|manifest| manifest.bytes());
-    let taken = manifest.map(|manifest| manifest.taken_at.0);
-    (memory.still_since().or(taken), bytes)
+    let measured = memory.measured().or_else(sealed);
+    let taken = measured.map(|(taken, _)| taken);
+    (
+        memory.still_since().or(taken),
+        measured.map(|(_, bytes)| bytes),
+    )
 }
 
 /// For the plan.

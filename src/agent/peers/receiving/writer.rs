@@ -1,6 +1,6 @@
 //! Files of a state as they come, one after the other.
 
-use super::{STRIDE, Turn, failed, locked};
+use super::{STRIDE, Turn, failed};
 use crate::agent::peers::desk::Refusal;
 use crate::agent::peers::stream::{Item, Unpacker};
 use crate::agent::store::incoming::MOST_FILES;
@@ -56,7 +56,7 @@ impl<'a> Writer<'a> {
                     })?;
                     self.all = self.all.saturating_sub(cut);
                     if cut > 0 || begins.offset == 0 {
-                        locked(&self.turn.ahead).forget(begins.path.text());
+                        self.turn.early.forget(begins.path.text());
                     }
                     self.file = Some(file);
                 }
@@ -90,7 +90,7 @@ impl<'a> Writer<'a> {
         self.unread = self.unread.saturating_add(more);
         if self.unread >= STRIDE {
             self.unread = 0;
-            self.turn.reads_ahead();
+            self.turn.goes_on();
         }
         Ok(())
     }

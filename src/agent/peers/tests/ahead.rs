@@ -4,7 +4,7 @@ use super::lab::{GENERATION, Lab, OPERATION};
 use crate::agent::peers::way::Failure;
 use crate::agent::store::ahead::Ahead;
 use crate::agent::store::manifest::Manifest;
-use crate::agent::store::{Generation, only_grows};
+use crate::agent::store::{Generation, Noted, only_grows};
 use std::fs::OpenOptions;
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
@@ -28,18 +28,21 @@ fn grow(generation: &Generation, name: &str, bytes: usize) {
     file.write_all(&noise.collect::<Vec<_>>()).unwrap();
 }
 
-/// All of it is dumped, and gets its name.
-fn sealed(generation: &Generation, ahead: Ahead) {
+/// All of it is dumped, and has its digests.
+fn noted(generation: &Generation, ahead: Ahead) -> Noted {
     grow(generation, "containers/web/images/core-1.img", 100);
     let manifest = Manifest {
         operation: OPERATION.into(),
         ..Manifest::of_web()
     };
     generation.cut(&manifest).unwrap();
-    generation.seal(manifest, Some(ahead)).unwrap();
+    generation.note(manifest, Some(ahead)).unwrap()
 }
 
+/// It gets its name, and is the same on both nodes.
 fn are_equal(lab: &Lab, source: &Generation) {
+    source.settle().unwrap();
+    source.name_it().unwrap();
     let (here, manifest, text) = source.sealed().unwrap();
     let (there, _, text_there) = lab.at_target().sealed().unwrap();
     assert_eq!(text, text_there);
@@ -74,9 +77,9 @@ async fn what_grows_is_there_before_it_is_sealed_and_is_not_sent_again() {
         .unwrap()
         .len();
     assert_eq!(std::fs::metadata(&there).unwrap().len(), all);
-    sealed(&generation, ahead);
+    let noted = noted(&generation, ahead);
     let sent = way
-        .send_on(OPERATION, &generation, Some(begun.unwrap()))
+        .send_on((OPERATION, GENERATION), &noted, Some(begun.unwrap()))
         .await;
     assert_eq!(sent.unwrap().bytes, 100);
     are_equal(&lab, &generation);
@@ -84,7 +87,7 @@ async fn what_grows_is_there_before_it_is_sealed_and_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn what_was_cut_while_it_was_dumped_is_sent_when_it_is_sealed() {
+async fn what_was_cut_while_it_was_dumped_is_sent_when_it_has_its_digests() {
     let lab = Lab::new().await;
     let (generation, is_over) = (part(&lab), CancellationToken::new());
     grow(&generation, MEMORY, 6 << 20);
@@ -93,8 +96,9 @@ async fn what_was_cut_while_it_was_dumped_is_sent_when_it_is_sealed() {
     let mut way = lab.way();
     let begun = way.send_ahead(OPERATION, &generation, &is_over).await;
     assert!(matches!(begun, Err(Failure::Away(_))), "it was cut");
-    sealed(&generation, Ahead::of(generation.part()));
-    way.send_on(OPERATION, &generation, None).await.unwrap();
+    let noted = noted(&generation, Ahead::of(generation.part()));
+    let whole = (OPERATION, GENERATION);
+    way.send_on(whole, &noted, None).await.unwrap();
     are_equal(&lab, &generation);
 }
 
@@ -114,9 +118,9 @@ async fn what_changed_after_it_was_sent_is_found_and_sent_again() {
     let mut bytes = std::fs::read(&path).unwrap();
     bytes[1 << 20] ^= 1;
     std::fs::write(&path, bytes).unwrap();
-    sealed(&generation, Ahead::of(generation.part()));
+    let noted = noted(&generation, Ahead::of(generation.part()));
     let sent = way
-        .send_on(OPERATION, &generation, Some(begun))
+        .send_on((OPERATION, GENERATION), &noted, Some(begun))
         .await
         .unwrap();
     assert_eq!(sent.bytes, 100 + (3 << 20));

@@ -54,7 +54,7 @@ fn what_came_whole_gets_its_name_and_is_roots_alone() {
     assert_eq!(generation.count_arrived().unwrap(), (3, 7));
     let text = manifest(vec![note("containers/c/pages.img"), note("criu.conf")]);
     let Kept::Whole(digest) = generation
-        .keep_arrived(&text, Ahead::of(generation.incoming()))
+        .keep_arrived(&text, &Early::of(generation.incoming()))
         .unwrap()
     else {
         panic!("it is whole");
@@ -88,7 +88,7 @@ fn one_byte_is_enough_to_be_wrong() {
     let wrong = ["b", "c", "d"].map(str::to_owned).to_vec();
     assert_eq!(
         generation
-            .keep_arrived(&text, Ahead::of(generation.incoming()))
+            .keep_arrived(&text, &Early::of(generation.incoming()))
             .unwrap(),
         Kept::Wrong(wrong)
     );
@@ -145,13 +145,26 @@ fn a_manifest_that_names_what_may_not_come_is_refused() {
     ] {
         assert!(
             generation
-                .keep_arrived(&manifest(files), Ahead::of(generation.incoming()))
+                .keep_arrived(&manifest(files), &Early::of(generation.incoming()))
                 .is_err()
         );
     }
     assert!(
         generation
-            .keep_arrived(b"{}", Ahead::of(generation.incoming()))
+            .keep_arrived(b"{}", &Early::of(generation.incoming()))
             .is_err()
     );
+}
+
+#[test]
+fn what_the_disk_could_not_take_once_comes_anew_and_is_not_asked_about_again() {
+    let folder = Folder::new();
+    let generation = generation(&folder);
+    put(&generation, "criu.conf", 0, b"abc");
+    let text = manifest(vec![note("criu.conf")]);
+    let early = Early::failed(generation.incoming());
+    let failure = generation.keep_arrived(&text, &early).unwrap_err();
+    assert!(failure.to_string().contains("sync"), "{failure}");
+    assert_eq!(generation.look().unwrap(), Found::Nothing);
+    assert_eq!(generation.count_arrived().unwrap(), (0, 0));
 }

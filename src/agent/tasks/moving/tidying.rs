@@ -2,6 +2,7 @@
 
 use super::Tools;
 use super::looking::{Sight, Subject};
+use crate::agent::hands::Memory;
 use crate::agent::orders::Ordered;
 use crate::agent::store::Found;
 use crate::hold::record::{HoldState, Record};
@@ -18,11 +19,14 @@ impl Tools<'_> {
         operation: &str,
         (subject, sight): (&Subject, &Sight),
         ordered: &Ordered,
+        memory: &mut Memory,
     ) -> Result<(), String> {
         let record = &sight.record;
         let outcome = ordered.order().map(|task| task.spec.decision.outcome);
         let is_gone = is_killed(record) && outcome == Some(Outcome::Restored);
         if sight.found != Found::Nothing && (is_gone || is_back(record, operation)) {
+            // Whatever came of it, nobody writes there any more.
+            let _settled = memory.settled().await;
             let generation = subject.generation.clone();
             let forgotten = tokio::task::spawn_blocking(move || generation.forget()).await;
             let forgotten = forgotten.map_err(|error| error.to_string())?;
@@ -67,6 +71,7 @@ fn is_back(record: &Record, operation: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::looking::home_from;
     use super::*;
     use serde_json::{Value, json};
 
@@ -94,5 +99,12 @@ mod tests {
         assert!(is_back(&record(&admitted("former")), "op"));
         assert!(!is_back(&record(&admitted("op")), "op"));
         assert!(!is_back(&record(&Value::Null), "another"));
+    }
+
+    #[test]
+    fn what_came_home_is_known_without_an_order_too() {
+        assert_eq!(home_from(&record(&admitted("op")), "op"), Some("g"));
+        assert_eq!(home_from(&record(&admitted("former")), "op"), None);
+        assert_eq!(home_from(&record(&Value::Null), "op"), None);
     }
 }
