@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// What CRIU is told besides what the runtime tells it. Connections are closed in the images, not in the program that runs on; one that
-/// nobody has accepted yet, as that of a probe that comes while all is frozen, is left out: whoever made it tries again.
-pub const CONFIG: &str = "tcp-close\nskip-in-flight\nghost-limit 1073741824\n";
+/// nobody has accepted yet, as that of a probe that comes while all is frozen, is left out: whoever made it tries again. So no packet can do
+/// harm meanwhile, and the network is not locked: rules of a firewall that come and go again cost more than a small dump.
+pub const CONFIG: &str = "tcp-close\nskip-in-flight\nnetwork-lock skip\nghost-limit 1073741824\n";
 
 /// By this runc tells CRIU the same. A runc that knows it tells CRIU the opposite without it, and is believed; older ones say nothing.
 pub const SKIPS_IN_FLIGHT: &str = "--tcp-skip-in-flight";

@@ -42,7 +42,7 @@ pub(crate) enum Item {
     /// A file begins, or goes on.
     File(Begins),
     /// The next bytes of it.
-    Data(Vec<u8>),
+    Data(Bytes),
 }
 
 /// Makes pieces.
@@ -151,15 +151,15 @@ impl Unpacker {
             self.waiting.reserve(end.saturating_sub(self.waiting.len()));
             return Ok(None);
         }
-        let piece = self.waiting.split_to(end);
-        let content = piece.get(HEAD..).unwrap_or_default();
+        let mut content = self.waiting.split_to(end).freeze();
+        content.advance(HEAD);
         Ok(Some(match kind {
             FILE => Item::File(
-                serde_json::from_slice(content)
+                serde_json::from_slice(&content)
                     .map_err(|error| format!("the note of a file cannot be read: {error}"))?,
             ),
-            ZSTD => Item::Data(self.unpacked(content, length)?),
-            _ => Item::Data(content.to_vec()),
+            ZSTD => Item::Data(self.unpacked(&content, length)?.into()),
+            _ => Item::Data(content),
         }))
     }
 
@@ -226,8 +226,8 @@ mod tests {
         for part in [1, 8, 9, 10, 4096, stream.len()] {
             let found = read(&stream, part).unwrap();
             assert_eq!(found[0], Item::File(begins("a/b", 7)));
-            assert_eq!(found[1], Item::Data(noise.clone()));
-            assert_eq!(found[2], Item::Data(zeros.clone()));
+            assert_eq!(found[1], Item::Data(noise.clone().into()));
+            assert_eq!(found[2], Item::Data(zeros.clone().into()));
             assert_eq!(found[3], Item::File(begins("empty", 0)));
         }
         assert!(read(&stream[..stream.len() - 1], 64).is_err());
