@@ -150,3 +150,38 @@ impl Memory {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agent::store::manifest::Manifest;
+    use crate::testkit::folder::Folder;
+
+    fn cut(folder: &Folder) -> Generation {
+        let generation = Generation::of(folder.path(), ("ns", "u1"), "g").unwrap();
+        generation.begin().unwrap();
+        folder.write("ns/u1/g.part/containers/c/pages.img", "abc");
+        generation.cut(&Manifest::of_web()).unwrap();
+        generation
+    }
+
+    #[tokio::test]
+    async fn what_was_released_gets_its_name_in_the_background_and_once() {
+        let folder = Folder::new();
+        let (generation, mut memory) = (cut(&folder), Memory::default());
+        memory.settles(&generation, "boot").await.unwrap();
+        assert_eq!(memory.settled().await, Some(Ok(())));
+        assert!(matches!(generation.look().unwrap(), Found::Sealed(..)));
+        memory.settles(&generation, "boot").await.unwrap();
+        assert_eq!(memory.settled().await, None);
+    }
+
+    #[tokio::test]
+    async fn what_a_former_boot_has_left_gets_none() {
+        let folder = Folder::new();
+        let (generation, mut memory) = (cut(&folder), Memory::default());
+        memory.settles(&generation, "another").await.unwrap();
+        assert_eq!(memory.settled().await, None);
+        assert!(matches!(generation.look().unwrap(), Found::Cut(_)));
+    }
+}
