@@ -3,9 +3,11 @@
 use crate::agent::api::{SourceOrder, TargetPod};
 use crate::agent::peer::{Asked, Peer, Peers, Sent};
 use crate::agent::peers::desk::{Desk, Expected, NO_ROOM, PeerStanding, Refusal};
+use crate::agent::peers::foretelling::{Laid, Told};
 use crate::agent::peers::running::Ways;
 use crate::agent::peers::sending::Shipment;
 use crate::agent::peers::way::{self, Way};
+use crate::agent::store::foretold::{Foretold, Guess};
 use crate::agent::store::{Generation, Noted};
 use crate::agent::targets::Targets;
 use crate::oci::failure::Failure;
@@ -50,9 +52,12 @@ impl Carriers {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, carrier| Arc::strong_count(carrier) > 1);
         let begin = || {
-            let way = tokio::sync::Mutex::new(ways.to(node, address));
-            let begun = Mutex::default();
-            Arc::new(Carrier { way, begun })
+            Arc::new(Carrier {
+                way: tokio::sync::Mutex::new(ways.to(node, address)),
+                ways: ways.clone(),
+                to: (node.clone(), address),
+                begun: Mutex::default(),
+            })
         };
         let carrier = kept.entry((node.clone(), address)).or_insert_with(begin);
         Ok(Arc::clone(carrier))
@@ -71,6 +76,9 @@ impl Peers for Carriers {
 /// The agent of one node.
 struct Carrier {
     way: tokio::sync::Mutex<Way>,
+    /// For what is sent before anything stands still: nothing else waits for that.
+    ways: Ways,
+    to: (String, SocketAddr),
     /// What was sent while it was dumped, by operation and generation.
     begun: Mutex<Option<(String, String, Shipment)>>,
 }
@@ -98,14 +106,30 @@ impl Peer for Carrier {
         &'a self,
         operation: &'a str,
         generation: &'a Generation,
+        foretold: Option<Arc<Foretold>>,
         is_over: &'a CancellationToken,
     ) -> Asked<'a, ()> {
         Box::pin(async move {
             let mut way = self.way.lock().await;
-            let shipment = said(way.send_ahead(operation, generation, is_over).await)?;
+            let sent = way.send_ahead(operation, generation, foretold, is_over);
+            let shipment = said(sent.await)?;
             let name = generation.name().to_owned();
             *self.begun() = Some((operation.to_owned(), name, shipment));
             Ok(())
+        })
+    }
+
+    fn foretell<'a>(
+        &'a self,
+        which: (&'a str, &'a str),
+        guess: Guess,
+        all: Vec<Laid>,
+        enough: &'a CancellationToken,
+    ) -> BoxFuture<'a, Told> {
+        Box::pin(async move {
+            let (node, address) = &self.to;
+            let mut way = self.ways.to(node, *address);
+            way.foretell(which, guess, all, enough).await
         })
     }
 

@@ -1,5 +1,6 @@
 //! Does what was decided about a checkpoint, or about a pod that goes elsewhere: one act, on this node.
 
+pub(crate) mod foretelling;
 mod memory;
 pub(crate) mod source;
 

@@ -3,6 +3,8 @@
 
 use crate::agent::api::{SourceOrder, TargetPod};
 pub(crate) use crate::agent::peers::desk::{PeerStanding, Released};
+use crate::agent::peers::foretelling::{Laid, Told};
+use crate::agent::store::foretold::{Foretold, Guess};
 use crate::agent::store::{Generation, Noted};
 use crate::oci::failure::Failure;
 use futures::future::{BoxFuture, ready};
@@ -39,9 +41,22 @@ pub(crate) trait Peer: Send + Sync {
         &'a self,
         _operation: &'a str,
         _generation: &'a Generation,
+        _foretold: Option<Arc<Foretold>>,
         _is_over: &'a CancellationToken,
     ) -> Asked<'a, ()> {
         Box::pin(ready(Ok(())))
+    }
+    /// The memory of processes is sent while they run, as it would be dumped: what is not as it was told before. Until somebody has
+    /// enough of it. Nobody has to do this.
+    fn foretell<'a>(
+        &'a self,
+        _which: (&'a str, &'a str),
+        guess: Guess,
+        _all: Vec<Laid>,
+        _enough: &'a CancellationToken,
+    ) -> BoxFuture<'a, Told> {
+        let sent = Ok(0);
+        Box::pin(ready(Told { guess, sent }))
     }
     /// What it lacks of a generation is sent, as it was noted. When this comes back it has all of it, and has read it again. Dropped in
     /// the middle, it is gone on with another time.

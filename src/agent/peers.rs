@@ -9,6 +9,7 @@
 pub(crate) mod certificate;
 mod coming;
 pub(crate) mod desk;
+pub(crate) mod foretelling;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub(crate) mod identity;

@@ -10,6 +10,7 @@
 //! | withdrawn, returned | thawed; or, where all died frozen, started again from what was dumped |
 //! | superseded | killed, and called dead when all of it is |
 
+mod before;
 mod report;
 
 use crate::agent::api::{Order, SourceOrder, StateTaskSpec, TargetPod, TargetStanding, Word};
@@ -18,6 +19,7 @@ use crate::hold::record::{Deadline, Held, Hold, HoldState, Proof, Record, Role, 
 use crate::hold::rules::{Rule, Rules};
 use crate::hold::uid::Uid;
 use crate::migration::api::{Decision, Outcome};
+pub(crate) use before::is_about_to_go;
 pub use report::report;
 
 /// The orders of a node, as its agent knows them.
@@ -32,7 +34,7 @@ pub enum Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    fn spec(self) -> Option<&'a StateTaskSpec> {
+    pub(crate) fn spec(self) -> Option<&'a StateTaskSpec> {
         match self {
             Self::Known(spec) => Some(spec),
             Self::Gone | Self::Unknown => None,

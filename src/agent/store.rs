@@ -13,7 +13,9 @@
 //! there, with every secret that a program had: readable by root alone.
 
 pub(crate) mod ahead;
+pub(crate) mod digests;
 pub(crate) mod early;
+pub(crate) mod foretold;
 pub(crate) mod incoming;
 pub(crate) mod listing;
 pub(crate) mod manifest;
@@ -144,7 +146,7 @@ impl Generation {
     pub(crate) fn look(&self) -> Result<Found, Failure> {
         if let Some(text) = files::read(&self.whole().join(MANIFEST))? {
             return Ok(match read(&self.whole(), &text) {
-                Ok(manifest) => Found::Sealed(Box::new(manifest), sealing::digest(&text)),
+                Ok(manifest) => Found::Sealed(Box::new(manifest), digests::named(&text)),
                 Err(failure) => Found::Failed(failure.to_string()),
             });
         }
@@ -284,7 +286,7 @@ impl Generation {
 
 /// `sha256:…` of a manifest.
 pub(crate) fn digest(manifest: &[u8]) -> String {
-    sealing::digest(manifest)
+    digests::named(manifest)
 }
 
 /// Which of these notes, whoever made them, say how a file of this folder begins.

@@ -1,5 +1,7 @@
 //! How the processes of a container are dumped: by the real runtime and CRIU, while the container is frozen and stays so.
 
+pub mod pages;
+
 use crate::kit::names;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! What bytes are known again by, in a few letters.
 
+pub(crate) mod prints;
+
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
@@ -17,8 +19,12 @@ impl Digest {
 
     /// Of what was read piece by piece.
     pub(crate) fn made(digest: &ring::digest::Digest) -> Self {
-        let digits = digest.as_ref().iter();
-        Self(digits.fold(String::new(), |mut text, byte| {
+        Self::digits(digest.as_ref())
+    }
+
+    /// That was made already.
+    pub(crate) fn digits(digest: &[u8]) -> Self {
+        Self(digest.iter().fold(String::new(), |mut text, byte| {
             // A text takes whatever is written to it.
             let _written = write!(text, "{byte:02x}");
             text

@@ -234,6 +234,12 @@ impl Node {
         std::fs::read_to_string(self.folder.join(name)).unwrap_or_default()
     }
 
+    /// The first process of a container.
+    pub(crate) fn init(&self, id: &str) -> i32 {
+        let path = self.folder.join(format!("{}.pid", whole(id)));
+        std::fs::read_to_string(path).unwrap().parse().unwrap()
+    }
+
     pub(crate) fn counts(&self) -> Vec<u64> {
         let text = self.cache("count");
         // The last line may be half written.

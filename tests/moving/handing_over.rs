@@ -4,8 +4,11 @@ use crate::fixture::{GENERATION, NAMESPACE, Node, OPERATION, eventually, process
 use crate::lab::inside;
 use crate::leader::{Leader, is_over, is_void, pod, until};
 use holdfast::agent::api::{SourceStanding, TargetStanding};
+use holdfast::engine::dump::pages::{processes as processes_below, spans};
 use holdfast::hold::record::HoldState;
 use holdfast::migration::api::Outcome;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::process::Child;
 
 pub(crate) fn run(test: impl Future<Output = ()>) {
@@ -94,6 +97,47 @@ fn a_counter_goes_on_counting_on_another_node() {
                     target.status("c2").as_deref() == Some("stopped")
                 });
                 target.well(&["delete", "c2"]);
+            });
+        },
+    );
+}
+
+/// Pages of a program, as they are read while it runs, in the order in which they are guessed to be dumped.
+fn guessed(node: &Node, id: &str) -> Vec<u8> {
+    let all = processes_below(node.init(id), id).unwrap();
+    let (process, file) = &all[0];
+    assert_eq!(file, "pages-1.img");
+    let memory = File::open(process.path("mem")).unwrap();
+    let mut found = Vec::new();
+    for span in spans(process).unwrap() {
+        let mut bytes = vec![0; usize::try_from(span.bytes).unwrap()];
+        memory.read_exact_at(&mut bytes, span.address).unwrap();
+        found.append(&mut bytes);
+    }
+    found
+}
+
+#[test]
+fn memory_is_dumped_where_it_was_guessed() {
+    inside(
+        "handing_over::memory_is_dumped_where_it_was_guessed",
+        || {
+            run(async {
+                let (source, target, _leader, mut waiting) = allowed().await;
+                let stands = source.agent.work(OPERATION, &target.agent).await.unwrap();
+                let standing = stands.source.as_ref().map(|report| report.standing);
+                assert_eq!(standing, Some(SourceStanding::Released), "{stands:?}");
+                let state = target.agent.generation((NAMESPACE, source.uid), GENERATION);
+                let images = state.unwrap().join("containers/app/images");
+                let dumped = std::fs::read(images.join("pages-1.img")).unwrap();
+                // It stands still, as it was dumped.
+                let guessed = guessed(&source, "c1");
+                let pages = dumped.chunks(4096).zip(guessed.chunks(4096));
+                let pages = (0..).zip(pages).filter(|(_, (one, other))| one != other);
+                let differs: Vec<usize> = pages.map(|(at, _)| at).collect();
+                assert_eq!((dumped.len(), differs), (guessed.len(), Vec::new()));
+                waiting.kill().unwrap();
+                waiting.wait().unwrap();
             });
         },
     );

@@ -4,6 +4,7 @@ use super::SEAL;
 use crate::agent::blocking::joined;
 use crate::agent::copies::give::Given;
 use crate::agent::cut::{Dumpers, NoCut};
+use crate::agent::hands::foretelling::Before;
 use crate::agent::peer::Released;
 use crate::agent::source::Peer;
 use crate::agent::store::ahead::Ahead;
@@ -29,6 +30,8 @@ pub(crate) struct Memory {
     /// It dumps it itself, or is about to.
     pub(crate) is_mine: bool,
     pub(crate) failure: Option<NoCut>,
+    /// What is sent of its memory while its programs run.
+    pub(crate) before: Before,
     /// What was read again while it was dumped.
     pub(super) ahead: Option<Ahead>,
     /// What was dumped, with its digests.

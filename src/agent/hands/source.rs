@@ -14,7 +14,6 @@ use crate::hold::record::Record;
 use crate::kit::faults::around;
 use crate::oci::failure::Failure;
 use crate::write_steps;
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,25 +33,26 @@ const KILLING: Duration = Duration::from_secs(20);
 /// How often whoever reads ahead looks at what there is.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Reads ahead of what is dumped, until it is over.
-async fn read_ahead(folder: PathBuf, is_over: CancellationToken) -> Ahead {
-    let mut ahead = Ahead::of(folder);
-    while !is_over.is_cancelled() {
+/// Reads ahead of what is dumped, until it is over and all of it was read.
+async fn read_ahead(mut ahead: Ahead, is_over: CancellationToken) -> Ahead {
+    loop {
+        let is_last = is_over.is_cancelled();
         let read;
         (ahead, read) = blocking(move || {
             let read = ahead.catch_up(only_grows);
             (ahead, read)
         })
         .await;
-        if let Err(failure) = read {
+        if let Err(failure) = &read {
             // It is read when it is sealed, and said then.
             tracing::debug!(%failure, "what is dumped could not be read ahead");
-            break;
+        }
+        if is_last || read.is_err() {
+            return ahead;
         }
         // Over, or a look later: the same is done.
         let _either = tokio::time::timeout(LOOK, is_over.cancelled()).await;
     }
-    ahead
 }
 
 /// Whether there is more to do at once.
@@ -234,9 +234,12 @@ impl Hands<'_> {
         let Some(hold) = &record.hold else {
             return Ok(());
         };
-        let is_over = CancellationToken::new();
-        let reading = tokio::spawn(read_ahead(generation.part(), is_over.clone()));
-        let mut sending = pin!(peer.send_ahead(&hold.operation, generation, &is_over));
+        let (is_dumped, is_read) = (CancellationToken::new(), CancellationToken::new());
+        let foretold = memory.before.take();
+        let ahead = Ahead::of_foretold(generation.part(), foretold.clone());
+        let reading = tokio::spawn(read_ahead(ahead, is_dumped.clone()));
+        let sending = peer.send_ahead(&hold.operation, generation, foretold, &is_read);
+        let mut sending = pin!(sending);
         let mut has_sent = None;
         let done = {
             let mut dumping = pin!(self.dump(record, memory));
@@ -248,17 +251,23 @@ impl Hands<'_> {
                 }
             }
         };
-        is_over.cancel();
-        if done.is_ok() {
-            let sent = match has_sent {
-                Some(sent) => sent,
-                None => sending.await,
-            };
-            if let Err(failure) = sent {
-                tracing::debug!(%failure, "nothing was sent while it was dumped");
+        is_dumped.cancel();
+        let read = async {
+            let ahead = joined(reading.await);
+            is_read.cancel();
+            ahead
+        };
+        let (ahead, sent) = match has_sent {
+            None if done.is_ok() => {
+                let (ahead, sent) = tokio::join!(read, sending);
+                (ahead, Some(sent))
             }
+            sent => (read.await, sent),
+        };
+        memory.ahead = Some(ahead);
+        if let Some(Err(failure)) = sent {
+            tracing::debug!(%failure, "nothing was sent while it was dumped");
         }
-        memory.ahead = Some(joined(reading.await));
         done
     }
 

@@ -3,25 +3,29 @@
 //! what it has, with digests, and it goes on from there.
 
 mod reading;
+mod whole;
 
 use crate::agent::blocking::{blocking, joined};
 use crate::agent::marks::Mark;
+use crate::agent::peers::desk::NO_ROOM;
 use crate::agent::peers::path::Below;
 use crate::agent::peers::stream::Packer;
 use crate::agent::peers::way::{Failure, Way};
 use crate::agent::peers::wire::{self, Ended, Held, Received, Which};
-use crate::agent::store::manifest::{FileNote, Manifest};
-use crate::agent::store::{Generation, Noted, as_here, digest, growing};
-use reading::{body, read};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::agent::store::foretold::Foretold;
+use crate::agent::store::{Generation, Noted, as_here, growing};
+pub(super) use reading::body;
+use reading::{Part, read};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use whole::Sending;
 
 /// What is read and not sent yet, in pieces.
-const WAITING: usize = 4;
+pub(super) const WAITING: usize = 4;
 /// What is sent at once.
 const PART: usize = 64 << 10;
 /// For an answer, besides what its bytes take: the receiver reads them again, from a slow disk.
@@ -55,6 +59,8 @@ pub(crate) struct Shipment {
     sent: BTreeMap<String, u64>,
     /// What makes pieces: it knows where there is noise.
     packer: Option<Packer>,
+    /// What was sent of files before they were written.
+    foretold: Option<Arc<Foretold>>,
 }
 
 /// What came of a whole shipment.
@@ -98,32 +104,90 @@ impl Shipment {
             sent: sent.collect(),
             folder,
             packer: None,
+            foretold: None,
         }))
     }
 
-    /// Files that only grow, and have grown by so much since they were sent.
-    async fn grown(&self, least: u64) -> Result<Vec<String>, Failure> {
+    /// What the receiver has is what it was sent by us, before there was any file.
+    fn goes_on(
+        (operation, generation): (&str, &str),
+        folder: PathBuf,
+        foretold: Arc<Foretold>,
+    ) -> Self {
+        Self {
+            which: Which {
+                operation: operation.to_owned(),
+                generation: generation.to_owned(),
+            },
+            folder,
+            sent: BTreeMap::new(),
+            packer: None,
+            foretold: Some(foretold),
+        }
+    }
+
+    /// What is to be sent of files that only grow, where it is so much; of those that grow no more, all of it.
+    async fn grown(&self, is_last: bool) -> Result<Vec<(String, Part)>, Failure> {
         let folder = self.folder.clone();
         let found = blocking(move || growing(&folder)).await;
-        let mut found = found.map_err(|failure| Failure::Ours(failure.to_string()))?;
-        found.retain(|path, length| {
+        let found = found.map_err(|failure| Failure::Ours(failure.to_string()))?;
+        let least = if is_last { 1 } else { GROWN };
+        let mut wanted = Vec::new();
+        for (path, length) in found {
+            let sent = self.sent.get(&path).copied();
+            let foretold = self.foretold.as_ref().filter(|all| all.is_about(&path));
+            let Some(foretold) = foretold else {
+                let sent = sent.unwrap_or_default();
+                if length.saturating_sub(sent) >= least {
+                    wanted.push((path, Part::Rest(sent)));
+                }
+                continue;
+            };
+            let is_there = is_last && sent == Some(length);
+            if is_there || !is_last && foretold.waiting(&path) < least {
+                continue;
+            }
+            let came = foretold.take(&path).unwrap_or_default();
+            wanted.push((path.clone(), Part::Only(came.differs, came.upto)));
+            if is_last {
+                // The guess may have been longer.
+                wanted.push((path, Part::Rest(came.upto)));
+            }
+        }
+        Ok(wanted)
+    }
+
+    /// What the receiver lacks of these files.
+    fn rests(&self, paths: &[String]) -> Vec<(String, Part)> {
+        let rest = |path: &String| {
             let sent = self.sent.get(path).copied().unwrap_or_default();
-            length.saturating_sub(sent) >= least
-        });
-        Ok(found.into_keys().collect())
+            (path.clone(), Part::Rest(sent))
+        };
+        paths.iter().map(rest).collect()
     }
 
     /// Sends what the receiver lacks of these files, as they are now. How many bytes that were.
     ///
     /// # Errors
-    /// It does not answer, or says no: then this shipment is over, and another one begins. Or a file cannot be read.
+    /// As `carry_parts`.
     pub(crate) async fn carry(&mut self, way: &mut Way, files: &[String]) -> Result<u64, Failure> {
+        self.carry_parts(way, self.rests(files)).await
+    }
+
+    /// Sends these parts of files, as they are now. How many bytes that were.
+    ///
+    /// # Errors
+    /// It does not answer, or says no: then this shipment is over, and another one begins. Or a file cannot be read.
+    async fn carry_parts(
+        &mut self,
+        way: &mut Way,
+        parts: Vec<(String, Part)>,
+    ) -> Result<u64, Failure> {
         let name = self.which.generation.clone();
         let _mark = Mark::begin("send files", &name);
         let mut wanted = Vec::new();
-        for path in files {
-            let below = Below::try_from(path.clone()).map_err(Failure::Ours)?;
-            wanted.push((below, self.sent.get(path).copied().unwrap_or_default()));
+        for (path, part) in parts {
+            wanted.push((Below::try_from(path).map_err(Failure::Ours)?, part));
         }
         let (sender, receiver) = mpsc::channel(WAITING);
         let (which, folder) = (self.which.clone(), self.folder.clone());
@@ -139,16 +203,16 @@ impl Shipment {
         // It ends by itself when nobody takes what it reads.
         let (packer, read) = joined(reading.await);
         self.packer = Some(packer);
-        let lengths = match (told, read) {
+        let carried = match (told, read) {
             // Our own disk first: what the receiver says follows from it.
             (_, Err(why)) => return Err(Failure::Ours(why)),
             (Err(failure), _) => return Err(failure),
-            (Ok(_), Ok(lengths)) => lengths,
+            (Ok(_), Ok(carried)) => carried,
         };
         let mut bytes = 0_u64;
-        for (path, from, to) in lengths {
-            bytes = bytes.saturating_add(to.saturating_sub(from));
-            self.sent.insert(path, to);
+        for part in carried {
+            bytes = bytes.saturating_add(part.bytes);
+            self.sent.insert(part.path, part.upto);
         }
         Ok(bytes)
     }
@@ -184,20 +248,39 @@ impl Way {
         &mut self,
         operation: &str,
         generation: &Generation,
+        foretold: Option<Arc<Foretold>>,
         is_over: &CancellationToken,
     ) -> Result<Shipment, Failure> {
-        let folder = generation.part();
-        let begun = Shipment::begin(self, operation, generation.name(), folder.clone()).await?;
-        let Begun::Shipment(mut shipment) = begun else {
-            let why = "what is dumped here just now is there already".to_owned();
-            return Err(Failure::Ours(why));
-        };
+        let (name, folder) = (generation.name(), generation.part());
+        if let Some(foretold) = foretold {
+            let shipment = Shipment::goes_on((operation, name), folder.clone(), foretold);
+            match self.send_growing(shipment, is_over).await {
+                // It has lost what it had: all of it is sent.
+                Err(Failure::Refused(code, why)) if code != NO_ROOM => {
+                    tracing::debug!(operation, why, "what was sent before is of no use");
+                }
+                sent => return sent,
+            }
+        }
+        match Shipment::begin(self, operation, name, folder).await? {
+            Begun::Shipment(shipment) => self.send_growing(shipment, is_over).await,
+            Begun::Verified(_) => {
+                let why = "what is dumped here just now is there already".to_owned();
+                Err(Failure::Ours(why))
+            }
+        }
+    }
+
+    async fn send_growing(
+        &mut self,
+        mut shipment: Shipment,
+        is_over: &CancellationToken,
+    ) -> Result<Shipment, Failure> {
         loop {
             let is_last = is_over.is_cancelled();
-            let least = if is_last { 1 } else { GROWN };
-            let grown = shipment.grown(least).await?;
+            let grown = shipment.grown(is_last).await?;
             if !grown.is_empty() {
-                shipment.carry(self, &grown).await?;
+                shipment.carry_parts(self, grown).await?;
             } else if is_last {
                 return Ok(shipment);
             } else {
@@ -263,95 +346,7 @@ impl Way {
     }
 }
 
-/// One try of a whole generation.
-struct Sending<'a> {
-    /// What was begun while it was dumped.
-    begun: Option<Shipment>,
-    way: &'a mut Way,
-    manifest: &'a Manifest,
-    text: &'a [u8],
-    bytes: &'a mut u64,
-    /// The most that the receiver ever had.
-    reached: &'a mut u64,
-}
-
-impl Sending<'_> {
-    async fn try_once(
-        &mut self,
-        (operation, name): (&str, &str),
-        folder: PathBuf,
-    ) -> Result<String, Failure> {
-        let mut shipment = match self.begun.take() {
-            Some(begun) => Shipment { folder, ..begun },
-            None => match Shipment::begin(self.way, operation, name, folder).await? {
-                Begun::Verified(digest) => return self.ours(digest),
-                Begun::Shipment(shipment) => shipment,
-            },
-        };
-        self.count(&shipment, 0);
-        let all = self.manifest.files.iter();
-        let is_there = |shipment: &Shipment, note: &FileNote| {
-            let sent = shipment.sent.get(&note.path);
-            sent.is_some_and(|sent| i64::try_from(*sent) == Ok(note.bytes))
-        };
-        let lacks: Vec<_> = all.filter(|note| !is_there(&shipment, note)).collect();
-        // Some files a question: what has come of those before is not in doubt.
-        for some in lacks.chunks(FILES_AT_ONCE) {
-            let paths: Vec<_> = some.iter().map(|note| note.path.clone()).collect();
-            let carried = shipment.carry(self.way, &paths).await?;
-            self.count(&shipment, carried);
-        }
-        let Some(wrong) = self.end(&mut shipment).await? else {
-            return Ok(digest(self.text));
-        };
-        // It says which, and we say what is one.
-        let wrong: BTreeSet<_> = wrong.into_iter().collect();
-        let all = self.manifest.files.iter().map(|note| &note.path);
-        let wrong: Vec<_> = all.filter(|path| wrong.contains(*path)).cloned().collect();
-        if wrong.is_empty() {
-            return Err(Failure::Ours(format!(
-                "the agent of node {} asks for files that this state does not have",
-                self.way.node()
-            )));
-        }
-        let carried = shipment.carry(self.way, &wrong).await?;
-        self.count(&shipment, carried);
-        match self.end(&mut shipment).await? {
-            None => Ok(digest(self.text)),
-            Some(files) => Err(Failure::Ours(format!(
-                "what is on this node's disk is not what its manifest says, or something between the nodes changes it: {}",
-                files.join(", ")
-            ))),
-        }
-    }
-
-    /// What is not as the manifest says; nothing where all of it is, and it was this very manifest.
-    async fn end(&mut self, shipment: &mut Shipment) -> Result<Option<Vec<String>>, Failure> {
-        match shipment.end(self.way, self.text).await? {
-            Ended::Verified(there) => self.ours(there).map(|_digest| None),
-            Ended::Wrong(files) => Ok(Some(files)),
-        }
-    }
-
-    /// The digest, if what is verified there is what is here.
-    fn ours(&self, there: String) -> Result<String, Failure> {
-        let here = digest(self.text);
-        if there == here {
-            return Ok(here);
-        }
-        Err(Failure::Ours(format!(
-            "the agent of node {} has verified a state with digest {there:?}, and the one that is here has {here}",
-            self.way.node()
-        )))
-    }
-
-    fn count(&mut self, shipment: &Shipment, carried: u64) {
-        *self.bytes = self.bytes.saturating_add(carried);
-        *self.reached = shipment.sent.values().sum::<u64>().max(*self.reached);
-    }
-}
-
-fn line(which: &Which) -> Result<Vec<u8>, Failure> {
+pub(super) fn line(which: &Which) -> Result<Vec<u8>, Failure> {
     let mut line = serde_json::to_vec(which).map_err(|error| Failure::Ours(error.to_string()))?;
     line.push(b'\n');
     Ok(line)

@@ -34,6 +34,9 @@ pub(crate) struct Begins {
     pub(crate) path: Below,
     /// What it had before: whatever the receiver has beyond that is cut off.
     pub(crate) offset: u64,
+    /// It is not cut off; what follows is written over it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) keeps: bool,
 }
 
 /// One thing of a stream.
@@ -189,6 +192,7 @@ mod tests {
         Begins {
             path: Below::try_from(path.to_owned()).unwrap(),
             offset,
+            keeps: false,
         }
     }
 

@@ -1,6 +1,7 @@
 //! Two agents on loopback, over real TLS: what one asks, what the other answers, and what becomes of a state on its way.
 
 mod ahead;
+mod foretelling;
 mod hostile;
 mod lab;
 mod liar;

@@ -1,56 +1,60 @@
 //! Files of a state are read again for their digests while they still grow: at the end little is left to read.
 
-use super::sealing::{Hashed, each, files, lengths};
+use super::digests::Hashed;
+use super::sealing::{each, files, lengths};
+use crate::agent::store::foretold::Foretold;
 use crate::agent::store::manifest::FileNote;
 use crate::oci::failure::Failure;
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
-use std::io::{Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 /// A smaller file is not worth it, and may be one that is written more than once.
 const WORTH: u64 = 1 << 20;
 
-/// How a file begins, read from where it lies.
-#[derive(Clone)]
+/// What is known of a file, read from where it lies.
+#[derive(Clone, Default)]
 struct Beginning {
     hashed: Hashed,
     /// When the file was last written to, if that was before it was read to its end.
     written: Option<SystemTime>,
+    /// Whoever writes there says where, each time.
+    is_told: bool,
 }
 
 impl Beginning {
-    fn nothing() -> Self {
-        Self {
-            hashed: Hashed::nothing(),
-            written: None,
-        }
-    }
-
-    /// Reads on, to the end that there is now.
-    fn read_on(&mut self, file: &mut File) -> std::io::Result<()> {
-        file.seek(SeekFrom::Start(self.hashed.bytes))?;
-        self.hashed.read_on(file)?;
+    /// Reads what is not known, to the end that there is now.
+    fn read_on(
+        &mut self,
+        file: &File,
+        (name, foretold): (&str, Option<&Foretold>),
+    ) -> std::io::Result<()> {
+        let knows =
+            |offset, bytes: &[u8]| foretold.and_then(|one| one.compare(name, offset, bytes));
+        self.hashed.read_on(file, &knows)?;
         let about = file.metadata()?;
-        let is_all = about.len() == self.hashed.bytes;
+        let is_all = about.len() == self.hashed.bytes();
         self.written = about.modified().ok().filter(|_| is_all);
         Ok(())
     }
 
-    /// Whether the file can still begin so: it has grown, or nobody has written to it since.
+    /// Whether the file can still be so: it has grown, or nobody has written to it since.
     fn is_of(&self, about: &Metadata) -> bool {
         let is_as_it_was = || self.written.is_some() && self.written == about.modified().ok();
-        let bytes = self.hashed.bytes;
-        bytes < about.len() || bytes == about.len() && is_as_it_was()
+        let bytes = self.hashed.bytes();
+        bytes < about.len() || bytes == about.len() && (self.is_told || is_as_it_was())
     }
 }
 
 /// What was read ahead of a folder's files.
 pub(crate) struct Ahead {
     folder: PathBuf,
-    /// Of files that only grow.
+    /// Of files that only grow, or of which it is told where they change.
     begun: BTreeMap<String, Beginning>,
+    foretold: Option<Arc<Foretold>>,
 }
 
 impl Ahead {
@@ -59,6 +63,15 @@ impl Ahead {
         Self {
             folder,
             begun: BTreeMap::new(),
+            foretold: None,
+        }
+    }
+
+    /// The same; of some files it was guessed what they will be.
+    pub(crate) fn of_foretold(folder: PathBuf, foretold: Option<Arc<Foretold>>) -> Self {
+        Self {
+            foretold,
+            ..Self::of(folder)
         }
     }
 
@@ -71,23 +84,36 @@ impl Ahead {
             return Ok(());
         }
         for (name, length) in lengths(&self.folder)? {
-            let known = self.begun.get(&name).map_or(0, |begun| begun.hashed.bytes);
-            if !growing(&name) || length.saturating_sub(known) < WORTH {
+            let begun = self.begun.get(&name);
+            let known = begun.map_or(0, |begun| begun.hashed.bytes());
+            let has_gaps = begun.is_some_and(|begun| !begun.hashed.is_all_known());
+            if !growing(&name) || length.saturating_sub(known) < WORTH && !has_gaps {
                 continue;
             }
             let path = self.folder.join(&name);
             let failed = |error| Failure::at("read", &path, error);
-            let mut file = File::open(&path).map_err(failed)?;
-            let begun = self.begun.entry(name);
-            let begun = begun.or_insert_with(Beginning::nothing);
-            begun.read_on(&mut file).map_err(failed)?;
+            let file = File::open(&path).map_err(failed)?;
+            let foretold = self.foretold.as_deref();
+            let begun = self.begun.entry(name.clone()).or_default();
+            begun.read_on(&file, (&name, foretold)).map_err(failed)?;
         }
         Ok(())
     }
 
-    /// A file is written anew, or from further ahead.
-    pub(crate) fn forget(&mut self, path: &str) {
-        self.begun.remove(path);
+    /// A file was written to here, which had these bytes before.
+    pub(crate) fn changes(&mut self, path: &str, bytes: Range<u64>) {
+        if let Some(begun) = self.begun.get_mut(path) {
+            begun.hashed.forget(bytes);
+            begun.is_told = true;
+        }
+    }
+
+    /// A file ends here.
+    pub(crate) fn ends(&mut self, path: &str, length: u64) {
+        if let Some(begun) = self.begun.get_mut(path) {
+            begun.hashed.cut(length);
+            begun.is_told = true;
+        }
     }
 
     /// Every file below the folder but these at its top, read to its end.
@@ -102,21 +128,26 @@ impl Ahead {
         let found = files(&self.folder)?.into_iter();
         let mut found: Vec<_> = found.map(|path| (name(&path), path)).collect();
         found.retain(|(name, _)| !but.contains(&name.as_str()));
+        let foretold = self.foretold.as_deref();
         let mut noted = each(&found, |(name, path)| {
-            note(self.begun.get(name), name, path)
+            note(self.begun.get(name), (name, foretold), path)
         })?;
         noted.sort_by(|one, other| one.path.cmp(&other.path));
         Ok(noted)
     }
 }
 
-fn note(begun: Option<&Beginning>, name: &str, path: &Path) -> Result<FileNote, Failure> {
+fn note(
+    begun: Option<&Beginning>,
+    (name, foretold): (&str, Option<&Foretold>),
+    path: &Path,
+) -> Result<FileNote, Failure> {
     let failed = |error| Failure::at("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
     let about = file.metadata().map_err(failed)?;
     let begun = begun.filter(|begun| begun.is_of(&about));
-    let mut begun = begun.cloned().unwrap_or_else(Beginning::nothing);
-    begun.read_on(&mut file).map_err(failed)?;
+    let mut begun = begun.cloned().unwrap_or_default();
+    begun.read_on(&file, (name, foretold)).map_err(failed)?;
     Ok(begun.hashed.note(name.to_owned()))
 }
 
@@ -166,7 +197,7 @@ mod tests {
         told.begun.clone_from(&ahead.begun);
         assert_eq!(told.notes(&[]).unwrap(), anew);
         grow(&large, &vec![2; 2 << 20]);
-        ahead.forget("large");
+        ahead.ends("large", 0);
         let anew = Ahead::of(folder.path().to_owned())
             .notes(&["none"])
             .unwrap();
@@ -184,6 +215,27 @@ mod tests {
         let mut file = options.write(true).open(&large).unwrap();
         file.write_all(b"2").unwrap();
         let anew = Ahead::of(folder.path().to_owned()).notes(&[]).unwrap();
+        assert_eq!(ahead.notes(&[]).unwrap(), anew);
+    }
+
+    #[test]
+    fn where_it_is_told_what_changes_nothing_else_is_read() {
+        let folder = Folder::new();
+        let large = folder.path().join("large");
+        grow(&large, &vec![1; (2 << 20) + 5]);
+        let mut ahead = Ahead::of(folder.path().to_owned());
+        ahead.catch_up(|_| true).unwrap();
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).open(&large).unwrap();
+        // What was not told is not noticed.
+        file.write_all(b"2").unwrap();
+        ahead.changes("large", (1 << 20)..(1 << 20) + 1);
+        ahead.catch_up(|_| true).unwrap();
+        let anew = Ahead::of(folder.path().to_owned()).notes(&[]).unwrap();
+        let mut told = Ahead::of(folder.path().to_owned());
+        told.begun.clone_from(&ahead.begun);
+        assert_ne!(told.notes(&[]).unwrap(), anew);
+        ahead.changes("large", 0..1);
         assert_eq!(ahead.notes(&[]).unwrap(), anew);
     }
 

@@ -7,6 +7,7 @@ use crate::agent::store::manifest::FileNote;
 use crate::oci::failure::Failure;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -58,9 +59,14 @@ impl Early {
         }
     }
 
-    /// A file is written anew, or from further ahead.
-    pub(crate) fn forget(&self, path: &str) {
-        locked(&self.read).forget(path);
+    /// A file was written to where it had bytes before.
+    pub(crate) fn changes(&self, path: &str, bytes: Range<u64>) {
+        locked(&self.read).changes(path, bytes);
+    }
+
+    /// A file was cut off.
+    pub(crate) fn ends(&self, path: &str, length: u64) {
+        locked(&self.read).ends(path, length);
     }
 
     /// Every file, read to its end, and all of them on disk.

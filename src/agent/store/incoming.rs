@@ -1,7 +1,7 @@
 //! A generation that comes from another node: its files as they come, then its manifest. What is in the folder counts for nothing until
 //! every file of it was read again and is what the manifest says; then it gets its name, as one that was dumped here does.
 
-use super::{Generation, MANIFEST, read, remove_folder, sealing};
+use super::{Generation, MANIFEST, digests, read, remove_folder, sealing};
 use crate::agent::marks::Mark;
 use crate::agent::peers::path::Below;
 use crate::agent::store::ahead::Ahead;
@@ -36,6 +36,17 @@ pub(crate) enum Kept {
     Wrong(Vec<String>),
 }
 
+/// A file that comes.
+pub(crate) struct Arriving {
+    pub(crate) file: File,
+    /// Where it is written on.
+    pub(crate) at: u64,
+    /// What it has now.
+    pub(crate) length: u64,
+    /// What it had beyond that.
+    pub(crate) cut: u64,
+}
+
 impl Generation {
     /// Where it lies while it comes.
     pub(crate) fn incoming(&self) -> PathBuf {
@@ -68,29 +79,35 @@ impl Generation {
         }
     }
 
-    /// A file that comes, to be written on from here. What it has beyond that is cut off, so many bytes; where it has less, there is
-    /// none.
+    /// A file that comes, to be written on from here; where it has less, there is none. What it has beyond that is cut off, or kept.
     ///
     /// # Errors
     /// The disk says no, or the path leads through something that is no folder.
     pub(crate) fn arriving(
         &self,
         path: &Below,
-        offset: u64,
-    ) -> Result<Option<(File, u64)>, Failure> {
+        (offset, keeps): (u64, bool),
+    ) -> Result<Option<Arriving>, Failure> {
         let incoming = self.incoming();
         make_folder(&incoming)?;
         let failed = |errno: Errno| Failure::at("write", &incoming.join(path.text()), errno);
-        let file = File::from(open_below(&incoming, path).map_err(failed)?);
+        let mut file = File::from(open_below(&incoming, path).map_err(failed)?);
         let failed = |error| Failure::at("write", &incoming.join(path.text()), error);
-        let length = file.metadata().map_err(failed)?.len();
-        let Some(cut) = length.checked_sub(offset) else {
+        let had = file.metadata().map_err(failed)?.len();
+        if had < offset {
             return Ok(None);
-        };
-        file.set_len(offset).map_err(failed)?;
-        let mut file = file;
-        file.seek(SeekFrom::End(0)).map_err(failed)?;
-        Ok(Some((file, cut)))
+        }
+        let length = if keeps { had } else { offset };
+        if length < had {
+            file.set_len(length).map_err(failed)?;
+        }
+        file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+        Ok(Some(Arriving {
+            file,
+            at: offset,
+            length,
+            cut: had.saturating_sub(length),
+        }))
     }
 
     /// Nothing of what has come stays.
@@ -140,7 +157,7 @@ impl Generation {
         around(&KEEP, || std::fs::rename(&incoming, &whole))
             .map_err(|error| Failure::at("rename", &incoming, error))?;
         sealing::sync(&self.folder)?;
-        Ok(Kept::Whole(sealing::digest(text)))
+        Ok(Kept::Whole(digests::named(text)))
     }
 
     /// What the disk could not take comes anew. Asked again about the same files, the disk would say yes, and not have them.

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::{Deserialize, Serialize};
 
 /// The format that this program reads and writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// What was dumped, and of whom.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,6 +50,7 @@ pub(crate) struct VolumeNote {
 pub(crate) struct FileNote {
     pub(crate) path: String,
     pub(crate) bytes: i64,
+    /// Of a file that is no longer than a block, that of its bytes; else that of the digests of its blocks, one after the other.
     pub(crate) sha256: String,
 }
 

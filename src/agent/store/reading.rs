@@ -1,7 +1,8 @@
 //! Files of a generation, read because another node speaks of them. That one may have been broken into: it learns nothing of any other
 //! file, opens none, and makes nobody read without an end.
 
-use super::sealing::{lengths, noted};
+use super::digests::noted;
+use super::sealing::lengths;
 use crate::agent::peers::path::Below;
 use crate::agent::store::manifest::FileNote;
 use crate::oci::failure::Failure;

@@ -1,70 +1,15 @@
-//! Digests of files, and the disk's word that it has them.
+//! The disk's word that it has files, and what there is below a folder.
 
-use crate::agent::store::manifest::FileNote;
-use crate::kit::digest::Digest;
 use crate::oci::failure::Failure;
-use ring::digest::{Context, SHA256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// How much of a file is in memory at once.
-const PIECE: usize = 1 << 20;
 /// Files are brought to disk side by side: a disk takes many for little more than one.
 const AT_ONCE: usize = 8;
-
-/// `sha256:…`, of some bytes.
-pub(super) fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", Digest::of(bytes).text())
-}
-
-/// What was read of a file, from its beginning on.
-#[derive(Clone)]
-pub(super) struct Hashed {
-    context: Context,
-    pub(super) bytes: u64,
-}
-
-impl Hashed {
-    pub(super) fn nothing() -> Self {
-        Self {
-            context: Context::new(&SHA256),
-            bytes: 0,
-        }
-    }
-
-    /// Reads on, to the end that there is now.
-    pub(super) fn read_on(&mut self, from: &mut impl Read) -> std::io::Result<()> {
-        let mut piece = vec![0; PIECE];
-        loop {
-            let read = from.read(&mut piece)?;
-            if read == 0 {
-                return Ok(());
-            }
-            self.context.update(piece.get(..read).unwrap_or_default());
-            let more = u64::try_from(read).unwrap_or_default();
-            self.bytes = self.bytes.saturating_add(more);
-        }
-    }
-
-    pub(super) fn note(self, path: String) -> FileNote {
-        FileNote {
-            path,
-            bytes: i64::try_from(self.bytes).unwrap_or(i64::MAX),
-            sha256: Digest::made(&self.context.finish()).text().to_owned(),
-        }
-    }
-}
-
-/// What is read, to its end.
-pub(super) fn noted(from: &mut impl Read, name: String) -> std::io::Result<FileNote> {
-    let mut hashed = Hashed::nothing();
-    hashed.read_on(from)?;
-    Ok(hashed.note(name))
-}
 
 /// How many files there are below a folder, and how many bytes they have.
 pub(super) fn count(folder: &Path) -> Result<(usize, u64), Failure> {

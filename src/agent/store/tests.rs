@@ -89,11 +89,11 @@ fn what_cannot_be_read_counts_for_nothing_and_can_be_forgotten() {
     let folder = Folder::new();
     let generation = generation(&folder);
     let newer = Manifest {
-        version: 2,
+        version: VERSION + 1,
         ..manifest()
     };
     let newer = serde_json::to_string(&newer).unwrap();
-    for (text, says) in [("{\"version\":1", "EOF"), (&*newer, "version 2")] {
+    for (text, says) in [("{\"version\":1", "EOF"), (&*newer, "version 3")] {
         folder.write("ns/u1/g/manifest.json", text);
         let Found::Failed(why) = generation.look().unwrap() else {
             panic!("{text}");

@@ -1,6 +1,7 @@
 //! One look at one operation that moves a state: what is held here, what is to begin here; acts until there is nothing to do, and then
 //! says how it stands.
 
+mod before;
 mod looking;
 mod tidying;
 
@@ -10,6 +11,7 @@ use crate::agent::api::{
     TargetStanding, Word,
 };
 use crate::agent::cut::Engine;
+use crate::agent::hands::foretelling::Before;
 use crate::agent::hands::source::Then;
 use crate::agent::hands::{Hands, Memory};
 use crate::agent::host::Host;
@@ -200,8 +202,11 @@ impl Tools<'_> {
             let ordered = self.targets.orders().get(operation);
             let is_guarded = memory.is_guarded();
             let seen = seen((&sight, &ordered), memory, is_guarded);
-            let Some(act) = source::plan(&seen) else {
-                let report = source::report(&seen);
+            let foretells = before::subject(&seen, &sight.living);
+            let planned = source::plan(&seen);
+            let report = source::report(&seen);
+            before::foretell(foretells, &sight.living, (memory, &peer));
+            let Some(act) = planned else {
                 self.tidy(operation, (subject, &sight), &ordered, memory)
                     .await?;
                 return Ok((report, None));
@@ -240,10 +245,15 @@ impl Tools<'_> {
         // It was looked at when all this began; what it has begun to do since then keeps it here, until it does it no more.
         if let Act::Change(change) = &act
             && change.is_beginning()
-            && let Some(why) = before_freeze(self.host, &sight.record).await
         {
-            memory.refused = Some(why.clone());
-            return Err(why);
+            if let Some(why) = before_freeze(self.host, &sight.record).await {
+                (memory.refused, memory.before) = (Some(why.clone()), Before::Nothing);
+                return Err(why);
+            }
+            if self.has_foretold(operation, subject, memory).await {
+                // That took its time: whether all is as it was is looked at again.
+                return Ok(Then::Goes);
+            }
         }
         memory.refused = None;
         let hands = Hands {

@@ -9,9 +9,9 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use tokio_util::sync::CancellationToken;
 
-const MEMORY: &str = "containers/web/images/pages-1.img";
+pub(super) const MEMORY: &str = "containers/web/images/pages-1.img";
 
-fn part(lab: &Lab) -> Generation {
+pub(super) fn part(lab: &Lab) -> Generation {
     let root = lab.folder.path().join("dumping");
     let generation = Generation::of(&root, ("ns", "u1"), GENERATION).unwrap();
     generation.begin().unwrap();
@@ -29,7 +29,7 @@ fn grow(generation: &Generation, name: &str, bytes: usize) {
 }
 
 /// All of it is dumped, and has its digests.
-fn noted(generation: &Generation, ahead: Ahead) -> Noted {
+pub(super) fn noted(generation: &Generation, ahead: Ahead) -> Noted {
     grow(generation, "containers/web/images/core-1.img", 100);
     let manifest = Manifest {
         operation: OPERATION.into(),
@@ -40,7 +40,7 @@ fn noted(generation: &Generation, ahead: Ahead) -> Noted {
 }
 
 /// It gets its name, and is the same on both nodes.
-fn are_equal(lab: &Lab, source: &Generation) {
+pub(super) fn are_equal(lab: &Lab, source: &Generation) {
     source.settle().unwrap();
     source.name_it().unwrap();
     let (here, manifest, text) = source.sealed().unwrap();
@@ -72,7 +72,10 @@ async fn what_grows_is_there_before_it_is_sealed_and_is_not_sent_again() {
         }
         is_over.cancel();
     };
-    let (begun, ()) = tokio::join!(way.send_ahead(OPERATION, &generation, &is_over), dumping);
+    let (begun, ()) = tokio::join!(
+        way.send_ahead(OPERATION, &generation, None, &is_over),
+        dumping
+    );
     let all = std::fs::metadata(generation.part().join(MEMORY))
         .unwrap()
         .len();
@@ -94,7 +97,7 @@ async fn what_was_cut_while_it_was_dumped_is_sent_when_it_has_its_digests() {
     is_over.cancel();
     lab.cut_after(100_000);
     let mut way = lab.way();
-    let begun = way.send_ahead(OPERATION, &generation, &is_over).await;
+    let begun = way.send_ahead(OPERATION, &generation, None, &is_over).await;
     assert!(matches!(begun, Err(Failure::Away(_))), "it was cut");
     let noted = noted(&generation, Ahead::of(generation.part()));
     let whole = (OPERATION, GENERATION);
@@ -110,7 +113,7 @@ async fn what_changed_after_it_was_sent_is_found_and_sent_again() {
     is_over.cancel();
     let mut way = lab.way();
     let begun = way
-        .send_ahead(OPERATION, &generation, &is_over)
+        .send_ahead(OPERATION, &generation, None, &is_over)
         .await
         .unwrap();
     // Not what anybody does; and if somebody did, it would not be the state.

@@ -33,8 +33,8 @@ fn below(path: &str) -> Below {
 }
 
 fn put(generation: &Generation, path: &str, offset: u64, bytes: &[u8]) {
-    let (mut file, _) = generation.arriving(&below(path), offset).unwrap().unwrap();
-    file.write_all(bytes).unwrap();
+    let arriving = generation.arriving(&below(path), (offset, false));
+    arriving.unwrap().unwrap().file.write_all(bytes).unwrap();
 }
 
 #[test]
@@ -105,9 +105,13 @@ fn a_file_goes_on_where_it_was_and_not_beyond() {
     let folder = Folder::new();
     let generation = generation(&folder);
     put(&generation, "a", 0, b"abc");
-    assert!(generation.arriving(&below("a"), 4).unwrap().is_none());
-    let (_, cut) = generation.arriving(&below("a"), 1).unwrap().unwrap();
-    assert_eq!(cut, 2);
+    let arriving = |offset, keeps| generation.arriving(&below("a"), (offset, keeps)).unwrap();
+    assert!(arriving(4, false).is_none());
+    assert!(arriving(4, true).is_none());
+    let kept = arriving(1, true).unwrap();
+    assert_eq!((kept.at, kept.length, kept.cut), (1, 3, 0));
+    let cut = arriving(1, false).unwrap();
+    assert_eq!((cut.at, cut.length, cut.cut), (1, 1, 2));
     assert_eq!(generation.count_arrived().unwrap(), (1, 1));
 }
 
@@ -121,14 +125,17 @@ fn no_link_is_followed_whoever_put_it_there() {
     std::os::unix::fs::symlink(&target, incoming.join("link")).unwrap();
     std::os::unix::fs::symlink(folder.path(), incoming.join("folder")).unwrap();
     for path in ["link", "folder/target", "a/b"] {
-        assert!(generation.arriving(&below(path), 0).is_err(), "{path}");
+        assert!(
+            generation.arriving(&below(path), (0, true)).is_err(),
+            "{path}"
+        );
     }
     assert_eq!(std::fs::read_to_string(target).unwrap(), "stays");
     generation.refuse_arrived().unwrap();
     std::fs::create_dir_all(incoming.parent().unwrap()).unwrap();
     std::os::unix::fs::symlink(folder.path(), &incoming).unwrap();
     assert!(
-        generation.arriving(&below("a"), 0).is_err(),
+        generation.arriving(&below("a"), (0, false)).is_err(),
         "the folder itself"
     );
 }
