@@ -2,6 +2,7 @@
 
 pub(crate) mod foretelling;
 mod memory;
+pub(crate) mod room;
 pub(crate) mod source;
 
 use crate::agent::blocking::blocking;

@@ -3,8 +3,9 @@
 use super::looking::Subject;
 use super::{LOOK, Tools};
 use crate::agent::api::{Order, Word};
+use crate::agent::blocking::blocking;
 use crate::agent::hands::foretelling::{self, Before, Foretelling};
-use crate::agent::hands::Memory;
+use crate::agent::hands::{Memory, room};
 use crate::agent::orders::Ordered;
 use crate::agent::peer::Peer;
 use crate::agent::pods::Living;
@@ -80,6 +81,10 @@ impl Tools<'_> {
             told = telling.end(patience) => told,
             () = self.is_called_off(operation) => None,
         };
+        let bytes = told.as_ref().map_or(0, |told| told.bytes());
+        // For what is dumped here.
+        let made = blocking(move || room::make(bytes)).await;
+        tracing::debug!(operation, made, "there is room for what is dumped");
         memory.before = Before::Told(about, told);
         // Who waited may wait no more.
         memory.peer.ready = None;
