@@ -1,28 +1,28 @@
 //! Memory for what a dump writes, got ready before anything stands still. Else the kernel gets it page by page in the freeze: it takes it
-//! from files that were read long ago, or, in a virtual machine, from a host that had it back. Dumps of some 100 MiB took a quarter of
-//! their time with it on such a machine; of those that are larger the kernel has forgotten by then which memory was used last.
+//! from files that were read long ago, or, in a virtual machine, from a host that had it back, which can take longer than all the rest.
 
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{Mode, OFlags, open};
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// It takes no longer.
-const LONGEST: Duration = Duration::from_secs(4);
-/// Of what is free, so much at most: this memory cannot be taken from us in that moment, and others may need some too.
-const SHARE: u64 = 4;
+const LONGEST: Duration = Duration::from_secs(5);
+/// Of what could be used, so much at most. Of more the kernel would begin to write it to the disk.
+const SHARE: u64 = 10;
 const PIECE: usize = 1 << 20;
-/// What is written where there is none is more than that.
-const NO_LIMIT: u64 = 1 << 50;
 
-/// Uses so much memory for a moment, if there is as much. How much it was. What was used last is what the kernel gives next.
-pub(crate) fn make(bytes: u64) -> u64 {
+/// Writes so much to a file without a name on the disk of this folder, as the dump will, and lets it go. What was used last is what the
+/// kernel gives next. How much it was; where that cannot be done, nothing.
+pub(crate) fn make(folder: &Path, bytes: u64) -> u64 {
     let most = available()
         .unwrap_or_default()
         .checked_div(SHARE)
         .unwrap_or_default();
     let wanted = bytes.min(most);
-    let Ok(file) = memfd_create("holdfast-room", MemfdFlags::CLOEXEC) else {
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let Ok(file) = open(folder, flags, Mode::RUSR | Mode::WUSR) else {
         return 0;
     };
     let (mut file, began) = (File::from(file), Instant::now());
@@ -33,21 +33,8 @@ pub(crate) fn make(bytes: u64) -> u64 {
     made
 }
 
-/// Where a limit of this container stands, with either version of cgroups.
-const LIMITS: [&str; 2] = [
-    "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-];
-
-/// What could be used without a harm to anybody, as the kernel reckons it; nothing where this container has a limit.
+/// What could be used without a harm to anybody, as the kernel reckons it.
 fn available() -> Option<u64> {
-    let limits = LIMITS
-        .into_iter()
-        .filter_map(|path| std::fs::read_to_string(path).ok());
-    let mut limits = limits.filter_map(|text| text.trim().parse::<u64>().ok());
-    if limits.any(|limit| limit < NO_LIMIT) {
-        return None;
-    }
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
@@ -59,11 +46,15 @@ fn available() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testkit::folder::Folder;
 
     #[test]
-    fn no_more_is_used_than_is_wanted_and_there() {
-        assert_eq!(make(0), 0);
-        let made = make(3 << 20);
-        assert!(made <= 3 << 20, "{made}");
+    fn no_more_is_used_than_is_wanted_and_nothing_is_left() {
+        assert!(available().unwrap() > 0);
+        let folder = Folder::new();
+        assert_eq!(make(folder.path(), 0), 0);
+        assert!(make(folder.path(), 3 << 20) <= 3 << 20);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(make(&folder.path().join("none"), 1), 0);
     }
 }

@@ -83,7 +83,8 @@ impl Tools<'_> {
         };
         let bytes = told.as_ref().map_or(0, |told| told.bytes());
         // For what is dumped here.
-        let made = blocking(move || room::make(bytes)).await;
+        let folder = self.host.checkpoints();
+        let made = blocking(move || room::make(&folder, bytes)).await;
         tracing::debug!(operation, made, "there is room for what is dumped");
         memory.before = Before::Told(about, told);
         // Who waited may wait no more.
