@@ -133,6 +133,10 @@ impl Peer for Carrier {
         })
     }
 
+    fn spare<'a>(&'a self, which: (&'a str, &'a str), bytes: u64) -> Asked<'a, u64> {
+        Box::pin(async move { said(self.way.lock().await.spare(which, bytes).await) })
+    }
+
     fn send<'a>(
         &'a self,
         operation: &'a str,

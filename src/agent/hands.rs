@@ -2,7 +2,6 @@
 
 pub(crate) mod foretelling;
 mod memory;
-pub(crate) mod room;
 pub(crate) mod source;
 
 use crate::agent::blocking::blocking;

@@ -21,6 +21,7 @@ pub(crate) mod running;
 pub(crate) mod sending;
 pub(crate) mod server;
 pub(crate) mod service;
+pub(crate) mod spare;
 pub(crate) mod stream;
 mod watched;
 pub(crate) mod way;

@@ -136,6 +136,7 @@ impl Node {
             prefixes: self.prefixes,
             targets: &self.targets,
             peers: &way,
+            metrics: &AgentMetrics::default(),
         };
         let stands = tools
             .work(operation, &mut *self.memory.lock().await)

@@ -82,10 +82,9 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     let view = holds::View::new(&own, (&records, &orders), &metrics, client.clone());
     let looking = tokio::spawn(look(view, stop.clone()));
     let targets = Targets::new(own, records.clone(), orders, Waiting::default());
-    let answered = (targets.clone(), prefixes);
     let sweeping = (metrics.clone(), garbage_after);
-    let answers = Answers::new(records.clone(), host.clone(), metrics, answered);
-    let answers = Arc::new(answers);
+    let answered = (targets.clone(), prefixes);
+    let answers = Answers::new(records.clone(), host.clone(), metrics.clone(), answered);
     let listener = socket::listen(&host.run())?;
     let reserve = peers.peer_disk_reserve;
     let peers = client.as_ref().and_then(|_| open(&node, &peers));
@@ -98,6 +97,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
         ways: peers.as_ref().map(Peers::ways),
         receiving: Arc::new(Receiving::new(host.checkpoints(), reserve)),
         prefixes,
+        metrics,
         stop: stop.clone(),
         targets,
     });
@@ -105,7 +105,7 @@ pub async fn run(setup: Setup, stop: CancellationToken) -> Result<(), Error> {
     health.is_ready(PART);
     health.is_ready("start");
     tokio::select! {
-        () = socket::serve(listener, answers, stop.clone()) => {}
+        () = socket::serve(listener, Arc::new(answers), stop.clone()) => {}
         () = beat(&health) => {}
     }
     looking.await.map_err(ended("the look at records"))?;

@@ -18,6 +18,7 @@ use crate::agent::targets::Targets;
 use crate::hold::record::{AdmissionState, Record, Role};
 use crate::kit::error::chain;
 use crate::oci::place::Places;
+use crate::process::telemetry::AgentMetrics;
 use futures::StreamExt;
 use kube::runtime::reflector::{self, store::Writer};
 use kube::runtime::{WatchStreamExt, watcher};
@@ -50,6 +51,7 @@ pub(crate) struct Means {
     pub(crate) receiving: Arc<Receiving>,
     /// Where an installation may be.
     pub(crate) prefixes: &'static [&'static str],
+    pub(crate) metrics: AgentMetrics,
     /// What takes long, and can be gone on with by the next agent, ends with it too.
     pub(crate) stop: CancellationToken,
     /// Pods that are to get a state, and the orders.

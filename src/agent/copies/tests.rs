@@ -21,6 +21,7 @@ use crate::agent::store::{Found, Generation};
 use crate::agent::targets::Targets;
 use crate::agent::tasks::Means;
 use crate::agent::waiting::Waiting;
+use crate::process::telemetry::AgentMetrics;
 use crate::testkit::api_server::ApiServer;
 use crate::testkit::folder::Folder;
 use crate::webhook::authority::Authority;
@@ -59,6 +60,7 @@ impl Node {
         let own = (host.clone(), node.to_owned());
         let targets = Targets::new(own, records.clone(), Orders::of(orders), Waiting::default());
         let means = Means {
+            metrics: AgentMetrics::default(),
             client: api.client(),
             node: node.to_owned(),
             targets,

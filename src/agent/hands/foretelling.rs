@@ -13,6 +13,7 @@ use crate::engine::dump::folder;
 use crate::engine::dump::pages::processes;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -66,6 +67,8 @@ pub(crate) struct Foretelling {
     ending: CancellationToken,
     /// It is enough.
     enough: CancellationToken,
+    /// What the target has, after each pass.
+    bytes: Arc<AtomicU64>,
 }
 
 impl Drop for Foretelling {
@@ -78,10 +81,12 @@ impl Foretelling {
     /// Tells the memory of these containers, until it is enough.
     pub(crate) fn begin(subject: Subject, peer: Arc<dyn Peer>, containers: Vec<Living>) -> Self {
         let (ending, enough) = (CancellationToken::new(), CancellationToken::new());
+        let bytes = Arc::<AtomicU64>::default();
         let tells = Tells {
             subject: subject.clone(),
             peer,
             containers,
+            bytes: Arc::clone(&bytes),
             ending: ending.clone(),
             enough: enough.clone(),
         };
@@ -90,7 +95,13 @@ impl Foretelling {
             task: tokio::spawn(tells.on()),
             ending,
             enough,
+            bytes,
         }
+    }
+
+    /// How much the target had after the last pass.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Tells what changed since, and ends; at the latest after this time.
@@ -119,6 +130,7 @@ struct Tells {
     containers: Vec<Living>,
     ending: CancellationToken,
     enough: CancellationToken,
+    bytes: Arc<AtomicU64>,
 }
 
 impl Tells {
@@ -144,6 +156,7 @@ impl Tells {
                     guess = after(failure, guess)?;
                 }
             }
+            self.bytes.store(guess.bytes(), Ordering::Relaxed);
             if is_last || self.enough.is_cancelled() {
                 return Some(guess);
             }

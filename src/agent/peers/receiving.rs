@@ -3,8 +3,10 @@
 
 mod writer;
 
+use crate::agent::blocking::blocking;
 use crate::agent::peers::desk::{Expected, Refusal};
 use crate::agent::peers::room;
+use crate::agent::peers::spare::{KEPT, Kept as Spared};
 use crate::agent::peers::wire::Held;
 use crate::agent::store::early::Early;
 use crate::agent::store::incoming::Kept;
@@ -42,6 +44,7 @@ pub(crate) struct Receiving {
     turns: Mutex<Turns>,
     full: Arc<Full>,
     all_early: AllEarly,
+    spared: Arc<Spared>,
 }
 
 /// What was done early about each generation that comes.
@@ -59,6 +62,7 @@ pub(crate) struct Turn {
     full: Arc<Full>,
     all_early: AllEarly,
     early: Arc<Early>,
+    spared: Arc<Spared>,
     _alone: OwnedMutexGuard<()>,
 }
 
@@ -71,6 +75,7 @@ impl Receiving {
             turns: Mutex::default(),
             full: Arc::default(),
             all_early: Arc::default(),
+            spared: Arc::default(),
         }
     }
 
@@ -91,6 +96,34 @@ impl Receiving {
     /// Why there was no room for it here.
     pub(crate) fn why_full(&self, generation: &Generation) -> Option<String> {
         self.full.lock().get(&generation.incoming()).cloned()
+    }
+
+    /// Gets memory ready for a state that comes soon, and keeps it until it has come, for a while. How much it is.
+    ///
+    /// # Errors
+    /// Nothing can have such a name.
+    pub(crate) async fn spare(
+        &self,
+        expected: &Expected,
+        name: &str,
+        bytes: u64,
+    ) -> Result<u64, Refusal> {
+        let incoming = self.generation(expected, name)?.incoming();
+        let bytes = bytes.min(expected.at_most.unwrap_or(u64::MAX));
+        let (root, reserve) = (self.root.clone(), self.reserve);
+        let (spared, of) = (Arc::clone(&self.spared), incoming.clone());
+        let made = blocking(move || match room::check(&root, bytes, reserve) {
+            Ok(()) => spared.make(&of, &root, bytes),
+            Err(_full) => 0,
+        });
+        let (made, spared, of) = (made.await, Arc::clone(&self.spared), incoming.clone());
+        let until = async move {
+            tokio::time::sleep(KEPT).await;
+            blocking(move || spared.let_go(&of)).await;
+        };
+        let until = tokio::spawn(until).abort_handle();
+        self.spared.is_kept(&incoming, until);
+        Ok(made)
     }
 
     /// The only one to write to a generation.
@@ -140,6 +173,7 @@ impl Receiving {
             full: Arc::clone(&self.full),
             early: Arc::clone(early),
             all_early: Arc::clone(&self.all_early),
+            spared: Arc::clone(&self.spared),
             _alone: alone,
         }
     }
@@ -254,6 +288,8 @@ impl Turn {
         self.is_wanted(&digest)?;
         self.is_of(operation, manifest)?;
         self.is_over();
+        let (spared, incoming) = (Arc::clone(&self.spared), self.generation.incoming());
+        tokio::task::spawn_blocking(move || spared.let_go(&incoming));
         self.generation
             .keep_arrived(manifest, &self.early)
             .map_err(failed)

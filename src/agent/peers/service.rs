@@ -7,7 +7,7 @@ use crate::agent::peers::desk::{Desk, Desks, Refusal};
 use crate::agent::peers::receiving::{Receiving, Turn, channel};
 use crate::agent::peers::wire::{
     self, About, Done, Ended, IsReady, LONGEST_MANIFEST, LONGEST_QUESTION, No, Ready, Received,
-    Release, Revoke, Revoked, Which,
+    Release, Revoke, Revoked, Spare, Spared, Which,
 };
 use crate::agent::store::incoming::Kept;
 use bytes::Bytes;
@@ -101,6 +101,17 @@ impl Service {
                 let desk = self.desks.find(&operation, node).await?;
                 let pod = desk.revoke(&operation, &uid).await?;
                 Ok(yes(&Revoked { pod }))
+            }
+            wire::SPARE => {
+                let Spare {
+                    operation,
+                    generation,
+                    bytes,
+                } = read(&asked)?;
+                let desk = self.desks.find(&operation, node).await?;
+                let expected = desk.expects(&operation, &generation).await?;
+                let bytes = self.receiving.spare(&expected, &generation, bytes).await?;
+                Ok(yes(&Spared { bytes }))
             }
             _ => Ok(no(
                 404,

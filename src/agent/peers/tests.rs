@@ -5,6 +5,7 @@ mod foretelling;
 mod hostile;
 mod lab;
 mod liar;
+mod spare;
 mod transfer;
 mod turns;
 

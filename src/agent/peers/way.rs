@@ -10,7 +10,8 @@ use crate::agent::peers::is_about_authorities;
 use crate::agent::peers::pace::Pace;
 use crate::agent::peers::watched::Watched;
 use crate::agent::peers::wire::{
-    self, About, Done, IsReady, LONGEST_MANIFEST, No, Ready, Release, Revoke, Revoked,
+    self, About, Done, IsReady, LONGEST_MANIFEST, No, Ready, Release, Revoke, Revoked, Spare,
+    Spared,
 };
 use crate::kit::agents::name_of;
 use bytes::Bytes;
@@ -167,6 +168,24 @@ impl Way {
         };
         let Revoked { pod } = self.ask(wire::REVOKE, &question, ANSWER).await?;
         Ok(pod)
+    }
+
+    /// Says that a generation comes soon, and how much memory it will take. How much is ready for it.
+    ///
+    /// # Errors
+    /// It does not answer, or says no.
+    pub(crate) async fn spare(
+        &mut self,
+        (operation, generation): (&str, &str),
+        bytes: u64,
+    ) -> Result<u64, Failure> {
+        let question = Spare {
+            operation: operation.to_owned(),
+            generation: generation.to_owned(),
+            bytes,
+        };
+        let Spared { bytes } = self.ask(wire::SPARE, &question, ANSWER).await?;
+        Ok(bytes)
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `/v1/standing` | [`About`] | `PeerStanding` |
 //! | `/v1/release` | [`Release`] | [`Done`] |
 //! | `/v1/revoke` | [`Revoke`] | [`Revoked`] |
+//! | `/v1/spare` | [`Spare`] | [`Spared`] |
 //! | `/v1/held` | [`Which`] | [`Held`]: what is here of a generation |
 //! | `/v1/files` | [`Which`], a line feed, then files (`stream.rs`) | [`Received`] |
 //! | `/v1/end` | [`Which`], a line feed, then the manifest, byte for byte | [`Ended`] |
@@ -26,6 +27,7 @@ pub(crate) const READY: &str = "/v1/ready";
 pub(crate) const STANDING: &str = "/v1/standing";
 pub(crate) const RELEASE: &str = "/v1/release";
 pub(crate) const REVOKE: &str = "/v1/revoke";
+pub(crate) const SPARE: &str = "/v1/spare";
 pub(crate) const HELD: &str = "/v1/held";
 pub(crate) const FILES: &str = "/v1/files";
 pub(crate) const END: &str = "/v1/end";
@@ -82,6 +84,22 @@ pub(crate) struct Revoke {
 pub(crate) struct Revoked {
     #[serde(default)]
     pub(crate) pod: Option<TargetPod>,
+}
+
+/// A generation comes soon, and will have so much memory when it is brought back.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Spare {
+    pub(crate) operation: String,
+    pub(crate) generation: String,
+    pub(crate) bytes: u64,
+}
+
+/// So much is ready for it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Spared {
+    pub(crate) bytes: u64,
 }
 
 /// A generation of an operation.

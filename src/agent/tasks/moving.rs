@@ -30,6 +30,7 @@ use crate::kit::conditions::{Finding, merge};
 use crate::kit::times::in_micros;
 use crate::oci::failure::Failure;
 use crate::process::clock::now;
+use crate::process::telemetry::AgentMetrics;
 use jiff::Timestamp;
 use looking::{Sight, Subject};
 use std::sync::Arc;
@@ -53,6 +54,7 @@ pub(crate) struct Tools<'a> {
     pub(crate) prefixes: &'a [&'a str],
     pub(crate) targets: &'a Targets,
     pub(crate) peers: &'a dyn Peers,
+    pub(crate) metrics: &'a AgentMetrics,
 }
 
 /// How an operation stands on this node.
@@ -92,6 +94,7 @@ async fn look(means: &Means, operation: &str, memory: &mut Memory) -> Result<Soo
         prefixes: means.prefixes,
         targets: &means.targets,
         peers: &means.carriers,
+        metrics: &means.metrics,
     };
     let stands = tools.work(operation, memory).await?;
     if let Ordered::Known(task) = means.targets.orders().get(operation) {
@@ -250,7 +253,7 @@ impl Tools<'_> {
                 (memory.refused, memory.before) = (Some(why.clone()), Before::Nothing);
                 return Err(why);
             }
-            if self.has_foretold(operation, subject, memory).await {
+            if self.has_foretold(operation, subject, (memory, peer)).await {
                 // That took its time: whether all is as it was is looked at again.
                 return Ok(Then::Goes);
             }

@@ -31,6 +31,7 @@ pub struct AgentMetrics {
     holds: Family<InState, Gauge>,
     states: Family<OfKind, Gauge>,
     state_bytes: Family<OfKind, Gauge>,
+    foretold: Counter,
     unfit: Gauge,
 }
 
@@ -68,11 +69,21 @@ impl AgentMetrics {
             metrics.state_bytes.clone(),
         );
         registry.register(
+            "agent_foretold_bytes",
+            "Memory of pods that their target had before they stood still",
+            metrics.foretold.clone(),
+        );
+        registry.register(
             "agent_node_unfit",
             "1 where the check of this node found something that has to be changed",
             metrics.unfit.clone(),
         );
         metrics
+    }
+
+    /// A target has so much of a pod that is about to stand still.
+    pub fn foretold(&self, bytes: u64) {
+        self.foretold.inc_by(bytes);
     }
 
     /// Whether pods can be checkpointed and restored on this node.

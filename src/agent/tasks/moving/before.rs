@@ -4,10 +4,11 @@ use super::looking::Subject;
 use super::{LOOK, Tools};
 use crate::agent::api::{Order, Word};
 use crate::agent::blocking::blocking;
+use crate::agent::hands::Memory;
 use crate::agent::hands::foretelling::{self, Before, Foretelling};
-use crate::agent::hands::{Memory, room};
 use crate::agent::orders::Ordered;
 use crate::agent::peer::Peer;
+use crate::agent::peers::spare::Spare;
 use crate::agent::pods::Living;
 use crate::agent::source::{self, Seen};
 use std::sync::Arc;
@@ -63,7 +64,7 @@ impl Tools<'_> {
         &self,
         operation: &str,
         subject: &Subject,
-        memory: &mut Memory,
+        (memory, peer): (&mut Memory, &Arc<dyn Peer>),
     ) -> bool {
         let telling = match std::mem::take(&mut memory.before) {
             Before::Telling(telling) => telling,
@@ -77,19 +78,44 @@ impl Tools<'_> {
             Order::PrepareFirst => WAITED_FOR,
             Order::FreezeFirst => PATIENCE,
         };
-        let told = tokio::select! {
-            told = telling.end(patience) => told,
-            () = self.is_called_off(operation) => None,
+        let spare = self.spare(&about, telling.bytes(), peer.as_ref());
+        let told = async { tokio::join!(telling.end(patience), spare) };
+        let (told, spare) = tokio::select! {
+            told = told => told,
+            () = self.is_called_off(operation) => (None, None),
         };
-        let bytes = told.as_ref().map_or(0, |told| told.bytes());
-        // For what is dumped here.
-        let folder = self.host.checkpoints();
-        let made = blocking(move || room::make(&folder, bytes)).await;
-        tracing::debug!(operation, made, "there is room for what is dumped");
+        // What is dumped here gets it.
+        blocking(move || drop(spare)).await;
+        self.metrics
+            .foretold(told.as_ref().map_or(0, |told| told.bytes()));
         memory.before = Before::Told(about, told);
         // Who waited may wait no more.
         memory.peer.ready = None;
         true
+    }
+
+    /// Memory for what is dumped here, and there for what is restored. Both at a time: they may be one machine.
+    async fn spare(
+        &self,
+        about: &foretelling::Subject,
+        bytes: u64,
+        peer: &dyn Peer,
+    ) -> Option<Spare> {
+        if bytes == 0 {
+            return None;
+        }
+        let folder = self.host.checkpoints();
+        let here = blocking(move || Spare::make(&folder, bytes));
+        let foretelling::Subject {
+            operation,
+            generation,
+            ..
+        } = about;
+        let there = peer.spare((operation, generation), bytes);
+        let (here, there) = tokio::join!(here, there);
+        let made = here.as_ref().map(|spare| spare.bytes);
+        tracing::debug!(operation, here = made, ?there, "memory is ready");
+        here
     }
 
     async fn is_called_off(&self, operation: &str) {
