@@ -13,8 +13,8 @@ use crate::engine::dump::folder;
 use crate::engine::dump::pages::processes;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +68,7 @@ pub(crate) struct Foretelling {
     /// It is enough.
     enough: CancellationToken,
     /// What the target has, after each pass.
-    bytes: Arc<AtomicU64>,
+    bytes: watch::Receiver<u64>,
 }
 
 impl Drop for Foretelling {
@@ -81,12 +81,12 @@ impl Foretelling {
     /// Tells the memory of these containers, until it is enough.
     pub(crate) fn begin(subject: Subject, peer: Arc<dyn Peer>, containers: Vec<Living>) -> Self {
         let (ending, enough) = (CancellationToken::new(), CancellationToken::new());
-        let bytes = Arc::<AtomicU64>::default();
+        let (passed, bytes) = watch::channel(0);
         let tells = Tells {
             subject: subject.clone(),
             peer,
             containers,
-            bytes: Arc::clone(&bytes),
+            passed,
             ending: ending.clone(),
             enough: enough.clone(),
         };
@@ -99,9 +99,13 @@ impl Foretelling {
         }
     }
 
-    /// How much the target had after the last pass.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+    /// How much the target has, as soon as all was told once; nothing where that is never so.
+    pub(crate) fn bytes(&self) -> impl Future<Output = u64> + use<> {
+        let mut bytes = self.bytes.clone();
+        async move {
+            let told = bytes.wait_for(|bytes| *bytes > 0).await;
+            told.map_or(0, |told| *told)
+        }
     }
 
     /// Tells what changed since, and ends; at the latest after this time.
@@ -130,7 +134,7 @@ struct Tells {
     containers: Vec<Living>,
     ending: CancellationToken,
     enough: CancellationToken,
-    bytes: Arc<AtomicU64>,
+    passed: watch::Sender<u64>,
 }
 
 impl Tells {
@@ -156,7 +160,7 @@ impl Tells {
                     guess = after(failure, guess)?;
                 }
             }
-            self.bytes.store(guess.bytes(), Ordering::Relaxed);
+            let _whoever_asks = self.passed.send_replace(guess.bytes());
             if is_last || self.enough.is_cancelled() {
                 return Some(guess);
             }

@@ -1,6 +1,6 @@
 //! Files of a state are read again for their digests while they still grow: at the end little is left to read.
 
-use super::digests::Hashed;
+use super::digests::{Hashed, Knows};
 use super::sealing::{each, files, lengths};
 use crate::agent::store::foretold::Foretold;
 use crate::agent::store::manifest::FileNote;
@@ -15,6 +15,9 @@ use std::time::SystemTime;
 /// A smaller file is not worth it, and may be one that is written more than once.
 const WORTH: u64 = 1 << 20;
 
+/// A file that grows meanwhile is looked at so often at once.
+const MOST_READ: usize = 2;
+
 /// What is known of a file, read from where it lies.
 #[derive(Clone, Default)]
 struct Beginning {
@@ -27,17 +30,17 @@ struct Beginning {
 
 impl Beginning {
     /// Reads what is not known, to the end that there is now.
-    fn read_on(
-        &mut self,
-        file: &File,
-        (name, foretold): (&str, Option<&Foretold>),
-    ) -> std::io::Result<()> {
-        let knows =
-            |offset, bytes: &[u8]| foretold.and_then(|one| one.compare(name, offset, bytes));
-        self.hashed.read_on(file, &knows)?;
-        let about = file.metadata()?;
-        let is_all = about.len() == self.hashed.bytes();
-        self.written = about.modified().ok().filter(|_| is_all);
+    fn read_on(&mut self, file: &File, knows: Knows<'_>) -> std::io::Result<()> {
+        for _ in 0..MOST_READ {
+            // What is written while it is read is written after this.
+            let before = file.metadata()?;
+            self.hashed.read_on(file, knows)?;
+            let is_all = before.len() == self.hashed.bytes();
+            self.written = before.modified().ok().filter(|_| is_all);
+            if is_all {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -95,7 +98,8 @@ impl Ahead {
             let file = File::open(&path).map_err(failed)?;
             let foretold = self.foretold.as_deref();
             let begun = self.begun.entry(name.clone()).or_default();
-            begun.read_on(&file, (&name, foretold)).map_err(failed)?;
+            let guessed = |offset, bytes: &[u8]| foretold?.compare(&name, offset, bytes);
+            begun.read_on(&file, &guessed).map_err(failed)?;
         }
         Ok(())
     }
@@ -147,7 +151,8 @@ fn note(
     let about = file.metadata().map_err(failed)?;
     let begun = begun.filter(|begun| begun.is_of(&about));
     let mut begun = begun.cloned().unwrap_or_default();
-    begun.read_on(&file, (name, foretold)).map_err(failed)?;
+    let guessed = |offset, bytes: &[u8]| foretold?.compare(name, offset, bytes);
+    begun.read_on(&file, &guessed).map_err(failed)?;
     Ok(begun.hashed.note(name.to_owned()))
 }
 
@@ -157,6 +162,7 @@ mod tests {
     use crate::testkit::folder::Folder;
     use std::fs::OpenOptions;
     use std::io::Write;
+    use std::os::unix::fs::FileExt;
 
     fn grow(path: &Path, bytes: &[u8]) {
         let mut options = OpenOptions::new();
@@ -202,6 +208,30 @@ mod tests {
             .notes(&["none"])
             .unwrap();
         assert_eq!(ahead.notes(&["none"]).unwrap(), anew);
+    }
+
+    #[test]
+    fn one_byte_that_changes_while_the_rest_is_read_is_seen() {
+        let folder = Folder::new();
+        let large = folder.path().join("large");
+        grow(&large, &vec![1; 2 << 20]);
+        let file = OpenOptions::new().read(true).write(true).open(&large);
+        let file = file.unwrap();
+        let mut begun = Beginning::default();
+        let spoils = |offset, _: &[u8]| {
+            if offset > 0 {
+                file.write_at(&[2], 7).unwrap();
+                // A file system's clock may stand still from one write to the next.
+                let later = SystemTime::now() + std::time::Duration::from_secs(1);
+                file.set_modified(later).unwrap();
+            }
+            None
+        };
+        begun.read_on(&file, &spoils).unwrap();
+        assert!(!begun.is_of(&file.metadata().unwrap()));
+        let mut begun = Beginning::default();
+        begun.read_on(&file, &|_, _| None).unwrap();
+        assert!(begun.is_of(&file.metadata().unwrap()));
     }
 
     #[test]

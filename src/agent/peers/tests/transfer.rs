@@ -5,6 +5,7 @@ use crate::agent::peers::sending::{Begun, Shipment};
 use crate::agent::peers::way::{Failure, Way};
 use crate::agent::peers::wire::Ended;
 use crate::agent::store::Found;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -121,12 +122,11 @@ async fn a_byte_that_is_spoilt_on_the_way_or_on_the_disk_is_sent_again() {
     let mut shipment = begin(&lab, &mut way).await;
     shipment.carry(&mut way, &paths(&lab)).await.unwrap();
     let spoilt = lab.target("ns/u1/g.incoming/containers/web/images/pages-1.img");
-    let mut bytes = std::fs::read(&spoilt).unwrap();
-    bytes[1_234_567] ^= 1;
-    std::fs::write(&spoilt, bytes).unwrap();
+    let byte = std::fs::read(&spoilt).unwrap()[1_234_567];
+    let file = std::fs::File::options().write(true).open(&spoilt).unwrap();
+    file.write_all_at(&[byte ^ 1], 1_234_567).unwrap();
     // A file system's clock may stand still from one write to the next.
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
-    let file = std::fs::File::options().write(true).open(&spoilt).unwrap();
     file.set_modified(later).unwrap();
     let truncated = lab.target("ns/u1/g.incoming/volumes/cache.tar");
     std::fs::File::options()

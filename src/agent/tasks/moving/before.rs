@@ -98,9 +98,10 @@ impl Tools<'_> {
     async fn spare(
         &self,
         about: &foretelling::Subject,
-        bytes: u64,
+        bytes: impl Future<Output = u64>,
         peer: &dyn Peer,
     ) -> Option<Spare> {
+        let bytes = bytes.await;
         if bytes == 0 {
             return None;
         }
@@ -234,6 +235,8 @@ mod tests {
     #[tokio::test]
     async fn it_ends_when_it_is_told_to_and_what_was_not_sent_is_nothing() {
         let telling = Foretelling::begin(about(1), Arc::new(Deaf), living());
+        let bytes = telling.bytes();
         assert!(telling.end(Duration::MAX).await.is_none());
+        assert_eq!(bytes.await, 0, "nobody waits for ever");
     }
 }
