@@ -2,16 +2,17 @@
 //! back. Else the kernel gets it page by page in the freeze: it takes it from files that were read long ago, or, in a virtual machine,
 //! from a host that had it back, which can take longer than all the rest.
 
+use crate::agent::store::early::free;
 use rustix::fs::{Mode, OFlags, open};
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::AbortHandle;
 
 /// It takes no longer.
-pub(crate) const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(5);
 /// Of what could be used, so much at most. Of more the kernel would begin to write it to the disk.
 const SHARE: u64 = 10;
 const PIECE: usize = 1 << 20;
@@ -85,10 +86,8 @@ impl Kept {
 
     /// For the state that comes there, instead of what is kept now; how much it is. Nothing where some is just being made.
     pub(super) fn make(&self, incoming: &Path, folder: &Path, bytes: u64) -> u64 {
-        let _alone = match self.making.try_lock() {
-            Ok(alone) => alone,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return 0,
+        let Some(_alone) = free(&self.making) else {
+            return 0;
         };
         let before = self.lock().take();
         drop(before);

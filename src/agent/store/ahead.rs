@@ -1,6 +1,6 @@
 //! Files of a state are read again for their digests while they still grow: at the end little is left to read.
 
-use super::digests::{Hashed, Knows};
+use super::digests::{Block, Hashed, Knows};
 use super::sealing::{each, files, lengths};
 use crate::agent::store::foretold::Foretold;
 use crate::agent::store::manifest::FileNote;
@@ -98,8 +98,8 @@ impl Ahead {
             let file = File::open(&path).map_err(failed)?;
             let foretold = self.foretold.as_deref();
             let begun = self.begun.entry(name.clone()).or_default();
-            let guessed = |offset, bytes: &[u8]| foretold?.compare(&name, offset, bytes);
-            begun.read_on(&file, &guessed).map_err(failed)?;
+            let read = begun.read_on(&file, &guessed(&name, foretold));
+            read.map_err(failed)?;
         }
         Ok(())
     }
@@ -141,6 +141,11 @@ impl Ahead {
     }
 }
 
+/// What is known of a block by what was guessed of the file.
+fn guessed(name: &str, foretold: Option<&Foretold>) -> impl Fn(u64, &[u8]) -> Option<Block> {
+    move |offset, bytes| foretold?.compare(name, offset, bytes)
+}
+
 fn note(
     begun: Option<&Beginning>,
     (name, foretold): (&str, Option<&Foretold>),
@@ -151,8 +156,8 @@ fn note(
     let about = file.metadata().map_err(failed)?;
     let begun = begun.filter(|begun| begun.is_of(&about));
     let mut begun = begun.cloned().unwrap_or_default();
-    let guessed = |offset, bytes: &[u8]| foretold?.compare(name, offset, bytes);
-    begun.read_on(&file, &guessed).map_err(failed)?;
+    let read = begun.read_on(&file, &guessed(name, foretold));
+    read.map_err(failed)?;
     Ok(begun.hashed.note(name.to_owned()))
 }
 
